@@ -1,0 +1,111 @@
+# libfdpasser. `make help` lists what there is to make.
+
+CARGO   ?= cargo
+PERL    ?= perl
+PROVE   ?= prove
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+INSTALL ?= install
+
+prefix     ?= /usr/local
+includedir ?= $(prefix)/include
+libdir     ?= $(prefix)/lib
+DESTDIR    ?=
+
+# The exact versions of Cargo.lock, always; `make check` also forbids the network.
+CARGO_FLAGS := --locked --features header
+
+version := $(shell sed -n '/^version/{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
+# While the major version is 0 the minor one is part of the soname; build.rs knows the same.
+abi     := $(if $(filter 0.%,$(version)),$(basename $(version)),$(firstword $(subst ., ,$(version))))
+
+out    := target/release
+header := include/fdpasser.h
+shared := $(out)/libfdpasser.so
+static := $(out)/libfdpasser.a
+sealed := target/sealed/libfdpasser.a
+
+.PHONY: all lib perl-module setup demo test check header install clean help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+all: lib perl-module ## build the library and the Perl module
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+# --- the library --------------------------------------------------------------------------------
+
+lib: ## build target/release/libfdpasser.so and libfdpasser.a
+	$(CARGO) build --release $(CARGO_FLAGS)
+	@[ ! $(static) -nt $(sealed) ] || scripts/seal-archive $(static) $(header) $(sealed)
+	@# Cargo puts its own archive back whenever it runs, so this is done every time.
+	@ln -f $(sealed) $(static)
+	@ln -sf libfdpasser.so $(shared).$(abi)
+
+header: ## bring include/fdpasser.h up to date with src/ffi.rs
+	FDPASSER_UPDATE_HEADER=1 $(CARGO) test --quiet $(CARGO_FLAGS) --test header
+
+# --- the Perl module ----------------------------------------------------------------------------
+
+perl-module: lib ## build perl/blib
+	@[ perl/Makefile -nt perl/Makefile.PL ] || \
+	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(static) $(PERL) Makefile.PL)
+	$(MAKE) -C perl --no-print-directory
+
+# --- set-up, demo, tests ------------------------------------------------------------------------
+
+setup: ## install what demo and test need and is missing
+	@scripts/setup
+
+demo: setup ## the main job: a Perl and a C worker answer connections handed to them
+	@$(MAKE) --no-print-directory all
+	@examples/http/demo
+
+test: setup ## set-up, then check
+	@$(MAKE) --no-print-directory check
+
+check: export CARGO_NET_OFFLINE := true
+check: ## run all tests with what is there, offline
+	@$(PERL) tests/check
+
+# The stages of `check`, each of which can be made alone.
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-docs
+
+check-format:
+	$(CARGO) fmt --check
+
+check-clippy:
+	$(CARGO) clippy --all-targets $(CARGO_FLAGS) -- -D warnings
+	$(CARGO) clippy --locked --no-default-features -- -D warnings
+
+check-rust:
+	$(CARGO) test $(CARGO_FLAGS)
+
+check-build: all
+
+check-c: lib
+	$(PROVE) -v tests/abi.t tests/c.t
+
+check-perl: perl-module
+	$(PROVE) -v tests/perl.t
+
+check-docs: all
+	$(PROVE) -v tests/docs.t
+
+# --- packaging ----------------------------------------------------------------------------------
+
+install: all ## install library, header, pkg-config file and Perl module under prefix (DESTDIR honoured)
+	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig
+	$(INSTALL) -m 644 $(header) $(DESTDIR)$(includedir)/
+	$(INSTALL) -m 644 $(static) $(DESTDIR)$(libdir)/
+	$(INSTALL) -m 755 $(shared) $(DESTDIR)$(libdir)/libfdpasser.so.$(version)
+	ln -sf libfdpasser.so.$(version) $(DESTDIR)$(libdir)/libfdpasser.so.$(abi)
+	ln -sf libfdpasser.so.$(abi) $(DESTDIR)$(libdir)/libfdpasser.so
+	sed -e 's|@prefix@|$(prefix)|; s|@includedir@|$(includedir)|; s|@libdir@|$(libdir)|; s|@version@|$(version)|' \
+	    fdpasser.pc.in > $(DESTDIR)$(libdir)/pkgconfig/fdpasser.pc
+	$(MAKE) -C perl --no-print-directory install DESTDIR=$(DESTDIR)
+
+clean: ## remove all that was built
+	$(CARGO) clean
+	[ ! -f perl/Makefile ] || $(MAKE) -C perl --no-print-directory realclean

@@ -1,0 +1,56 @@
+//! Hand open file descriptors to another process over a local socket: in order, without blocking
+//! unless you want to, and with none lost when the descriptor table is full.
+//!
+//! A *passer* is a connected descriptor that descriptors travel over, in both directions. Make one
+//! with [`socketpair`] before a fork, or with [`server`], [`accept`] and [`connect`] by way of the
+//! file system; then [`send_fd`] and [`recv_fd`].
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! let (ours, theirs) = fdpasser::socketpair()?;
+//! let (reader, mut writer) = std::io::pipe()?;
+//!
+//! fdpasser::send_fd(&ours, &reader)?; // `theirs` would be in another process
+//! let received = fdpasser::recv_fd(&theirs)?.expect("not shut down");
+//!
+//! writer.write_all(b"hello")?;
+//! drop((reader, writer));
+//! let mut text = String::new();
+//! std::fs::File::from(received).read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Promises
+//!
+//! A descriptor is always in exactly one place: with the sender, in the kernel, or with the
+//! receiver. Everything that this crate makes or receives is close-on-exec and numbered 3 or
+//! higher; nothing raises SIGPIPE. Sending borrows: the sender's descriptor stays open and its own.
+//!
+//! The crate keeps no state, not even between calls, so all of it may be called from any thread and
+//! after a fork. Several threads or processes may send over, or receive from, the same end; each
+//! descriptor reaches exactly one of them. There is one thing that the kernel does not let us
+//! guard: if another thread fills the descriptor table between our proof that there is room and the
+//! system call behind it, the kernel destroys what did not fit. That is reported, by an error of its
+//! own (ENOTRECOVERABLE).
+//!
+//! # Map
+//!
+//! `endpoint` makes connections, `transfer` moves descriptors over them, `error` says which errors
+//! pass with time, `ffi` is the C ABI over the three, and `sys` is all that knows the operating
+//! system.
+#![deny(unsafe_code)]
+
+mod endpoint;
+mod error;
+#[cfg(feature = "capi")]
+mod ffi;
+mod sys;
+mod transfer;
+
+pub use endpoint::{accept, connect, server, socketpair};
+pub use error::{retry, Retry};
+pub use transfer::{
+    recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_send_fds, MAX_PER_MESSAGE,
+};

@@ -1,0 +1,60 @@
+//! The seam to the operating system: all that the rest of the crate asks of it.
+//!
+//! A backend provides, under these names:
+//!
+//! | item | contract |
+//! |---|---|
+//! | `MODE` | what `fdpasser_mode` answers: 1 BSD interface, 2 SysV interface |
+//! | `MAX_PER_MESSAGE` | the most descriptors that one message can carry |
+//! | `pair()` | both ends of a new connection |
+//! | `server(path, backlog)`, `accept(listener)`, `connect(path)` | a connection by way of the file system |
+//! | `send(passer, fds, wait)` | one message, all of `fds` or nothing; never SIGPIPE |
+//! | `room_for_any_message(passer)` | true only if the next message, whatever it carries, finds free slots from 3 up |
+//! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
+//! | `receive(passer, fds)` | take one message if there is one, appending its descriptors; never waits |
+//! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
+//!
+//! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
+//! is an [`OwnedFd`] before anything is decided about it. Descriptors below 3 may come out of a
+//! backend's `receive`: [`table::all_above_stdio`] moves them, in the layer above.
+
+use arrayvec::ArrayVec;
+use std::os::fd::OwnedFd;
+
+pub(crate) mod table;
+
+#[cfg(not(fdpasser_sysv))]
+mod scm;
+#[cfg(not(fdpasser_sysv))]
+mod unix_socket;
+
+#[cfg(not(fdpasser_sysv))]
+pub(crate) use self::{
+    scm::{receive, rehearse, room_for_any_message, send, wait_readable, MAX_PER_MESSAGE, MODE},
+    unix_socket::{accept, connect, pair, server},
+};
+
+#[cfg(fdpasser_sysv)]
+compile_error!(
+    "FDPASSER_SYSV asks for the SysV interface (STREAMS), which this version does not have yet"
+);
+
+/// May a call sleep?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As the passer's own O_NONBLOCK says.
+    AsPasser,
+    /// Never: EAGAIN instead.
+    Never,
+}
+
+/// The descriptors of one message, in order, owned, without an allocation.
+pub(crate) type Fds = ArrayVec<OwnedFd, MAX_PER_MESSAGE>;
+
+/// What else `receive` learned about the message whose descriptors it appended.
+pub(crate) struct Message {
+    /// How many bytes came along; none at all and no descriptor either is the end of file.
+    pub bytes: usize,
+    /// Part of the message was destroyed before we could own it.
+    pub truncated: bool,
+}

@@ -1,0 +1,103 @@
+//! The descriptor table: which slots are free, and keeping ours clear of standard input, output
+//! and error.
+#![allow(
+    unsafe_code,
+    reason = "select(2) on a set of our own size, and owning what F_DUPFD_CLOEXEC made"
+)]
+
+use super::{Fds, MAX_PER_MESSAGE};
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg};
+use nix::sys::resource::{getrlimit, Resource};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// The lowest number that a descriptor of ours may have.
+const FIRST: RawFd = 3;
+
+/// The same descriptor under a number from 3 up. Fails with EMFILE, closing it, if there is none.
+pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if fd.as_raw_fd() >= FIRST {
+        Ok(fd)
+    } else {
+        duplicate(&fd)
+    }
+}
+
+/// [`above_stdio`] for each in place. What could not be moved stays, still owned.
+pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
+    for fd in fds.iter_mut().filter(|fd| fd.as_raw_fd() < FIRST) {
+        *fd = duplicate(&*fd)?;
+    }
+    Ok(())
+}
+
+/// Is there a free slot from 3 up? EMFILE if not.
+pub(crate) fn one_free_slot(any_open: BorrowedFd<'_>) -> Result<(), Errno> {
+    duplicate(any_open).map(drop)
+}
+
+fn duplicate(fd: impl AsFd) -> Result<OwnedFd, Errno> {
+    let new = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(FIRST)).map_err(|error| match error {
+        Errno::EINVAL => Errno::EMFILE, // the soft limit itself is below FIRST
+        other => other,
+    })?;
+    // SAFETY: the kernel just made `new` for us; nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
+}
+
+/// As many slots as the largest message can need, rounded up to whole words of a bit set.
+const WINDOW: usize = MAX_PER_MESSAGE.next_multiple_of(64);
+
+type Word = libc::c_ulong;
+const BITS: usize = Word::BITS as usize;
+
+/// True only if enough slots are free for the largest possible message.
+///
+/// This is the proof that stands in front of every `recvmsg`, so it must be cheap, and it may be
+/// sufficient without being necessary. The kernel keeps a process's open descriptors in a table
+/// that doubles as it fills; a number beyond the table's present size cannot be open. `select(2)`
+/// is where that size shows: the kernel cuts `nfds` down to it and neither reads nor writes the
+/// bits beyond (Linux's select(2), under BUGS, documents that it "silently ignores" them). So ask
+/// about a window of numbers at the top end of a range: bits that come back untouched from a call
+/// that found nothing ready were never looked at, and all of the window is free.
+///
+/// Unlike `poll(2)`'s POLLNVAL this is not fooled by O_PATH descriptors, which poll reports as not
+/// open; unlike dup and close it never occupies a slot that another thread may want.
+pub(crate) fn room_for_any_message(_passer: BorrowedFd<'_>) -> bool {
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return false;
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // Small tables first, where the bit set is short; then as far as is still cheap to copy.
+    window_is_beyond_the_table::<{ 1024 / BITS }>(limit)
+        || window_is_beyond_the_table::<{ 65536 / BITS }>(limit)
+}
+
+/// Looks at the window that ends at the soft limit, or at `WORDS` words where the limit is higher.
+fn window_is_beyond_the_table<const WORDS: usize>(limit: usize) -> bool {
+    let end = (limit / BITS).min(WORDS);
+    let Some(start) = end.checked_sub(WINDOW / BITS) else {
+        return false;
+    };
+    if start == 0 {
+        return false; // 0, 1 and 2 do not count
+    }
+    let mut bits: [Word; WORDS] = [0; WORDS];
+    bits[start..end].fill(Word::MAX);
+    let mut no_time = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    // SAFETY: `bits` holds `end * BITS` bits, in the layout that the kernel gives an fd_set, and
+    // the kernel touches no more than that; the other two sets may be null.
+    let ready = unsafe {
+        libc::select(
+            (end * BITS) as libc::c_int,
+            bits.as_mut_ptr().cast(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            &mut no_time,
+        )
+    };
+    ready == 0 && bits[start..end].iter().all(|&word| word == Word::MAX)
+}

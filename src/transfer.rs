@@ -1,0 +1,173 @@
+//! Sending and receiving: a descriptor is with the sender, in the kernel or with the receiver, and
+//! never lost, doubled, leaked or mistaken on the way.
+//!
+//! One message is one NUL byte with descriptors attached, one of them unless the caller asks for
+//! more. Receiving takes messages of every size.
+
+use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
+use crate::sys::{self, table::all_above_stdio, Fds, Wait};
+use nix::errno::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The most descriptors that one message can carry.
+pub const MAX_PER_MESSAGE: usize = sys::MAX_PER_MESSAGE;
+
+/// Sends one descriptor. Waits for room in the socket if the passer is in blocking mode.
+///
+/// # Errors
+/// EAGAIN: the socket is full and the passer non-blocking. EINTR: a signal came while waiting.
+/// EPIPE, ECONNRESET: the peer is gone. ENOTCONN: the passer is not connected. ETOOMANYREFS,
+/// ENOBUFS, ENOMEM: try again later, see [`retry`](crate::retry). EINVAL, EOPNOTSUPP, EPERM: this
+/// descriptor cannot be sent (io_uring, or refused by the peer); the next one can. ENOTSOCK,
+/// EAFNOSUPPORT: the passer is no local socket. Nothing was sent in any of these cases.
+pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
+    Ok(sys::send(passer.as_fd(), &[fd.as_fd()], Wait::AsPasser)?)
+}
+
+/// Sends `fds` in order, `per_message` (0 means 1) in each message, and says how many were sent.
+///
+/// Only a peer that receives with this library, or otherwise expects several descriptors in a
+/// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
+/// message: those before it are sent, and it is the first of the rest.
+///
+/// # Errors
+/// As [`send_fd`], when not even the first was sent; an error behind the first shows as a smaller
+/// number, and again at the next call if it lasts. EINVAL also: `per_message` is above
+/// [`MAX_PER_MESSAGE`].
+pub fn send_fds(
+    passer: impl AsFd,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+) -> io::Result<usize> {
+    Ok(send(passer.as_fd(), fds, per_message, Wait::AsPasser)?)
+}
+
+/// As [`send_fds`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`send_fds`]. EAGAIN: the socket is full.
+pub fn try_send_fds(
+    passer: impl AsFd,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+) -> io::Result<usize> {
+    Ok(send(passer.as_fd(), fds, per_message, Wait::Never)?)
+}
+
+/// Receives one descriptor; `None` when the peer has shut down in good order. Waits for one if the
+/// passer is in blocking mode, for as long as its SO_RCVTIMEO says.
+///
+/// # Errors
+/// EAGAIN: nothing has arrived and the passer is non-blocking, or SO_RCVTIMEO ran out. EINTR: a
+/// signal came while waiting. EMFILE: a descriptor waits but there is no free slot from 3 up;
+/// nothing was consumed. EBADMSG: a byte came without a descriptor; it was consumed. EMSGSIZE: a
+/// message with more than one descriptor came; all were closed. ENOTRECOVERABLE: the kernel
+/// destroyed descriptors of the message, because another thread took the last slots or a security
+/// module refused them. ECONNRESET: the peer closed without having read all that was sent to it;
+/// what it had sent before comes first. ENOTSOCK, EINVAL: the passer is no connected socket.
+pub fn recv_fd(passer: impl AsFd) -> io::Result<Option<OwnedFd>> {
+    let mut fds = Fds::new();
+    recv(passer.as_fd(), 1, &mut fds, Wait::AsPasser)?;
+    Ok(fds.pop())
+}
+
+/// Receives all descriptors of the next message, in order, appends them to `fds`, and says how many;
+/// 0 when the peer has shut down in good order. Waits as [`recv_fd`] does.
+///
+/// # Errors
+/// As [`recv_fd`], but never EMSGSIZE.
+pub fn recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
+    recv_into(passer.as_fd(), fds, Wait::AsPasser)
+}
+
+/// As [`recv_fds`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`recv_fds`]. EAGAIN: nothing has arrived.
+pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
+    recv_into(passer.as_fd(), fds, Wait::Never)
+}
+
+fn recv_into(
+    passer: BorrowedFd<'_>,
+    into: &mut impl Extend<OwnedFd>,
+    wait: Wait,
+) -> io::Result<usize> {
+    let mut fds = Fds::new();
+    recv(passer, MAX_PER_MESSAGE, &mut fds, wait)?;
+    let count = fds.len();
+    into.extend(fds);
+    Ok(count)
+}
+
+pub(crate) fn send(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+    wait: Wait,
+) -> Result<usize, Errno> {
+    let mut per_message = match per_message {
+        0 => 1,
+        n if n <= MAX_PER_MESSAGE => n,
+        _ => return Err(Errno::EINVAL),
+    };
+    let mut sent = 0;
+    while sent < fds.len() {
+        let message = &fds[sent..fds.len().min(sent + per_message)];
+        match sys::send(passer, message, wait) {
+            Ok(()) => sent += message.len(),
+            // One of them is refused: singly, the good ones before it go out and it comes first.
+            Err(error) if message.len() > 1 && refuses_one(error) => per_message = 1,
+            Err(error) if sent == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(sent)
+}
+
+/// Errors that one descriptor in a message causes, not the passer.
+fn refuses_one(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::EBADF | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EPERM
+    )
+}
+
+/// Receives one message of at most `max` descriptors; none at orderly shutdown.
+pub(crate) fn recv(
+    passer: BorrowedFd<'_>,
+    max: usize,
+    fds: &mut Fds,
+    wait: Wait,
+) -> Result<(), Errno> {
+    loop {
+        match recv_now(passer, max, fds) {
+            // Whatever was proven before a sleep is stale after it, so start over.
+            Err(Errno::EAGAIN) if wait == Wait::AsPasser => sys::wait_readable(passer)?,
+            result => return result,
+        }
+    }
+}
+
+fn recv_now(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
+    // With no free slot the kernel would deliver the byte and destroy the descriptor. Nothing may
+    // come between the proof and the call.
+    if !sys::room_for_any_message(passer) {
+        sys::rehearse(passer)?;
+    }
+    let message = sys::receive(passer, fds)?;
+
+    // All of it is ours from here on, and is closed if the verdict goes against it.
+    let verdict = if message.truncated {
+        Err(DESTROYED)
+    } else if fds.is_empty() && message.bytes > 0 {
+        Err(NO_DESCRIPTOR)
+    } else if fds.len() > max {
+        Err(TOO_MANY)
+    } else {
+        // There was room when we looked: if there is none now, somebody else took it since.
+        all_above_stdio(fds).map_err(|_| DESTROYED)
+    };
+    verdict.inspect_err(|_| fds.clear())
+}
