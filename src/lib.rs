@@ -7,17 +7,19 @@
 //!
 //! ```
 //! use std::io::{Read, Write};
+//! use std::os::unix::net::UnixStream;
 //!
 //! let (ours, theirs) = fdpasser::socketpair()?;
-//! let (reader, mut writer) = std::io::pipe()?;
+//! let (mut near, far) = UnixStream::pair()?;
 //!
-//! fdpasser::send_fd(&ours, &reader)?; // `theirs` would be in another process
-//! let received = fdpasser::recv_fd(&theirs)?.expect("not shut down");
+//! fdpasser::send_fd(&ours, &far)?; // `theirs` would be in another process
+//! drop(far);
+//! let received = fdpasser::recv_fd(&theirs)?.expect("the peer has not shut down");
 //!
-//! writer.write_all(b"hello")?;
-//! drop((reader, writer));
+//! near.write_all(b"hello")?;
+//! drop(near);
 //! let mut text = String::new();
-//! std::fs::File::from(received).read_to_string(&mut text)?;
+//! UnixStream::from(received).read_to_string(&mut text)?;
 //! assert_eq!(text, "hello");
 //! # Ok::<(), std::io::Error>(())
 //! ```

@@ -318,3 +318,300 @@ sub DESTROY {
 }
 
 1;
+
+__END__
+
+=encoding utf-8
+
+=head1 NAME
+
+AnyEvent::FDpasser - pass file descriptors between processes, without blocking
+
+=head1 SYNOPSIS
+
+    use AnyEvent;
+    use AnyEvent::FDpasser;
+
+    my $passer = AnyEvent::FDpasser->new;
+
+    if (my $pid = fork // die "fork: $!") {
+        $passer->i_am_parent;
+
+        open my $fh, '>', '/tmp/greeting' or die "open: $!";
+        syswrite $fh, "a line from the parent\n";    # not print: see "Userspace buffers"
+
+        my $sent = AE::cv;
+        $passer->push_send_fh($fh, $sent);
+        undef $fh;
+        $sent->recv;
+        waitpid $pid, 0;
+    }
+    else {
+        $passer->i_am_child;
+
+        my $done = AE::cv;
+        $passer->push_recv_fh(sub {
+            my ($fh) = @_;
+            syswrite $fh, "a line from the child\n";
+            $done->send;
+        });
+        $done->recv;
+        exit;
+    }
+
+=head1 DESCRIPTION
+
+A passer stands at one end of a connection between two processes of one machine and moves open file
+descriptors over it, in both directions, each in the order in which it was pushed. Nothing blocks:
+handles to be sent, and callbacks that wait for handles, are queued and served by the event loop, any
+that L<AnyEvent> supports.
+
+What arrives is the open file itself, as if by C<dup>: the receiver shares its position, its status
+flags and, for a socket, its connection with whoever else has it open.
+
+A descriptor that was sent is always in one place: in the sender's queue, in the kernel, or with the
+receiver. In particular none is lost while the receiver's descriptor table is full: receiving pauses
+until there is a free slot again. (The one exception: when another I<thread> of the process takes the
+last slot in the instant between the check and the system call, the kernel destroys the descriptor.
+That is an error, C<ENOTRECOVERABLE>, not silence.)
+
+This is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser, on top of the C
+library libfdpasser. Programs written for the original run unchanged, and the two can talk to each
+other. See L</COMPATIBILITY>.
+
+=head1 METHODS
+
+=head2 AnyEvent::FDpasser->new(%options)
+
+Makes a passer. Options:
+
+=over
+
+=item fh => $fh
+
+One connected C<AF_UNIX> stream socket: from C<fdpasser_connect> or C<fdpasser_accept>, or made in
+any other way. The passer takes it over; do not read from it or write to it any more.
+
+=item fh => [$fh0, $fh1]
+
+Both ends of a connection, for use with C<fork>: the parent keeps C<$fh0>, the child C<$fh1>. An array
+with one element is the same as that element alone; one with more than two dies.
+
+=item (no fh)
+
+The same with a fresh pair from C<fdpasser_socketpair>.
+
+=item on_error => $cb->()
+
+Called once, without arguments, when the passer is shut down. C<$@> is the reason: C<undef> if the peer
+closed its end in good order, otherwise an error that is a number and a text, as C<$!> is (C<<
+$@+0 == EPIPE >>). By then the passer is closed and its queues are dropped; what had reached us for
+callbacks that were waiting was delivered before. An orderly shutdown is noticed only while a callback
+waits for a handle.
+
+Reasons you may meet: C<EPIPE> and C<ECONNRESET> (the peer is gone), C<EBADF> (what was to be sent had
+no descriptor when its turn came), C<EBADMSG> (a byte came without a descriptor), C<ENOTRECOVERABLE>
+(see above), C<EINVAL>, C<EOPNOTSUPP>, C<EPERM> (this kind of descriptor cannot be sent).
+
+=item dont_set_nonblocking => 1
+
+The handles are set to non-blocking mode, unless you pass this. It saves two system calls for a handle
+that is non-blocking already. The passer never waits in either case, whatever the mode.
+
+=back
+
+Making a passer does not touch the event loop; the first push does.
+
+=head2 $passer->i_am_parent
+
+=head2 $passer->i_am_child
+
+After a C<fork>, the parent calls the first one and the child the second one: each keeps its end and
+closes the other. Until then nothing can be pushed. They die on a passer that was made with a single
+handle.
+
+=head2 $passer->push_send_fh($fh [, $cb->()])
+
+Queues a handle to be sent. Never blocks, and never sends anything itself: the event loop does, as soon
+as the socket takes it.
+
+The handle may be whatever Perl's C<fileno> understands: a glob, a reference to one, C<*STDERR{IO}>, the
+name of a handle, an IO::Handle object, a directory handle, a tied handle with a C<FILENO> method, an
+object that overloads C<*{}>. Its descriptor number is looked up when its turn comes; if it has none by
+then, because it was closed or is in memory only, that is an error of the passer.
+
+The queue keeps the handle alive until it is sent, and then drops it. So if you keep no reference to the
+handle, its descriptor is closed in this process once it is sent; if you do, it stays open.
+
+The callback is called when the descriptor has been handed to the operating system and, if you kept no
+reference, is closed here. The peer need not have received it by then.
+
+=head2 $passer->push_recv_fh($cb->($fh))
+
+Queues a callback for the next handle that arrives. Callbacks are called in the order in which they were
+pushed, with handles in the order in which they were sent.
+
+The handle is what C<< open my $fh, '+<&=', $fd >> makes. It is close-on-exec, unless its number is not
+above C<$^F>.
+
+While the descriptor table is full, receiving pauses, and is tried again every 50 milliseconds.
+
+If a peer puts several descriptors into one message they are handed out one by one. Those for which there
+is no callback yet wait for one, and are closed with the passer.
+
+=head2 $passer->error($reason)
+
+Shuts the passer down as if an error with that reason had occurred. Subclasses may override it.
+
+=head2 Callbacks and exceptions
+
+No callback is called from within a push, only from the event loop. A callback may push, drop the passer,
+fork or run the event loop. If it dies, the exception goes to the event loop as from any watcher, and the
+queue goes on with what is next.
+
+=head2 Lifetime
+
+A passer with something in a queue keeps itself alive. When its queues are empty it has no watchers, so
+that an event loop that runs as long as there are any may end; and when the last reference to it is
+dropped, its socket is closed.
+
+=head2 error_state
+
+After a shutdown every push dies with "passer object is in error_state:" and the reason. C<<
+$passer->{error_state} >> is true then. The other members that a subclass may look at are C<fh> (your own
+handle), C<fh_pair> (before i_am_parent or i_am_child) and C<on_error>.
+
+=head1 FUNCTIONS
+
+None is exported. Handles that they return are in blocking mode and, unless their number is not above
+C<$^F>, close-on-exec.
+
+=head2 AnyEvent::FDpasser::fdpasser_socketpair()
+
+Returns two connected handles: a socketpair(2) on BSD-like systems, a pipe(2) on SysV systems. Dies with
+the reason on failure.
+
+=head2 AnyEvent::FDpasser::fdpasser_server($path [, $backlog])
+
+Returns a handle that listens at C<$path>: an C<AF_UNIX> socket on BSD-like systems, a mounted stream on
+SysV systems. The backlog is 10 if you give none.
+
+A socket that is at the path already is replaced, be it left over or live, and there is no moment in which
+the path is missing. (It is bound under another name and renamed, which is the name that C<getsockname>
+then gives.) Anything that is not a socket is left alone. On Linux a path that begins with a NUL is an
+abstract address; those are not replaced. The node stays when the listener is closed.
+
+Dies with the path and the reason on failure; C<$!> is the reason too.
+
+=head2 AnyEvent::FDpasser::fdpasser_accept($listener)
+
+Takes the next connection of a listener and returns a handle for it, or C<undef> with C<$!> set. It waits
+if the listener is in blocking mode; for use with a watcher, set it to non-blocking mode:
+
+    my $listener = AnyEvent::FDpasser::fdpasser_server('/run/myserver');
+    AnyEvent::Util::fh_nonblocking($listener, 1);
+    my $accepting = AE::io $listener, 0, sub {
+        while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
+            my $passer = AnyEvent::FDpasser->new(fh => $fh);
+            ...
+        }
+    };
+
+=head2 AnyEvent::FDpasser::fdpasser_connect($path)
+
+Connects to a listener and returns a handle. Dies with the path and the reason on failure; C<$!> is the
+reason too.
+
+=head2 AnyEvent::FDpasser::fdpasser_mode()
+
+1 if the library was built for the BSD interface, 2 for the SysV interface.
+
+=head2 AnyEvent::FDpasser::send_fd($passer_number, $number)
+
+=head2 AnyEvent::FDpasser::recv_fd($passer_number)
+
+The two functions of the C library, with descriptor I<numbers>: 1 for a descriptor sent; the number of the
+descriptor received, 0 at orderly shutdown; -1 on failure with C<$!> set. They wait if the passer is in
+blocking mode. Who calls C<recv_fd> owns the descriptor and has to close it.
+
+=head1 NOTES
+
+=head2 Userspace buffers
+
+What is passed is the descriptor, not the buffers that Perl or AnyEvent::Handle keep above it. Whether data
+that is still in such a buffer gets written before or after the descriptor is sent, or not at all, is
+undefined: flush before you push a handle and write nothing to it afterwards, or use C<syswrite>. Likewise,
+what you have read into a buffer does not go along.
+
+=head2 Watchers
+
+Destroy all watchers of a handle before you push it. It may be closed once it is sent, and watchers must go
+before their handles do. A read watcher that fires before that reads data which the receiver then lacks.
+
+=head2 Forking
+
+This module never forks, but what uses it often does. Fork before the first push: a push makes AnyEvent
+watchers, and the event loop that serves them does not survive a fork unless your program sees to that.
+A passer that is used by both processes after a fork, with two ends, needs C<i_am_parent> and
+C<i_am_child>. With one end in several processes, as in a pool of workers, each descriptor reaches
+exactly one of them.
+
+=head2 Threads
+
+Perl threads get clones of Perl's data, but watchers and sockets are not the kind of thing that can be
+cloned. Use a passer only in the interpreter that made it.
+
+=head2 Several processes and a table that is nearly full
+
+Where several processes receive from one end, messages carry different numbers of descriptors, and the
+receiver has fewer than about 300 free slots, a descriptor can be lost if another process takes a message in
+the instant between our look at it and our taking it. This module and all common ones send one descriptor in a
+message, and then this cannot happen.
+
+=head2 Platforms
+
+Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> asks for the SysV interface,
+which this version does not have yet.
+
+=head1 COMPATIBILITY
+
+With the original AnyEvent::FDpasser the interface and the wire are the same: one NUL byte with one descriptor
+attached. L<IO::FDPass>, L<Socket::MsgHdr> and Python's C<socket.send_fds> use it too. What differs:
+
+=over
+
+=item *
+
+A readiness event moves up to 100 descriptors, not one.
+
+=item *
+
+A passer holds one descriptor open. The original held three.
+
+=item *
+
+A closed handle in the queue is an error of the passer. The original sent C<STDIN> instead.
+
+=item *
+
+A received descriptor numbered 0, a message without a descriptor, an early C<EAGAIN>, too many descriptors in
+flight, a callback that dies and a full table while sending do no harm.
+
+=item *
+
+C<fdpasser_accept> returns C<undef> on failure, and C<fdpasser_server> leaves everything but sockets alone.
+
+=back
+
+=head1 SEE ALSO
+
+L<AnyEvent>, L<IO::FDPass>, L<Socket::MsgHdr>, unix(7)
+
+=head1 AUTHORS AND LICENSE
+
+The libfdpasser authors. The interface was designed by Doug Hoyte.
+
+This module is free software; you may use it under the terms of the MIT license or of the Apache License,
+version 2.0, at your choice.
+
+=cut

@@ -1,0 +1,174 @@
+//! The Rust API, as a dependent crate sees it. What needs a process of its own (limits, descriptor
+//! counts, signals) is in `tests/c/`.
+
+use fdpasser::{retry, Retry};
+use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
+use nix::sys::stat::fstat;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+/// A descriptor whose content is its number.
+fn numbered(number: usize) -> OwnedFd {
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    write!(File::from(writer), "{number}").unwrap();
+    reader
+}
+
+fn number(fd: OwnedFd) -> usize {
+    let mut text = String::new();
+    File::from(fd).read_to_string(&mut text).unwrap();
+    text.parse().unwrap()
+}
+
+fn send_raw(passer: &impl AsRawFd, bytes: &[u8], fds: &[i32]) {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control = if fds.is_empty() { &[][..] } else { &rights };
+    let iov = [io::IoSlice::new(bytes)];
+    sendmsg::<()>(passer.as_raw_fd(), &iov, control, MsgFlags::empty(), None).unwrap();
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().expect("an error of the system's")
+}
+
+#[test]
+fn a_descriptor_arrives_as_the_same_open_file() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let file = tempfile();
+    fdpasser::send_fd(&a, &file).unwrap();
+    let received = fdpasser::recv_fd(&b).unwrap().unwrap();
+
+    assert_ne!(received.as_raw_fd(), file.as_raw_fd());
+    let (ours, theirs) = (fstat(&file).unwrap(), fstat(&received).unwrap());
+    assert_eq!((ours.st_dev, ours.st_ino), (theirs.st_dev, theirs.st_ino));
+}
+
+fn tempfile() -> File {
+    let dir = std::env::temp_dir();
+    File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_TMPFILE)
+        .open(dir)
+        .unwrap()
+}
+
+#[test]
+fn order_holds_for_every_message_size() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let sender = thread::spawn(move || {
+        let mut next = 0;
+        for per_message in [1, 2, 16, 0, 253, 7] {
+            let fds: Vec<OwnedFd> = (next..next + 300).map(numbered).collect();
+            let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+            assert_eq!(fdpasser::send_fds(&a, &borrowed, per_message).unwrap(), 300);
+            next += 300;
+        }
+        next
+    });
+    let mut received = VecDeque::new();
+    let mut count = 0;
+    while fdpasser::recv_fds(&b, &mut received).unwrap() > 0 {
+        for fd in received.drain(..) {
+            assert_eq!(number(fd), count);
+            count += 1;
+        }
+    }
+    assert_eq!(count, sender.join().unwrap());
+}
+
+#[test]
+fn shutdown_is_none_and_zero() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    drop(a);
+    assert!(fdpasser::recv_fd(&b).unwrap().is_none());
+    assert_eq!(fdpasser::recv_fds(&b, &mut Vec::new()).unwrap(), 0);
+}
+
+#[test]
+fn a_byte_without_a_descriptor_is_an_error_and_the_next_message_is_good() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    send_raw(&a, b"x", &[]);
+    fdpasser::send_fd(&a, numbered(1)).unwrap();
+    let error = fdpasser::recv_fd(&b).unwrap_err();
+    assert_eq!(errno(&error), libc::EBADMSG);
+    assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 1);
+}
+
+#[test]
+fn recv_fd_refuses_a_message_of_two() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let two = [numbered(0), numbered(1)];
+    send_raw(&a, b"\0", &two.each_ref().map(AsRawFd::as_raw_fd));
+    fdpasser::send_fd(&a, numbered(2)).unwrap();
+    let error = fdpasser::recv_fd(&b).unwrap_err();
+    assert_eq!(errno(&error), libc::EMSGSIZE);
+    assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 2);
+}
+
+#[test]
+fn try_variants_do_not_wait_on_a_blocking_passer() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let error = fdpasser::try_recv_fds(&b, &mut Vec::new()).unwrap_err();
+    assert_eq!(retry(&error), Retry::WhenReady);
+
+    let fd = numbered(0);
+    let many = vec![fd.as_fd(); 100_000];
+    let sent = fdpasser::try_send_fds(&a, &many, 1).unwrap();
+    assert!(sent > 0 && sent < many.len(), "{sent} sent");
+    let error = fdpasser::try_send_fds(&a, &many, 1).unwrap_err();
+    assert_eq!(errno(&error), libc::EAGAIN);
+}
+
+#[test]
+fn what_cannot_carry_descriptors_says_so() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let error = fdpasser::send_fd(&tcp, &tcp).unwrap_err();
+    assert_eq!(errno(&error), libc::EAFNOSUPPORT);
+    assert_eq!(retry(&error), Retry::Never);
+
+    let error = fdpasser::recv_fd(tempfile()).unwrap_err();
+    assert_eq!(errno(&error), libc::ENOTSOCK);
+
+    let error = fdpasser::send_fds(&tcp, &[tcp.as_fd()], 254).unwrap_err();
+    assert_eq!(errno(&error), libc::EINVAL);
+}
+
+#[test]
+fn server_accept_connect() {
+    let dir = std::env::temp_dir().join(format!("fdpasser-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let path = dir.join("socket");
+
+    let error = fdpasser::connect(&path).unwrap_err();
+    assert_eq!(errno(&error), libc::ENOENT);
+
+    let old = fdpasser::server(&path, 0).unwrap();
+    let listener = fdpasser::server(&path, 0).unwrap(); // takes over
+    drop(old);
+    let client = fdpasser::connect(&path).unwrap();
+    let server = fdpasser::accept(&listener).unwrap();
+    fdpasser::send_fd(&client, numbered(7)).unwrap();
+    assert_eq!(number(fdpasser::recv_fd(&server).unwrap().unwrap()), 7);
+
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "litter");
+    std::fs::write(&path, "precious").unwrap();
+    let error = fdpasser::server(&path, 0).unwrap_err();
+    assert_eq!(errno(&error), libc::EEXIST);
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_socket_of_the_standard_librarys_is_a_passer() {
+    let (a, b) = UnixStream::pair().unwrap();
+    fdpasser::send_fd(&a, numbered(5)).unwrap();
+    assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 5);
+}
