@@ -14,7 +14,7 @@
 
 use crate::error::{self, Retry};
 use crate::sys::{Fds, Wait};
-use crate::{sys, transfer};
+use crate::{sys, transfer, Mode};
 use libc::{c_char, c_int, c_uint, size_t, ssize_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};
@@ -33,7 +33,8 @@ pub const FDPASSER_MODE_SYSV: c_int = 2;
 /// The most descriptors that one message can carry.
 pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
 
-const _: () = assert!(sys::MODE == FDPASSER_MODE_BSD || sys::MODE == FDPASSER_MODE_SYSV);
+const _: () = assert!(FDPASSER_MODE_BSD == Mode::Bsd as c_int);
+const _: () = assert!(FDPASSER_MODE_SYSV == Mode::SysV as c_int);
 const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == transfer::MAX_PER_MESSAGE);
 
 /// Makes a connected pair of passers, one for each side of a fork (or for two threads).
@@ -233,7 +234,7 @@ pub extern "C" fn recv_fd(passer: c_int) -> c_int {
 /// Threads and fork: safe.
 #[no_mangle]
 pub extern "C" fn fdpasser_mode() -> c_int {
-    sys::MODE
+    crate::mode() as c_int
 }
 
 /// Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in

@@ -56,3 +56,17 @@ pub use error::{retry, Retry};
 pub use transfer::{
     recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_send_fds, MAX_PER_MESSAGE,
 };
+
+/// The interface to the operating system that descriptors travel by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// SCM_RIGHTS over AF_UNIX sockets: Linux, the BSDs, macOS.
+    Bsd = 1,
+    /// I_SENDFD over STREAMS.
+    SysV = 2,
+}
+
+/// Says which interface the crate was built for.
+pub const fn mode() -> Mode {
+    sys::MODE
+}

@@ -4,7 +4,7 @@
 //!
 //! | item | contract |
 //! |---|---|
-//! | `MODE` | what `fdpasser_mode` answers: 1 BSD interface, 2 SysV interface |
+//! | `MODE` | which interface this is |
 //! | `MAX_PER_MESSAGE` | the most descriptors that one message can carry |
 //! | `pair()` | both ends of a new connection |
 //! | `server(path, backlog)`, `accept(listener)`, `connect(path)` | a connection by way of the file system |

@@ -8,6 +8,7 @@
 )]
 
 use super::{table, Fds, Message, Wait};
+use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
@@ -20,7 +21,7 @@ use std::ptr;
 
 pub(crate) use table::room_for_any_message;
 
-pub(crate) const MODE: c_int = 1;
+pub(crate) const MODE: Mode = Mode::Bsd;
 
 /// Linux's SCM_MAX_FD.
 pub(crate) const MAX_PER_MESSAGE: usize = 253;
