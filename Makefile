@@ -25,7 +25,7 @@ shared := $(out)/libfdpasser.so
 static := $(out)/libfdpasser.a
 sealed := target/sealed/libfdpasser.a
 
-.PHONY: all lib perl-module setup demo test check header install clean help
+.PHONY: all lib perl-module setup demo test check header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -70,7 +70,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-docs
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-docs check-install
 
 check-format:
 	$(CARGO) fmt --check
@@ -88,10 +88,13 @@ check-c: lib
 	$(PROVE) -v tests/abi.t tests/c.t
 
 check-perl: perl-module
-	$(PROVE) -v tests/perl.t
+	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
 
 check-docs: all
 	$(PROVE) -v tests/docs.t
+
+check-install: all
+	$(PROVE) -v tests/install.t
 
 # --- packaging ----------------------------------------------------------------------------------
 
@@ -105,6 +108,11 @@ install: all ## install library, header, pkg-config file and Perl module under p
 	sed -e 's|@prefix@|$(prefix)|; s|@includedir@|$(includedir)|; s|@libdir@|$(libdir)|; s|@version@|$(version)|' \
 	    fdpasser.pc.in > $(DESTDIR)$(libdir)/pkgconfig/fdpasser.pc
 	$(MAKE) -C perl --no-print-directory install DESTDIR=$(DESTDIR)
+
+dist: ## make the crate's and the CPAN module's tarballs in target/dist
+	$(CARGO) package --locked --allow-dirty --no-verify
+	mkdir -p target/dist && cp target/package/fdpasser-$(version).crate target/dist/
+	scripts/perl-dist target/dist
 
 clean: ## remove all that was built
 	$(CARGO) clean

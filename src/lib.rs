@@ -70,3 +70,8 @@ pub enum Mode {
 pub const fn mode() -> Mode {
     sys::MODE
 }
+
+/// The README's examples are tests too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

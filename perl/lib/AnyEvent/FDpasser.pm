@@ -337,7 +337,7 @@ AnyEvent::FDpasser - pass file descriptors between processes, without blocking
     if (my $pid = fork // die "fork: $!") {
         $passer->i_am_parent;
 
-        open my $fh, '>', '/tmp/greeting' or die "open: $!";
+        open my $fh, '>', 'greeting' or die "open: $!";
         syswrite $fh, "a line from the parent\n";    # not print: see "Userspace buffers"
 
         my $sent = AE::cv;

@@ -1,0 +1,123 @@
+#!/usr/bin/perl
+# Every example in README.md, in the header's comment and in the POD's synopsis runs as it stands.
+
+use strict;
+use warnings;
+
+use Cwd        qw(getcwd);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $root = getcwd();
+my $lib  = "$root/target/release";
+my $dir  = tempdir(CLEANUP => 1);
+my @cc   = ($ENV{CC} || 'cc', qw(-Wall -Wextra -Werror), "-I$root/include");
+my @link = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
+
+sub slurp { my ($path) = @_; open my $in, '<', $path or die "$path: $!"; local $/; return <$in> }
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $out, '>', "$dir/$name" or die "$name: $!";
+    print {$out} $text;
+    close $out or die "$name: $!";
+    return "$dir/$name";
+}
+
+# What a command printed, standard error included; the command's success is a test.
+sub output_of {
+    my ($what, @command) = @_;
+    my $pid = open my $out, '-|';
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        chdir $dir;
+        $ENV{LD_LIBRARY_PATH} = $lib;
+        open STDERR, '>&', \*STDOUT;
+        alarm 120;
+        exec @command;
+        die "$command[0]: $!";
+    }
+    my $text = do { local $/; <$out> } // '';
+    close $out;
+    is($?, 0, "$what succeeds") or diag $text;
+    return $text;
+}
+
+my $readme = slurp('README.md');
+
+sub only_example {
+    my ($language) = @_;
+    my @found = $readme =~ /^```$language\n(.*?)^```$/msg;
+    is(scalar @found, 1, "README has one example in $language");
+    return $found[0];
+}
+
+write_file('hello.c', only_example('c'));
+output_of('compiling the C example', @cc, '-o', 'hello', 'hello.c', @link);
+like(output_of('the C example', './hello'), qr/^received descriptor \d+, which says hello$/m, 'and passes a descriptor');
+
+write_file('hello.pl', only_example('perl'));
+is(output_of('the Perl example', $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'hello.pl'), "received: hello\n", 'and passes a descriptor');
+
+SKIP: {
+    my $python = only_example('python');
+    skip 'python3 with ctypes is not installed', 2 if system('python3 -c "import ctypes" 2>/dev/null') != 0;
+    write_file('hello.py', $python);
+    is(output_of('the Python example', 'python3', 'hello.py'), "received: hello\n", 'and passes a descriptor');
+}
+
+my ($synopsis) = slurp('perl/lib/AnyEvent/FDpasser.pm') =~ /^=head1 SYNOPSIS\n(.*?)^=head1/ms;
+write_file('synopsis.pl', $synopsis);
+output_of("the module's synopsis", $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'synopsis.pl');
+is_deeply(
+    [ sort split /\n/, slurp("$dir/greeting") ],
+    [ 'a line from the child', 'a line from the parent' ],
+    'and both processes wrote to the one file'
+);
+
+# The header has two: a complete use, and a poll loop around `passer` and `use`.
+my ($comment) = slurp('include/fdpasser.h') =~ m{\A/\*(.*?)\*/}s;
+my @blocks = $comment =~ /((?:^ \*(?:     .*)?\n)*^ \*     .*\n)/mg;
+s/^ \* ?//mg for @blocks;
+@blocks = grep { /;/ } @blocks;
+is(scalar @blocks, 2, 'the header has two examples') or diag explain \@blocks;
+my $head = <<'C';
+#include "fdpasser.h"
+#include <err.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+C
+
+write_file('pair.c', <<"C");
+${head}int main(void) {
+$blocks[0]
+    if (fd <= 2) err(1, "recv_fd");
+    if (write(fd, "through the parent\\n", 19) != 19) err(1, "write");
+    return wait(NULL) < 0;
+}
+C
+output_of("compiling the header's first example", @cc, '-std=gnu99', '-o', 'pair', 'pair.c', @link);
+is(output_of("the header's first example", './pair'), "through the parent\n", "and what it received is the child's output");
+
+write_file('loop.c', <<"C");
+${head}static int used;
+static void use(int fd) { used++; close(fd); }
+int main(void) {
+    int ends[2], passer;
+    if (fdpasser_socketpair(ends) != 0) err(1, "fdpasser_socketpair");
+    for (int i = 0; i < 5; i++)
+        if (send_fd(ends[1], 1) != 1) err(1, "send_fd");
+    close(ends[1]);
+    passer = ends[0];
+$blocks[1]
+    printf("%d\\n", used);
+    return 0;
+}
+C
+output_of("compiling the header's poll loop", @cc, '-std=gnu99', '-o', 'loop', 'loop.c', @link);
+is(output_of("the header's poll loop", './loop'), "5\n", 'and receives until the orderly shutdown');
+
+done_testing;
