@@ -42,7 +42,7 @@ sub new {
     Carp::croak 'too many elements in fh array' if @fh > 2;
     Carp::croak 'no elements in fh array'       if @fh < 1;
     for (@fh) {
-        Carp::croak 'fh is not an open filehandle' unless defined _fileno($_);
+        Carp::croak 'fh is not an open filehandle' if (_fileno($_) // -1) < 0;
         AnyEvent::Util::fh_nonblocking($_, 1) unless $arg{dont_set_nonblocking};
     }
 
