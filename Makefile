@@ -38,10 +38,13 @@ help: ## this list
 
 lib: ## build target/release/libfdpasser.so and libfdpasser.a
 	$(CARGO) build --release $(CARGO_FLAGS)
-	@[ ! $(static) -nt $(sealed) ] || scripts/seal-archive $(static) $(header) $(sealed)
-	@# Cargo puts its own archive back whenever it runs, so this is done every time.
+	@# Cargo has put its own archive back, as it does whenever it runs.
+	@$(MAKE) --no-print-directory -s $(sealed)
 	@ln -f $(sealed) $(static)
 	@ln -sf libfdpasser.so $(shared).$(abi)
+
+$(sealed): $(static) $(header) scripts/seal-archive
+	scripts/seal-archive $(static) $(header) $@
 
 header: ## bring include/fdpasser.h up to date with src/ffi.rs
 	FDPASSER_UPDATE_HEADER=1 $(CARGO) test --quiet $(CARGO_FLAGS) --test header
