@@ -1,0 +1,415 @@
+/* What every program here shares. A program defines test() and includes this header; main() is
+ * below. Exit status: 0 passed, 1 failed, 77 skipped (the reason is on standard output).
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fdpasser.h>
+
+/* Not every program needs every helper. */
+#define HELPER static __attribute__((unused))
+#define LENGTH(array) (sizeof(array) / sizeof *(array))
+
+/* Nothing here takes a tenth of this. It ends a call that should not have blocked. */
+#define DEADLINE 120
+
+#define MAX FDPASSER_MAX_PER_MESSAGE
+
+/* --- verdicts -------------------------------------------------------------------------------- */
+
+static void test(void);
+
+HELPER void fail(const char *file, int line, const char *what)
+{
+    printf("%s:%d: [%ld] failed: %s (errno %d, %s)\n", file, line, (long)getpid(), what, errno,
+           strerror(errno));
+    /* Not exit(): this may be a child, or one thread of several. */
+    _exit(1);
+}
+
+HELPER void fail_equal(const char *file, int line, const char *what, long long got, long long want)
+{
+    printf("%s:%d: [%ld] failed: %s: got %lld, want %lld (errno %d, %s)\n", file, line,
+           (long)getpid(), what, got, want, errno, strerror(errno));
+    _exit(1);
+}
+
+HELPER void check_equal(const char *file, int line, const char *what, long long got, long long want)
+{
+    if (got != want)
+        fail_equal(file, line, what, got, want);
+}
+
+HELPER void check_errno(const char *file, int line, const char *what, long long got, int want)
+{
+    int error = errno;
+
+    if (got != -1)
+        fail_equal(file, line, what, got, -1);
+    if (error != want) {
+        printf("%s:%d: [%ld] failed: %s: errno %d (%s), want %d (%s)\n", file, line,
+               (long)getpid(), what, error, strerror(error), want, strerror(want));
+        _exit(1);
+    }
+}
+
+#define CHECK(expr) ((expr) ? (void)0 : fail(__FILE__, __LINE__, #expr))
+#define EQUAL(expr, want) check_equal(__FILE__, __LINE__, #expr " == " #want, (expr), (want))
+/* A stale errno must not pass for the wanted one. */
+#define ERRNO(call, want) check_errno(__FILE__, __LINE__, #call, (errno = 0, (call)), (want))
+
+#define SKIP(...) (printf("skip: " __VA_ARGS__), putchar('\n'), _exit(77))
+
+/* tests/c.t says so. Valgrind has its own idea of the descriptor table. */
+HELPER int on_valgrind(void)
+{
+    return getenv("FDPASSER_VALGRIND") != NULL;
+}
+
+/* --- processes ------------------------------------------------------------------------------- */
+
+/* Counts by number, as a full table has no slot for /proc/self/fd. */
+HELPER int open_descriptors(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 1 << 15; fd++)
+        count += fcntl(fd, F_GETFD) != -1;
+    return count;
+}
+
+/* fork(), with a deadline for the child too. */
+HELPER pid_t spawn(void)
+{
+    pid_t pid = fork();
+
+    CHECK(pid >= 0);
+    if (pid == 0)
+        alarm(DEADLINE);
+    return pid;
+}
+
+/* Waits for a child that must have passed; if it skipped, so does the whole program. */
+HELPER void join(pid_t pid)
+{
+    int status;
+
+    EQUAL(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        _exit(77);
+    if (status != 0)
+        printf("child [%ld] ended with wait status 0x%x\n", (long)pid, (unsigned)status);
+    EQUAL(status, 0);
+}
+
+/* Runs `statement` in a process of its own, which must not leave a descriptor open either. */
+#define IN_CHILD(statement)                                                                        \
+    do {                                                                                           \
+        pid_t child_ = spawn();                                                                    \
+                                                                                                   \
+        if (child_ == 0) {                                                                         \
+            int before_ = open_descriptors();                                                      \
+                                                                                                   \
+            statement;                                                                             \
+            EQUAL(open_descriptors(), before_);                                                    \
+            _exit(0);                                                                              \
+        }                                                                                          \
+        join(child_);                                                                              \
+    } while (0)
+
+/* --- the descriptor table -------------------------------------------------------------------- */
+
+HELPER rlim_t soft_limit(void)
+{
+    struct rlimit limit;
+
+    EQUAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    return limit.rlim_cur;
+}
+
+HELPER rlim_t hard_limit(void)
+{
+    struct rlimit limit;
+
+    EQUAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    return limit.rlim_max;
+}
+
+/* For the rest of this process's life: to be used in a child. A hard limit that is lower will do. */
+HELPER void set_soft_limit(rlim_t soft)
+{
+    struct rlimit limit = {soft, hard_limit()};
+
+    if (limit.rlim_cur > limit.rlim_max)
+        limit.rlim_cur = soft = limit.rlim_max;
+    EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (on_valgrind()) {
+        /* Valgrind notes a process's own limit and does not tell the kernel; a limit that another
+         * process sets is none of its business. It keeps the hard limit a little lower, too. */
+        pid_t parent = getpid(), pid = spawn();
+
+        if (pid == 0) {
+            struct rlimit real;
+
+            EQUAL(prlimit(parent, RLIMIT_NOFILE, NULL, &real), 0);
+            real.rlim_cur = soft;
+            EQUAL(prlimit(parent, RLIMIT_NOFILE, &real, NULL), 0);
+            _exit(0);
+        }
+        join(pid);
+    }
+}
+
+/* The descriptors that fill_table() made, lowest number first. */
+static int fillers[1 << 17];
+static size_t n_fillers;
+
+/* Takes every free slot from 3 up with duplicates of `fd`. */
+HELPER void fill_table_with(int fd)
+{
+    int filler;
+
+    while ((filler = fcntl(fd, F_DUPFD_CLOEXEC, 3)) != -1) {
+        CHECK(n_fillers < LENGTH(fillers));
+        fillers[n_fillers++] = filler;
+    }
+    CHECK(errno == EMFILE || errno == EINVAL); /* EINVAL: the limit is 3 or less */
+}
+
+HELPER void fill_table(void)
+{
+    int fd = 0;
+
+    while (fcntl(fd, F_GETFD) == -1)
+        fd++;
+    fill_table_with(fd);
+}
+
+/* Frees `n` slots: those taken last, which have the highest numbers. */
+HELPER void free_slots(size_t n)
+{
+    CHECK(n <= n_fillers);
+    while (n-- > 0)
+        close(fillers[--n_fillers]);
+}
+
+HELPER void empty_table(void)
+{
+    free_slots(n_fillers);
+}
+
+/* --- descriptors that can be told apart ------------------------------------------------------ */
+
+/* A file whose content is `number`. */
+HELPER int numbered(int number)
+{
+    int fd = memfd_create("numbered", MFD_CLOEXEC);
+
+    CHECK(fd >= 0);
+    EQUAL(pwrite(fd, &number, sizeof number, 0), sizeof number);
+    return fd;
+}
+
+HELPER int number_of(int fd)
+{
+    int number;
+
+    EQUAL(pread(fd, &number, sizeof number, 0), sizeof number);
+    return number;
+}
+
+HELPER int is_close_on_exec(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+
+    CHECK(flags != -1);
+    return (flags & FD_CLOEXEC) != 0;
+}
+
+HELPER int status_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    CHECK(flags != -1);
+    return flags;
+}
+
+HELPER void set_nonblocking(int fd, int on)
+{
+    int flags = status_flags(fd);
+
+    EQUAL(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), 0);
+}
+
+/* What holds for all that the library makes or receives. */
+HELPER void check_ours(const char *file, int line, int fd)
+{
+    if (fd < 3)
+        fail_equal(file, line, "a descriptor from 3 up", fd, 3);
+    if (!is_close_on_exec(fd))
+        fail(file, line, "close-on-exec");
+}
+
+#define OURS(fd) check_ours(__FILE__, __LINE__, (fd))
+
+/* `fd` was received, is the file with `number`, and is closed here. */
+HELPER void check_received(const char *file, int line, int fd, int number)
+{
+    check_ours(file, line, fd);
+    check_equal(file, line, "number of the received file", number_of(fd), number);
+    close(fd);
+}
+
+#define RECEIVED(fd, number) check_received(__FILE__, __LINE__, (fd), (number))
+
+/* --- peers ----------------------------------------------------------------------------------- */
+
+HELPER void make_pair(int pair[2])
+{
+    EQUAL(fdpasser_socketpair(pair), 0);
+}
+
+HELPER void close_pair(const int pair[2])
+{
+    EQUAL(close(pair[0]), 0);
+    EQUAL(close(pair[1]), 0);
+}
+
+/* Sends what the library never would: any bytes, with any number of descriptors. */
+HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(MAX * sizeof(int))];
+    } control;
+    struct iovec iov = {(void *)(uintptr_t)bytes, n_bytes};
+    struct msghdr msg;
+
+    memset(&msg, 0, sizeof msg);
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    if (n_fds > 0) {
+        struct cmsghdr *header;
+
+        CHECK(n_fds <= MAX);
+        memset(&control, 0, sizeof control);
+        msg.msg_control = &control;
+        msg.msg_controllen = CMSG_SPACE(n_fds * sizeof *fds);
+        header = CMSG_FIRSTHDR(&msg);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(n_fds * sizeof *fds);
+        memcpy(CMSG_DATA(header), fds, n_fds * sizeof *fds);
+    }
+    EQUAL(sendmsg(sock, &msg, MSG_NOSIGNAL), n_bytes);
+}
+
+/* One message of `n` files, with the numbers from `first` up. */
+HELPER void send_numbered(int sock, int first, size_t n)
+{
+    int fds[MAX] = {0};
+
+    CHECK(n <= MAX);
+    for (size_t i = 0; i < n; i++)
+        fds[i] = numbered(first + (int)i);
+    hostile_send(sock, "", 1, fds, n);
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+/* Receives one message that must be just that. */
+HELPER void receive_numbered(int passer, int first, size_t n)
+{
+    int fds[MAX];
+
+    EQUAL(fdpasser_recv_fds(passer, fds, n), n);
+    for (size_t i = 0; i < n; i++)
+        RECEIVED(fds[i], first + (int)i);
+}
+
+/* --- places ---------------------------------------------------------------------------------- */
+
+/* A new directory to work in, which is also made the current one. */
+HELPER void enter_directory(char name[PATH_MAX])
+{
+    const char *base = getenv("TMPDIR");
+
+    snprintf(name, PATH_MAX, "%s/fdpasser.XXXXXX", base && *base ? base : "/tmp");
+    CHECK(mkdtemp(name) != NULL);
+    EQUAL(chdir(name), 0);
+}
+
+/* It must be empty by now: nothing may be left behind. */
+HELPER void leave_directory(const char *name)
+{
+    EQUAL(chdir("/"), 0);
+    EQUAL(rmdir(name), 0);
+}
+
+HELPER int entries(const char *directory)
+{
+    int count = 0;
+    struct dirent *entry;
+    DIR *dir = opendir(directory);
+
+    CHECK(dir != NULL);
+    while ((entry = readdir(dir)) != NULL)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(dir);
+    return count;
+}
+
+/* Over `listener` and a connection to it, does a descriptor come through? */
+HELPER void check_serves(int listener, int client)
+{
+    int server = fdpasser_accept(listener), fd = numbered(7);
+
+    OURS(server);
+    OURS(client);
+    EQUAL(fdpasser_send_fd(client, fd), 1);
+    RECEIVED(fdpasser_recv_fd(server), 7);
+    EQUAL(fdpasser_send_fd(server, fd), 1);
+    RECEIVED(fdpasser_recv_fd(client), 7);
+    close(fd);
+    close(server);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+int main(void)
+{
+    int before;
+
+    setvbuf(stdout, NULL, _IONBF, 0); /* nothing to be flushed twice after a fork */
+    alarm(DEADLINE);
+    /* What whoever started us left open would take slots. */
+    for (int fd = 3; fd < 1024 && !on_valgrind(); fd++)
+        close(fd);
+    before = open_descriptors();
+    test();
+    EQUAL(open_descriptors(), before);
+    return 0;
+}
+
+#endif

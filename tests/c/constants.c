@@ -1,0 +1,33 @@
+/* fdpasser_mode(), and fdpasser_retry_ms() for every errno there is and for what is none. */
+#include "check.h"
+
+static void test(void)
+{
+    static const struct {
+        int error, sign;
+    } table[] = {{EAGAIN, 0},       {EWOULDBLOCK, 0},   {EINTR, 0},         {EMFILE, 1},
+                 {ENFILE, 1},       {ETOOMANYREFS, 1},  {ENOBUFS, 1},       {ENOMEM, 1},
+                 {EPIPE, -1},       {ECONNRESET, -1},   {EBADMSG, -1},      {EMSGSIZE, -1},
+                 {ENOTRECOVERABLE, -1}, {EBADF, -1},    {EINVAL, -1},       {EOPNOTSUPP, -1},
+                 {EPERM, -1},       {ENOTSOCK, -1},     {ENOTCONN, -1},     {EAFNOSUPPORT, -1},
+                 {EFAULT, -1},      {EEXIST, -1},       {ENAMETOOLONG, -1}, {EIO, -1},
+                 {0, -1},           {-1, -1},           {INT_MAX, -1},      {INT_MIN, -1}};
+    int passing = 0;
+
+    EQUAL(fdpasser_mode(), FDPASSER_MODE_BSD);
+    EQUAL(FDPASSER_MODE_BSD, 1);
+    EQUAL(FDPASSER_MODE_SYSV, 2);
+    EQUAL(FDPASSER_MAX_PER_MESSAGE, 253);
+
+    for (size_t i = 0; i < LENGTH(table); i++) {
+        int ms = fdpasser_retry_ms(table[i].error);
+
+        if (ms > 0)
+            CHECK(ms <= 1000); /* long enough not to spin, short enough to go unnoticed */
+        EQUAL((ms > 0) - (ms < 0), table[i].sign);
+    }
+    /* None that is not in the table. */
+    for (int error = -10; error < 5000; error++)
+        passing += fdpasser_retry_ms(error) >= 0;
+    EQUAL(passing, 7);
+}

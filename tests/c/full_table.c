@@ -1,0 +1,80 @@
+/* A full table: EMFILE, nothing is consumed, as often as one tries; then the same call succeeds. All
+ * else that can be waiting is told apart from that. */
+#include "check.h"
+
+static void with_limit(rlim_t limit)
+{
+    int pair[2], plain[2], none[2], eof[2];
+
+    set_soft_limit(limit);
+    make_pair(pair);
+    make_pair(plain);
+    make_pair(none);
+    make_pair(eof);
+    for (int i = 1; i <= 3; i++)
+        send_numbered(pair[0], i, 1);
+    hostile_send(pair[0], "x", 1, NULL, 0);
+    send_numbered(pair[0], 4, 1);
+    hostile_send(plain[0], "x", 1, NULL, 0);
+    close(eof[0]);
+    fill_table();
+
+    for (int i = 0; i < 5; i++) {
+        int fds[2] = {-7, -8};
+
+        /* These two are in blocking mode: to wait would be to wait for ever. */
+        ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+        ERRNO(fdpasser_recv_fds(pair[1], fds, 2), EMFILE);
+        ERRNO(fdpasser_try_recv_fds(pair[1], fds, 2), EMFILE);
+        CHECK(fds[0] == -7 && fds[1] == -8);
+        CHECK(fdpasser_retry_ms(EMFILE) > 0);
+    }
+    /* Sending takes no slot. */
+    EQUAL(fdpasser_send_fd(pair[0], pair[0]), 1);
+    /* Nothing that needs a slot waits in these. */
+    ERRNO(fdpasser_try_recv_fds(none[1], &(int){0}, 1), EAGAIN);
+    ERRNO(fdpasser_recv_fd(plain[1]), EBADMSG);
+    ERRNO(fdpasser_try_recv_fds(plain[1], &(int){0}, 1), EAGAIN);
+    EQUAL(fdpasser_recv_fd(eof[1]), 0);
+    EQUAL(fdpasser_recv_fd(eof[1]), 0);
+
+    free_slots(1);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    fill_table();
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    free_slots(1);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 2);
+    fill_table();
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    /* A slot anywhere will do, not only at the top. */
+    close(fillers[0]);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 3);
+    fillers[0] = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
+    /* Linux looks past a byte without a descriptor and sees the one behind it, so this waits too. */
+    if (fdpasser_recv_fd(pair[1]) == -1 && errno == EMFILE) {
+        free_slots(1);
+        ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+        fill_table();
+    } else {
+        EQUAL(errno, EBADMSG);
+    }
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    empty_table();
+    RECEIVED(fdpasser_recv_fd(pair[1]), 4);
+    close(fdpasser_recv_fd(pair[1])); /* pair[0] itself */
+
+    close_pair(pair);
+    close_pair(plain);
+    close_pair(none);
+    close(eof[1]);
+}
+
+static void test(void)
+{
+    /* Around the sizes in which the kernel's table grows. */
+    static const rlim_t limits[] = {16, 63, 64, 65, 255, 256, 257, 319, 320, 384, 512, 1000, 1024,
+                                    1025, 1344, 2048, 4096};
+
+    for (size_t i = 0; i < LENGTH(limits); i++)
+        IN_CHILD(with_limit(limits[i]));
+}

@@ -1,0 +1,38 @@
+/* A kind of descriptor that the kernel refuses to send: that one's failure, and the passer goes on. */
+#include "check.h"
+#include <sys/syscall.h>
+
+static void test(void)
+{
+#ifdef SYS_io_uring_setup
+    char params[120] = {0}; /* struct io_uring_params */
+    int pair[2], fds[5], ring = (int)syscall(SYS_io_uring_setup, 1, params), error;
+
+    if (ring == -1)
+        SKIP("io_uring_setup: %s", strerror(errno));
+    make_pair(pair);
+    if (fdpasser_send_fd(pair[0], ring) == 1)
+        SKIP("this kernel lets io_uring descriptors be sent");
+    error = errno;
+    CHECK(error == EINVAL || error == EOPNOTSUPP);
+    EQUAL(fdpasser_retry_ms(error), -1);
+
+    for (unsigned per_message = 1; per_message <= 16; per_message += 15) {
+        for (int i = 0; i < 5; i++)
+            fds[i] = i == 3 ? ring : numbered(i);
+        EQUAL(fdpasser_send_fds(pair[0], fds, 5, per_message), 3);
+        ERRNO(fdpasser_send_fds(pair[0], fds + 3, 2, per_message), error);
+        EQUAL(fdpasser_send_fds(pair[0], fds + 4, 1, per_message), 1);
+        for (int i = 0; i < 5; i++)
+            if (i != 3) {
+                RECEIVED(fdpasser_recv_fd(pair[1]), i);
+                close(fds[i]);
+            }
+        ERRNO(fdpasser_try_recv_fds(pair[1], fds, 1), EAGAIN);
+    }
+    close(ring);
+    close_pair(pair);
+#else
+    SKIP("this system has no io_uring");
+#endif
+}

@@ -1,0 +1,80 @@
+/* Out-of-band bytes, which the library never sends and Linux knows on local sockets too: whatever becomes
+ * of them, the stream stays in step, nothing is opened, and the passer does not poll readable while
+ * there is nothing to be had, which would make every loop spin. */
+#include "check.h"
+
+static void send_out_of_band(int sock, int fd)
+{
+    char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec iov = {"!", 1};
+    struct msghdr msg = {0};
+
+    msg.msg_iov = &iov;
+    msg.msg_iovlen = 1;
+    if (fd >= 0) {
+        struct cmsghdr *header;
+
+        msg.msg_control = control;
+        msg.msg_controllen = sizeof control;
+        header = CMSG_FIRSTHDR(&msg);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    }
+    if (sendmsg(sock, &msg, MSG_OOB | MSG_NOSIGNAL) == -1) {
+        EQUAL(errno, EOPNOTSUPP);
+        SKIP("this kernel has no out-of-band data on local sockets");
+    }
+}
+
+/* Takes what comes until nothing does. */
+static void drain(int passer)
+{
+    struct pollfd p = {passer, POLLIN, 0};
+    int fd;
+
+    for (int i = 0; i < 10; i++) {
+        while (fdpasser_try_recv_fds(passer, &fd, 1) == 1)
+            RECEIVED(fd, 1);
+        if (errno == EAGAIN)
+            break;
+        EQUAL(errno, EBADMSG);
+    }
+    EQUAL(errno, EAGAIN);
+    EQUAL(poll(&p, 1, 0), 0);
+}
+
+static void with(rlim_t limit, int full)
+{
+    int pair[2], fd = numbered(1);
+
+    set_soft_limit(limit);
+    make_pair(pair);
+    if (full)
+        fill_table();
+    for (int i = 0; i < 3; i++) {
+        send_out_of_band(pair[0], -1);
+        drain(pair[1]);
+    }
+    empty_table();
+    for (int i = 0; i < 3; i++) {
+        send_out_of_band(pair[0], fd);
+        drain(pair[1]);
+        send_numbered(pair[0], 2, 1);
+        RECEIVED(fdpasser_recv_fd(pair[1]), 2);
+    }
+    send_out_of_band(pair[0], -1);
+    close(pair[0]);
+    while (fdpasser_recv_fd(pair[1]) == -1)
+        EQUAL(errno, EBADMSG);
+    close(pair[1]);
+    close(fd);
+}
+
+static void test(void)
+{
+    IN_CHILD(with(1024, 0)); /* there is room for anything */
+    IN_CHILD(with(64, 0));   /* there is, but it takes a look */
+    IN_CHILD(with(64, 1));
+}

@@ -1,0 +1,115 @@
+/* Listening at a path: fresh, left over, in use; names of every kind; the backlog; nothing left behind. */
+#include "check.h"
+
+static void at(const char *path)
+{
+    int listener, second, client;
+
+    /* Fresh. */
+    listener = fdpasser_server(path, 5);
+    OURS(listener);
+    client = fdpasser_connect(path);
+    check_serves(listener, client);
+    close(client);
+
+    /* In use: the new one has it, and the old one keeps whom it has. */
+    client = fdpasser_connect(path);
+    second = fdpasser_server(path, 5);
+    OURS(second);
+    check_serves(listener, client);
+    close(client);
+    client = fdpasser_connect(path);
+    check_serves(second, client);
+    set_nonblocking(listener, 1);
+    ERRNO(fdpasser_accept(listener), EAGAIN);
+    close(client);
+    close(listener);
+    client = fdpasser_connect(path);
+    check_serves(second, client);
+    close(client);
+    close(second);
+
+    /* Left over. */
+    ERRNO(fdpasser_connect(path), ECONNREFUSED);
+    listener = fdpasser_server(path, 5);
+    OURS(listener);
+    client = fdpasser_connect_n(path, strlen(path));
+    check_serves(listener, client);
+    close(client);
+    close(listener);
+    listener = fdpasser_server_n(path, strlen(path), 5);
+    client = fdpasser_connect(path);
+    check_serves(listener, client);
+    close(client);
+    close(listener);
+
+    EQUAL(entries("."), 1);
+    EQUAL(unlink(path), 0);
+    ERRNO(fdpasser_connect(path), ENOENT);
+}
+
+/* How many may wait to be accepted? */
+static int queue(int backlog)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "s"};
+    int listener = fdpasser_server("s", backlog), clients[64], n = 0;
+
+    OURS(listener);
+    for (;;) {
+        int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+        if (n == LENGTH(clients) || connect(sock, (struct sockaddr *)&address, sizeof address) != 0) {
+            close(sock);
+            break;
+        }
+        clients[n++] = sock;
+    }
+    for (int i = 0; i < n; i++)
+        close(clients[i]);
+    close(listener);
+    EQUAL(unlink("s"), 0);
+    return n;
+}
+
+static void permissions(mode_t mask)
+{
+    struct stat node;
+    mode_t old = umask(mask);
+
+    for (int take_over = 0; take_over < 2; take_over++) {
+        close(fdpasser_server("s", 0));
+        EQUAL(lstat("s", &node), 0);
+        CHECK(S_ISSOCK(node.st_mode));
+        EQUAL(node.st_mode & 0777, 0777 & ~mask);
+    }
+    EQUAL(unlink("s"), 0);
+    umask(old);
+}
+
+static void test(void)
+{
+    char name[PATH_MAX], absolute[PATH_MAX + 16];
+
+    enter_directory(name);
+    at("s");
+    at("a name with spaces");
+    at("./s");
+    snprintf(absolute, sizeof absolute, "%s/s", name);
+    at(absolute);
+    at("\xff\xfe not UTF-8 \x80");
+    at("caf\xc3\xa9");
+    at("new\nline");
+
+    EQUAL(queue(10), 11); /* the kernel takes one more than the backlog */
+    EQUAL(queue(0), 11);
+    EQUAL(queue(-1), 11);
+    EQUAL(queue(INT_MIN), 11);
+    EQUAL(queue(1), 2);
+    EQUAL(queue(20), 21);
+    EQUAL(queue(INT_MAX), 64);
+
+    permissions(022);
+    permissions(077);
+    permissions(0);
+    leave_directory(name);
+}
