@@ -207,16 +207,15 @@ sub _settle {
     my ($queue, $moved) = @$self{ "${dir}_queue", $dir eq 'send' ? 'sent' : 'received' };
     my $waiting = $queue && @$queue;
     my $in_hand = $moved && @$moved;
-    my $failing = $self->{failing};
-    my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$failing : $waiting || $failing;
+    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has yet to hear of it
+    my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
 
     delete $self->{ $dir eq 'send' ? 'sent' : 'received' } if !$in_hand;
     if (!$busy) {
         delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" };
         return;
     }
-    # Neither what is in hand nor a failure to send makes the socket ready.
-    $pause //= 0 if $in_hand || $failing;
+    $pause //= 0 if $in_hand || $over;    # neither makes the socket ready
     return $self->_pause($dir, $pause) if defined $pause;
     delete $self->{"${dir}_timer"};
     $self->_watch($dir) if !$self->{"${dir}_io"};
