@@ -335,6 +335,26 @@ ssize_t fdpasser_recv_fds(int passer, int *fds, size_t n);
 ssize_t fdpasser_try_recv_fds(int passer, int *fds, size_t n);
 
 /**
+ * Receives the descriptors of up to messages messages (1 to 16), in order, without waiting: for
+ * programs that keep a queue of their own and want fewer system calls.
+ *
+ * fds has room for n of them, which must be at least messages * FDPASSER_MAX_PER_MESSAGE. *status says
+ * why there are no more: 1 if all the messages were taken that were asked for, so that more may wait;
+ * 0 at orderly shutdown; or an errno, negated, as fdpasser_recv_fd() has them: -EAGAIN if there is
+ * nothing more for now. What it says comes after the descriptors, and may not be said again.
+ *
+ * Ownership: the caller owns the descriptors that were counted, whatever *status says.
+ *
+ * Returns how many were received, which may be 0; or -1 with errno EINVAL (messages or n out of range)
+ * or EFAULT (fds or status is NULL), and then nothing was done.
+ *
+ * Blocking: no, whatever mode passer is in.
+ *
+ * Threads and fork: as fdpasser_recv_fd().
+ */
+ssize_t fdpasser_try_recv_messages(int passer, int *fds, size_t n, unsigned int messages, int *status);
+
+/**
  * Says what to do about an errno of this library's: see the poll loop at the top of this header.
  *
  * Ownership: no descriptors.

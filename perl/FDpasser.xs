@@ -6,7 +6,9 @@
 #include "XSUB.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FDPASSER_NO_SHORT_NAMES
@@ -21,6 +23,41 @@ fd_of(pTHX_ SV *sv)
         return -1;
     IV fd = SvIV_nomg(sv);
     return fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+}
+
+/* How many messages one call takes at most; there is an int for each descriptor on the stack. */
+#define MESSAGES 16
+
+/* What `open my $fh, '+<&=', $fd` makes of a descriptor, in half the time: a second buffer for
+ * sockets, and close-on-exec unless the number is not above $^F. It owns the descriptor, also if it
+ * fails, which is NULL with errno. */
+static SV *
+handle_of(pTHX_ int fd)
+{
+    struct stat st;
+    PerlIO *in = NULL, *out = NULL;
+
+    if (fstat(fd, &st) == 0 && (in = PerlIO_fdopen(fd, "r+")) != NULL)
+        out = S_ISSOCK(st.st_mode) ? PerlIO_fdopen(fd, "w") : in;
+    if (!out || (fd <= PL_maxsysfd && fcntl(fd, F_SETFD, 0) != 0)) {
+        int error = errno;
+        if (out && out != in)
+            PerlIO_close(out);
+        if (in)
+            PerlIO_close(in);
+        else
+            close(fd);
+        errno = error;
+        return NULL;
+    }
+
+    GV *gv = (GV *)newSV(0);
+    gv_init_pvn(gv, gv_stashpvs("AnyEvent::FDpasser", GV_ADD), "$fh", 3, 0);
+    IO *io = GvIOn(gv);
+    IoTYPE(io) = S_ISSOCK(st.st_mode) ? IoTYPE_SOCKET : IoTYPE_RDWR;
+    IoIFP(io) = in;
+    IoOFP(io) = out;
+    return newRV_noinc((SV *)gv);
 }
 
 MODULE = AnyEvent::FDpasser    PACKAGE = AnyEvent::FDpasser
@@ -79,10 +116,15 @@ _connect(SV *path)
   OUTPUT:
     RETVAL
 
-void
-_close(int fd)
+# A handle that owns the descriptor; undef with $! set.
+SV *
+_handle(int fd)
   CODE:
-    close(fd);
+    RETVAL = handle_of(aTHX_ fd);
+    if (!RETVAL)
+        XSRETURN_UNDEF;
+  OUTPUT:
+    RETVAL
 
 int
 _retry_ms(int err)
@@ -91,25 +133,37 @@ _retry_ms(int err)
   OUTPUT:
     RETVAL
 
-# Sends one without waiting; false with $! set.
-bool
-_send(SV *passer, SV *fd)
+# Sends what it can without waiting, so many in each message; says how many, -1 with $! set.
+int
+_send(SV *passer, int per_message, ...)
   CODE:
-    int number = fd_of(aTHX_ fd);
-    RETVAL = fdpasser_try_send_fds(fd_of(aTHX_ passer), &number, 1, 1) == 1;
+    int fds[FDPASSER_MAX_PER_MESSAGE];
+    int i, n = items - 2;
+    if (n > FDPASSER_MAX_PER_MESSAGE)
+        n = FDPASSER_MAX_PER_MESSAGE;
+    for (i = 0; i < n; i++)
+        fds[i] = fd_of(aTHX_ ST(i + 2));
+    RETVAL = fdpasser_try_send_fds(fd_of(aTHX_ passer), fds, n, per_message);
   OUTPUT:
     RETVAL
 
-# Receives all of one message without waiting: (0) at orderly shutdown, () with $! set.
+# Takes up to so many messages without waiting. (status, handle...), where the status is that of
+# fdpasser_try_recv_messages: why there are no more.
 void
-_recv(SV *passer)
+_recv(SV *passer, int messages)
   PPCODE:
-    int fds[FDPASSER_MAX_PER_MESSAGE];
-    ssize_t i, n = fdpasser_try_recv_fds(fd_of(aTHX_ passer), fds, FDPASSER_MAX_PER_MESSAGE);
-    if (n == 0)
-        mXPUSHi(0);
-    else if (n > 0) {
-        EXTEND(SP, n);
-        for (i = 0; i < n; i++)
-            mPUSHi(fds[i]);
+    int fds[MESSAGES * FDPASSER_MAX_PER_MESSAGE];
+    int i, n, status;
+    n = fdpasser_try_recv_messages(fd_of(aTHX_ passer), fds, C_ARRAY_LENGTH(fds),
+                                   messages > MESSAGES ? MESSAGES : messages, &status);
+    if (n < 0)
+        XSRETURN_IV(-errno);
+    EXTEND(SP, n + 1);
+    mPUSHi(status);
+    for (i = 0; i < n; i++) {
+        SV *handle = handle_of(aTHX_ fds[i]);
+        if (handle)
+            mPUSHs(handle);
+        else
+            ST(0) = sv_2mortal(newSViv(-errno));
     }

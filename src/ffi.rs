@@ -14,7 +14,8 @@
 
 use crate::error::{self, Retry};
 use crate::sys::{Fds, Wait};
-use crate::{sys, transfer, Mode};
+use crate::transfer::{self, Stop};
+use crate::{sys, Mode};
 use libc::{c_char, c_int, c_uint, size_t, ssize_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};
@@ -323,6 +324,34 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
     guard(|| unsafe { receive_many(passer, fds, n, Wait::Never) })
 }
 
+/// Receives the descriptors of up to messages messages (1 to 16), in order, without waiting: for
+/// programs that keep a queue of their own and want fewer system calls.
+///
+/// fds has room for n of them, which must be at least messages * FDPASSER_MAX_PER_MESSAGE. *status says
+/// why there are no more: 1 if all the messages were taken that were asked for, so that more may wait;
+/// 0 at orderly shutdown; or an errno, negated, as fdpasser_recv_fd() has them: -EAGAIN if there is
+/// nothing more for now. What it says comes after the descriptors, and may not be said again.
+///
+/// Ownership: the caller owns the descriptors that were counted, whatever *status says.
+///
+/// Returns how many were received, which may be 0; or -1 with errno EINVAL (messages or n out of range)
+/// or EFAULT (fds or status is NULL), and then nothing was done.
+///
+/// Blocking: no, whatever mode passer is in.
+///
+/// Threads and fork: as fdpasser_recv_fd().
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_recv_messages(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    messages: c_uint,
+    status: *mut c_int,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints, and for the one of status.
+    guard(|| unsafe { receive_messages(passer, fds, n, messages, status) })
+}
+
 /// Says what to do about an errno of this library's: see the poll loop at the top of this header.
 ///
 /// Ownership: no descriptors.
@@ -426,6 +455,40 @@ unsafe fn receive_many(
         // SAFETY: `recv` appends no more than n, and the caller vouches for as many ints.
         unsafe { fds.add(i).write(fd.into_raw_fd()) };
     }
+    Ok(count as ssize_t)
+}
+
+/// # Safety
+/// `fds` must be null or point at `n` ints, and `status` at one.
+unsafe fn receive_messages(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    messages: c_uint,
+    status: *mut c_int,
+) -> Result<ssize_t, Errno> {
+    let messages = messages as usize;
+    if !(1..=16).contains(&messages) || n < messages * transfer::MAX_PER_MESSAGE {
+        return Err(Errno::EINVAL);
+    }
+    check_array(fds, n)?;
+    check_array(status, 1)?;
+    let mut count = 0;
+    let stop = match borrow(&passer) {
+        Ok(passer) => transfer::recv_messages(passer, messages, |fd| {
+            // SAFETY: so many messages carry no more than n, and the caller vouches for as many ints.
+            unsafe { fds.add(count).write(fd.into_raw_fd()) };
+            count += 1;
+        }),
+        Err(error) => Stop::Error(error),
+    };
+    let why = match stop {
+        Stop::Enough => 1,
+        Stop::Shutdown => 0,
+        Stop::Error(error) => -(error as c_int),
+    };
+    // SAFETY: not null, and the caller vouches for one int.
+    unsafe { status.write(why) };
     Ok(count as ssize_t)
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn recv(
     wait: Wait,
 ) -> Result<(), Errno> {
     loop {
-        match recv_now(passer, max, fds) {
+        match prove_room(passer, 1).and_then(|_| take(passer, max, fds)) {
             // Whatever was proven before a sleep is stale after it, so start over.
             Err(Errno::EAGAIN) if wait == Wait::AsPasser => sys::wait_readable(passer)?,
             result => return result,
@@ -150,12 +150,51 @@ pub(crate) fn recv(
     }
 }
 
-fn recv_now(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
-    // With no free slot the kernel would deliver the byte and destroy the descriptor. Nothing may
-    // come between the proof and the call.
-    if !sys::room_for_any_message(passer) {
-        sys::rehearse(passer)?;
+/// Why `recv_messages` took no more.
+pub(crate) enum Stop {
+    /// It took as many messages as it was asked for.
+    Enough,
+    /// The peer has shut down in good order.
+    Shutdown,
+    /// EAGAIN: there is no more for now. Otherwise as `recv`.
+    Error(Errno),
+}
+
+/// Receives up to `messages` messages without waiting. One proof covers as many of them as it can.
+pub(crate) fn recv_messages(
+    passer: BorrowedFd<'_>,
+    messages: usize,
+    mut into: impl FnMut(OwnedFd),
+) -> Stop {
+    let mut fds = Fds::new();
+    let mut proven = 0;
+    for left in (1..=messages).rev() {
+        if proven == 0 {
+            proven = match prove_room(passer, left) {
+                Ok(room) => room,
+                Err(error) => return Stop::Error(error),
+            };
+        }
+        proven -= 1;
+        match take(passer, MAX_PER_MESSAGE, &mut fds) {
+            Ok(()) if fds.is_empty() => return Stop::Shutdown,
+            Ok(()) => fds.drain(..).for_each(&mut into),
+            Err(error) => return Stop::Error(error),
+        }
     }
+    Stop::Enough
+}
+
+/// For how many messages, from one up, there is room. With no free slot the kernel would deliver a
+/// message's byte and destroy its descriptors, so nothing may come between this and the receiving.
+fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<usize, Errno> {
+    match sys::room_for_messages(messages) {
+        0 => sys::rehearse(passer).map(|()| 1),
+        room => Ok(room),
+    }
+}
+
+fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
     let message = sys::receive(passer, fds)?;
 
     // All of it is ours from here on, and is closed if the verdict goes against it.

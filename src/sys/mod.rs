@@ -9,7 +9,7 @@
 //! | `pair()` | both ends of a new connection |
 //! | `server(path, backlog)`, `accept(listener)`, `connect(path)` | a connection by way of the file system |
 //! | `send(passer, fds, wait)` | one message, all of `fds` or nothing; never SIGPIPE |
-//! | `room_for_any_message(passer)` | true only if the next message, whatever it carries, finds free slots from 3 up |
+//! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
 //! | `receive(passer, fds)` | take one message if there is one, appending its descriptors; never waits |
 //! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
@@ -30,7 +30,7 @@ mod unix_socket;
 
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
-    scm::{receive, rehearse, room_for_any_message, send, wait_readable, MAX_PER_MESSAGE, MODE},
+    scm::{receive, rehearse, room_for_messages, send, wait_readable, MAX_PER_MESSAGE, MODE},
     unix_socket::{accept, connect, pair, server},
 };
 

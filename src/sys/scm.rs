@@ -19,7 +19,7 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-pub(crate) use table::room_for_any_message;
+pub(crate) use table::room_for_messages;
 
 pub(crate) const MODE: Mode = Mode::Bsd;
 
@@ -126,7 +126,7 @@ fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(domain == libc::AF_UNIX)
 }
 
-/// Takes one message if there is one. `room_for_any_message` or `rehearse` comes directly before.
+/// Takes one message if there is one. `room_for_messages` or `rehearse` comes directly before.
 pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, Errno> {
     recvmsg(passer, fds, 0)
 }

@@ -45,13 +45,15 @@ fn duplicate(fd: impl AsFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
-/// As many slots as the largest message can need, rounded up to whole words of a bit set.
-const WINDOW: usize = MAX_PER_MESSAGE.next_multiple_of(64);
-
 type Word = libc::c_ulong;
 const BITS: usize = Word::BITS as usize;
 
-/// True only if enough slots are free for the largest possible message.
+/// Slots below this number are left out of every window: 0, 1 and 2 do not count, and a table is
+/// never smaller than a word.
+const WINDOW_FLOOR: usize = BITS;
+
+/// For how many of the largest messages, up to `messages`, there is room for certain. 0 means that it
+/// is not certain for a single one.
 ///
 /// This is the proof that stands in front of every `recvmsg`, so it must be cheap, and it may be
 /// sufficient without being necessary. The kernel keeps a process's open descriptors in a table
@@ -63,25 +65,37 @@ const BITS: usize = Word::BITS as usize;
 ///
 /// Unlike `poll(2)`'s POLLNVAL this is not fooled by O_PATH descriptors, which poll reports as not
 /// open; unlike dup and close it never occupies a slot that another thread may want.
-pub(crate) fn room_for_any_message(_passer: BorrowedFd<'_>) -> bool {
+pub(crate) fn room_for_messages(messages: usize) -> usize {
     let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return false;
+        return 0;
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     // Small tables first, where the bit set is short; then as far as is still cheap to copy.
-    window_is_beyond_the_table::<{ 1024 / BITS }>(limit)
-        || window_is_beyond_the_table::<{ 65536 / BITS }>(limit)
+    let room = room_below::<{ 1024 / BITS }>(limit, messages);
+    if room > 0 {
+        return room;
+    }
+    room_below::<{ 65536 / BITS }>(limit, messages)
 }
 
-/// Looks at the window that ends at the soft limit, or at `WORDS` words where the limit is higher.
-fn window_is_beyond_the_table<const WORDS: usize>(limit: usize) -> bool {
+/// Looks below the soft limit, or below `WORDS` words where the limit is higher.
+fn room_below<const WORDS: usize>(limit: usize, messages: usize) -> usize {
     let end = (limit / BITS).min(WORDS);
-    let Some(start) = end.checked_sub(WINDOW / BITS) else {
-        return false;
-    };
-    if start == 0 {
-        return false; // 0, 1 and 2 do not count
+    let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
+    let wanted = messages.min(most);
+    if wanted == 0 {
+        return 0;
     }
+    if is_beyond_the_table::<WORDS>(end, wanted) {
+        return wanted;
+    }
+    // A larger window reaches further down.
+    usize::from(wanted > 1 && is_beyond_the_table::<WORDS>(end, 1))
+}
+
+/// Is the window of slots for so many messages, which ends at word `end`, above the table's end?
+fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
+    let start = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
     let mut bits: [Word; WORDS] = [0; WORDS];
     bits[start..end].fill(Word::MAX);
     let mut no_time = libc::timeval {

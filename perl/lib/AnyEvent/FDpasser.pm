@@ -27,10 +27,12 @@ use constant FAIR_SHARE => 100;
 #
 #   fh | fh_pair              the handle, or both until it is known which one is ours
 #   on_error, error_state     as documented
+#   max_fds_per_message       if not 1
 #   send_queue                [handle, callback]...
+#   sent                      the same, sent but not told of yet
 #   recv_queue                callback...
-#   received                  handles that came with others in one message and nobody asked for yet
-#   failing                   [reason]: sending has failed, but what has reached us comes first
+#   received                  handles that no callback has got yet
+#   failing, ended            [reason] why sending, or receiving, is over; what has reached us comes first
 #   send_io, recv_io          the watchers: there only while the queue is not empty, and what keeps
 #   send_timer, recv_timer    the passer alive until then
 
@@ -46,7 +48,11 @@ sub new {
         AnyEvent::Util::fh_nonblocking($_, 1) unless $arg{dont_set_nonblocking};
     }
 
+    my $per_message = $arg{max_fds_per_message} || 1;
+    Carp::croak 'max_fds_per_message is not between 1 and 253' if $per_message !~ /\A\d+\z/ || $per_message > 253;
+
     my $self = bless {}, ref $class || $class;
+    $self->{max_fds_per_message} = $per_message if $per_message > 1;
     $self->{on_error} = $arg{on_error} if $arg{on_error};
     if   (@fh == 1) { $self->{fh}      = $fh[0] }
     else            { $self->{fh_pair} = \@fh }
@@ -98,11 +104,11 @@ sub error {
 
     $self->{error_state} = defined $reason ? $reason : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
-    delete @$self{qw(send_io recv_io send_timer recv_timer failing)};
+    delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
     close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
     {
         local $@;    # what is dropped may have destructors
-        delete @$self{qw(send_queue recv_queue received)};
+        delete @$self{qw(send_queue sent recv_queue received)};
     }
 
     if ($on_error) {
@@ -115,53 +121,66 @@ sub error {
 # --- called by the event loop, and the only places where there is I/O or a callback ------------------
 
 # An exception of a callback's leaves these at once and goes to the event loop; what must be done at
-# the end all the same is left to a guard.
+# the end all the same is left to a guard, and what was moved but not yet told of stays in `sent` and
+# `received`.
 
 sub _send_now {
     my ($self) = @_;
     my $settle = AnyEvent::FDpasser::Settle->new($self, 'send');
 
-    for (1 .. FAIR_SHARE) {
-        my $next = $self->{send_queue} && $self->{send_queue}[0] or last;
-        if (_send(fileno $self->{fh}, _fileno($next->[0]))) {
-            shift @{ $self->{send_queue} };
-            my $cb = $next->[1];
-            undef $next;    # closes the handle, unless the caller has kept it
-            $cb->() if $cb;
-            next;
+    for (my $left = FAIR_SHARE ; ; $left--) {
+        my $sent = $self->{sent} ||= [];
+        if (!@$sent) {
+            my $queue = $self->{send_queue};
+            return if !$queue || !@$queue || $left <= 0;
+            my $per_message = $self->{max_fds_per_message} || 1;
+            my $count       = $per_message < @$queue ? $per_message : @$queue;
+            my $n = _send(fileno $self->{fh}, $per_message, map { _fileno($_->[0]) } @$queue[ 0 .. $count - 1 ]);
+            if ($n < 0) {
+                my $reason = _error($!);
+                my $ms     = _retry_ms($reason);
+                return                     if $ms == 0;
+                return $settle->pause($ms) if $ms > 0;
+                return $self->_fail($reason);
+            }
+            push @$sent, splice @$queue, 0, $n;
+            $self->_soon('send') if $n > 1 && !$self->{send_timer};
         }
-        my $reason = _errno();
-        my $ms     = _retry_ms($reason);
-        if    ($ms > 0) { $settle->pause($ms) }
-        elsif ($ms < 0) { $self->_fail($reason) }
-        last;
+        my $cb = (shift @$sent)->[1];    # closes the handle, unless the caller has kept it
+        $cb->() if $cb;
     }
-    return;
 }
 
 sub _recv_now {
     my ($self) = @_;
     my $settle = AnyEvent::FDpasser::Settle->new($self, 'recv');
 
-    for (my $left = FAIR_SHARE ; $self->{recv_queue} && @{ $self->{recv_queue} } ; $left--) {
-        return if $left == 0;
+    for (my $left = FAIR_SHARE ; ; $left--) {
+        my $queue    = $self->{recv_queue} || [];
         my $received = $self->{received} ||= [];
+        return $self->_finish if $self->{ended}   && !@$received;
+        return $self->_finish if $self->{failing} && !@$queue;
+        return                if !@$queue || $left <= 0;
+
         if (!@$received) {
-            my @fd = _recv(fileno $self->{fh});
-            if (!@fd) {
-                my $reason = _errno();
-                my $ms     = _retry_ms($reason);
-                return $settle->pause($ms) if $ms > 0;
-                last                       if $ms == 0;
-                return $self->_finish($reason);
+            (my $status, @$received) = _recv(fileno $self->{fh}, scalar @$queue);
+            my $ms = $status < 0 ? _retry_ms(-$status) : 0;
+            if ($status == 0) {
+                $self->{ended} = [undef];
             }
-            return $self->_finish(undef) if !$fd[0];
-            push @$received, map { _handle($_) } @fd;
+            elsif ($ms < 0) {
+                $self->{ended} = [ _error(-$status) ];
+            }
+            elsif ($status < 0 && !@$received) {
+                return $settle->pause($ms) if $ms > 0;
+                return $self->_finish      if $self->{failing};
+                return;
+            }
+            $self->_soon('recv') if @$received > 1 && !$self->{recv_timer};
+            next if !@$received;
         }
-        (shift @{ $self->{recv_queue} })->(shift @$received);
+        (shift @$queue)->(shift @$received);
     }
-    $self->_finish if $self->{failing};
-    return;
 }
 
 # Sending is over, but what has reached us is delivered before on_error hears of it.
@@ -172,10 +191,9 @@ sub _fail {
     return;
 }
 
-# The first error is the one to report.
 sub _finish {
-    my ($self, $reason) = @_;
-    $self->error($self->{failing} ? $self->{failing}[0] : $reason);
+    my ($self) = @_;
+    $self->error(($self->{failing} || $self->{ended})->[0]);
     return;
 }
 
@@ -186,53 +204,68 @@ sub _settle {
     my ($self, $dir, $pause) = @_;
     return if $self->{error_state};
 
-    my $queue = $self->{"${dir}_queue"};
-    my $busy  = $queue && @$queue;
-    if ($dir eq 'recv') {
-        my $received = $self->{received};
-        delete $self->{received} if $received && !@$received;
-        # None of these makes the socket readable.
-        $pause //= 0 if $self->{failing} || $busy && $self->{received};
-        $busy = 1 if $self->{failing};
-    }
-    else {
-        $busy = 0 if $self->{failing};
-    }
+    my ($queue, $moved) = @$self{ "${dir}_queue", $dir eq 'send' ? 'sent' : 'received' };
+    my $waiting = $queue && @$queue;
+    my $in_hand = $moved && @$moved;
+    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has yet to hear of it
+    my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
 
-    if    (!$busy)           { delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" } }
-    elsif (defined $pause)   { $self->_watch($dir, $pause) }
-    elsif (!$self->{"${dir}_io"}) { $self->_watch($dir) }
+    delete $self->{ $dir eq 'send' ? 'sent' : 'received' } if !$in_hand;
+    if (!$busy) {
+        delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" };
+        return;
+    }
+    $pause //= 0 if $in_hand || $over;    # neither makes the socket ready
+    return $self->_pause($dir, $pause) if defined $pause;
+    delete $self->{"${dir}_timer"};
+    $self->_watch($dir) if !$self->{"${dir}_io"};
     return;
 }
 
-# Waits for the socket; or, for `$pause` milliseconds, for nothing but time: a socket that polls ready
-# while nothing can be done would make the loop spin.
+# Waits for the socket.
 sub _watch {
-    my ($self, $dir, $pause) = @_;
-    my $work = $dir eq 'send' ? \&_send_now : \&_recv_now;
-    my $cb   = sub {
-        # GLib blocks a source while it is being dispatched. A callback may run the event loop, so
-        # another one must be there by then.
-        $self->_watch($dir, $pause) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
-        $work->($self);
-    };
+    my ($self, $dir) = @_;
+    return $self->_soon($dir) if $dir eq 'recv' && $self->{received};
 
-    $pause //= 0 if $dir eq 'recv' && $self->{received};
-    if (!defined $pause) {
-        delete $self->{"${dir}_timer"};
-        # Some loops duplicate the handle for each watcher, which fails while the table is full. The
-        # timer tries the transfer as well, so that nothing but time is lost.
-        my $io = do {
-            local ($@, $SIG{__DIE__});
-            eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
-        };
-        return $self->{"${dir}_io"} = $io if $io;
-        $pause = _retry_ms(Errno::EMFILE);
-    }
-    delete $self->{"${dir}_io"};
-    # It repeats, for the case that a callback runs the event loop.
-    $self->{"${dir}_timer"} = AE::timer($pause / 1000, ($pause || 10) / 1000, $cb);
+    # Some loops duplicate the handle for each watcher, which fails while the table is full. The timer
+    # tries the transfer as well, so that nothing but time is lost.
+    my $cb = $self->_work($dir, sub { $_[0]->_watch($dir) });
+    my $io = do {
+        local ($@, $SIG{__DIE__});
+        eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
+    };
+    return $self->_pause($dir, _retry_ms(Errno::EMFILE)) if !$io;
+    $self->{"${dir}_io"} = $io;
     return;
+}
+
+# Waits for nothing but time: a socket that polls ready while nothing can be done would make the loop
+# spin.
+sub _pause {
+    my ($self, $dir, $ms) = @_;
+    delete $self->{"${dir}_io"};
+    $self->_soon($dir, $ms);
+    return;
+}
+
+# Comes back after so many milliseconds, or at once. It repeats, for the case that a callback runs the
+# event loop while there is something in hand.
+sub _soon {
+    my ($self, $dir, $ms) = @_;
+    $self->{"${dir}_timer"} = AE::timer(($ms || 0) / 1000, ($ms || 10) / 1000,
+        $self->_work($dir, sub { $_[0]->_soon($dir, $ms) }));
+    return;
+}
+
+# What a watcher calls. GLib blocks a source while it is being dispatched, and a callback may run the
+# event loop: there, another one has to be made first.
+sub _work {
+    my ($self, $dir, $again) = @_;
+    my $now = $dir eq 'send' ? \&_send_now : \&_recv_now;
+    return sub {
+        $again->($self) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
+        $now->($self);
+    };
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
@@ -245,32 +278,20 @@ sub _fileno {
     return eval { fileno $fh };
 }
 
-# A handle that owns the descriptor. Its close-on-exec flag follows $^F, as with Perl's own.
-sub _handle {
-    my ($fd) = @_;
-    open my $fh, '+<&=', $fd or do {
-        my $error = $!;
-        _close($fd);
-        Carp::croak "cannot make a handle of descriptor $fd: $error";
-    };
-    return $fh;
-}
-
-# $! is number and text, but the next system call changes it.
-sub _errno { my $errno = $!; return $errno }
+# An error as $! is one, number and text.
+sub _error { local $! = $_[0]; my $error = $!; return $error }
 
 # --- connections -----------------------------------------------------------------------------------
 
 sub fdpasser_socketpair {
     my @fd = _pair() or _croak('fdpasser_socketpair');
-    return map { _handle($_) } @fd;
+    return map { _handle($_) // _croak('fdpasser_socketpair') } @fd;
 }
 
 sub fdpasser_server {
     my ($path, $backlog) = @_;
     my $fd = _server($path, $backlog || 0);
-    _croak("fdpasser_server: $path") if $fd < 0;
-    return _handle($fd);
+    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
 }
 
 sub fdpasser_accept {
@@ -282,14 +303,13 @@ sub fdpasser_accept {
 sub fdpasser_connect {
     my ($path) = @_;
     my $fd = _connect($path);
-    _croak("fdpasser_connect: $path") if $fd < 0;
-    return _handle($fd);
+    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
 }
 
 # Dies with $! in the message, and leaves it as it was for who wants the number.
 sub _croak {
     my ($what)  = @_;
-    my $errno   = _errno();
+    my $errno   = _error($!);
     my $message = Carp::shortmess("$what: $errno");
     $! = $errno;
     die $message;
@@ -418,6 +438,13 @@ no descriptor when its turn came), C<EBADMSG> (a byte came without a descriptor)
 The handles are set to non-blocking mode, unless you pass this. It saves two system calls for a handle
 that is non-blocking already. The passer never waits in either case, whatever the mode.
 
+=item max_fds_per_message => $count
+
+How many descriptors one message may carry when several are queued: 1 if you do not say, at most 253. More
+than one is faster, and only for a peer that expects it, such as another passer of this module; every passer
+here receives messages of any size. Handles that are sent in one message have their descriptor numbers looked
+up together, before the callback of the first is called.
+
 =back
 
 Making a passer does not touch the event loop; the first push does.
@@ -457,7 +484,8 @@ above C<$^F>.
 While the descriptor table is full, receiving pauses, and is tried again every 50 milliseconds.
 
 If a peer puts several descriptors into one message they are handed out one by one. Those for which there
-is no callback yet wait for one, and are closed with the passer.
+is no callback yet wait for one, and are closed with the passer. Apart from that nothing is taken from the
+socket before a callback waits for it.
 
 =head2 $passer->error($reason)
 
