@@ -48,13 +48,13 @@
  * which only polls would spin. fdpasser_retry_ms() says how long to leave a
  * direction alone:
  *
- *     struct pollfd p = { passer, POLLIN, 0 };
- *     int pause = -1;
+ *     int pause = 0;
  *     for (;;) {
- *         p.events = pause > 0 ? 0 : POLLIN;      // drop POLLIN while waiting
+ *         // While waiting, look at nothing: POLLHUP comes without being asked for.
+ *         struct pollfd p = { pause > 0 ? -1 : passer, POLLIN, 0 };
  *         poll(&p, 1, pause > 0 ? pause : -1);
  *         int fd = recv_fd(passer);
- *         if (fd > 0) { use(fd); pause = -1; continue; }
+ *         if (fd > 0) { use(fd); pause = 0; continue; }
  *         if (fd == 0) break;                     // orderly shutdown
  *         if ((pause = fdpasser_retry_ms(errno)) < 0) err(1, "recv_fd");
  *     }
@@ -66,6 +66,11 @@
  * limit) when several processes receive messages of different sizes from one
  * end. Either is reported, as ENOTRECOVERABLE, which nothing else is except a
  * security module that refuses a descriptor.
+ *
+ * Where the table is nearly full, a waiting message is looked at before it is
+ * taken, which opens and closes duplicates of its descriptors. So closing one of
+ * them may, as any close does, release fcntl() locks that this process has on the
+ * same file.
  *
  * The wire: one message is one NUL byte with one descriptor attached as
  * SCM_RIGHTS, which is what IO::FDPass, Python's socket.send_fds, the textbook
@@ -209,7 +214,7 @@ int fdpasser_connect_n(const char *path, size_t path_len);
  * full and the passer non-blocking), EINTR, ETOOMANYREFS, ENOBUFS, ENOMEM. For this descriptor, the
  * next one may go: EBADF (also: passer is not open), EINVAL and EOPNOTSUPP (its kind cannot be
  * sent, such as io_uring), EPERM (refused by a security module or the peer). For the passer: EPIPE
- * and ECONNRESET (the peer is gone), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (not a local socket).
+ * and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (not a local socket).
  *
  * Blocking: waits for room in the socket if passer is in blocking mode.
  *

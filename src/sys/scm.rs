@@ -13,7 +13,7 @@ use libc::{c_int, c_void};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -140,10 +140,15 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
 /// that.
 pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut fds = Fds::new();
-    let message = recvmsg(passer, &mut fds, libc::MSG_PEEK)?;
-    if fds.is_empty() && !message.truncated {
-        return Ok(()); // end of file, or a plain byte
-    }
+    let message = match recvmsg(passer, &mut fds, libc::MSG_PEEK) {
+        // A look passes out-of-band bytes by, though they keep the passer readable: put them in line,
+        // where they are bytes like others, or a hostile peer's would make the caller spin.
+        Err(Errno::EAGAIN) => {
+            setsockopt(&passer, sockopt::OobInline, &true)?;
+            recvmsg(passer, &mut fds, libc::MSG_PEEK)?
+        }
+        result => result?,
+    };
     table::all_above_stdio(&mut fds)?;
     if message.truncated {
         // A full table does this, but so does a security module that refuses a descriptor: then
