@@ -14,15 +14,15 @@
 #define FDPASSER_NO_SHORT_NAMES
 #include "fdpasser.h"
 
-/* What is no number must not become 0, which is standard input. */
+/* What is no number, nor one that a descriptor may have, must not become 0, which is standard input. */
 static int
 fd_of(pTHX_ SV *sv)
 {
     SvGETMAGIC(sv);
     if (!SvOK(sv) || !looks_like_number(sv))
         return -1;
-    IV fd = SvIV_nomg(sv);
-    return fd >= 0 && fd <= INT_MAX ? (int)fd : -1;
+    NV fd = SvNV_nomg(sv);
+    return fd >= 0 && fd <= INT_MAX && fd == (int)fd ? (int)fd : -1; /* not NaN either */
 }
 
 /* How many messages one call takes at most; there is an int for each descriptor on the stack. */

@@ -13,6 +13,7 @@ use AnyEvent       ();
 use AnyEvent::Util ();
 use Carp           ();
 use Errno          ();
+use Scalar::Util   ();
 use Symbol         ();
 
 our $VERSION = '1.000';
@@ -77,7 +78,7 @@ sub push_send_fh {
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     push @{ $self->{send_queue} }, [ $fh, $cb ];
-    $self->_watch('send') unless $self->{send_io} || $self->{send_timer} || $self->{failing};
+    $self->_settle('send') unless $self->{send_io} || $self->{send_timer};
     return;
 }
 
@@ -86,7 +87,7 @@ sub push_recv_fh {
     $self->_assert_usable;
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
     push @{ $self->{recv_queue} }, $cb;
-    $self->_watch('recv') unless $self->{recv_io} || $self->{recv_timer};
+    $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
     return;
 }
 
@@ -102,7 +103,7 @@ sub error {
     my ($self, $reason) = @_;
     return if $self->{error_state};
 
-    $self->{error_state} = defined $reason ? $reason : 'orderly shutdown';
+    $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
     delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
     close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
@@ -163,7 +164,9 @@ sub _recv_now {
         return                if !@$queue || $left <= 0;
 
         if (!@$received) {
-            (my $status, @$received) = _recv(fileno $self->{fh}, scalar @$queue);
+            # With IO::Async the timer for what is in hand would cost memory, see `_soon`.
+            my $messages = $AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync' ? 1 : @$queue;
+            (my $status, @$received) = _recv(fileno $self->{fh}, $messages);
             my $ms = $status < 0 ? _retry_ms(-$status) : 0;
             if ($status == 0) {
                 $self->{ended} = [undef];
@@ -199,6 +202,8 @@ sub _finish {
 
 # --- watchers --------------------------------------------------------------------------------------
 
+my %NOW = (send => \&_send_now, recv => \&_recv_now);
+
 # Leaves one direction with the watcher that its state asks for. `$pause` (ms): not before then.
 sub _settle {
     my ($self, $dir, $pause) = @_;
@@ -225,12 +230,15 @@ sub _settle {
 # Waits for the socket.
 sub _watch {
     my ($self, $dir) = @_;
-    return $self->_soon($dir) if $dir eq 'recv' && $self->{received};
-
+    my $now = $NOW{$dir};
+    my $cb = sub {
+        # GLib blocks a source while it is being dispatched, and a callback may run the event loop.
+        $self->_watch($dir) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
+        $self->$now;
+    };
     # Some loops duplicate the handle for each watcher, which fails while the table is full. The timer
     # tries the transfer as well, so that nothing but time is lost.
-    my $cb = $self->_work($dir, sub { $_[0]->_watch($dir) });
-    my $io = do {
+    my $io = defined fileno $self->{fh} && do {
         local ($@, $SIG{__DIE__});
         eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
     };
@@ -248,24 +256,21 @@ sub _pause {
     return;
 }
 
-# Comes back after so many milliseconds, or at once. It repeats, for the case that a callback runs the
-# event loop while there is something in hand.
+# Comes back after so many milliseconds, or at once.
 sub _soon {
     my ($self, $dir, $ms) = @_;
-    $self->{"${dir}_timer"} = AE::timer(($ms || 0) / 1000, ($ms || 10) / 1000,
-        $self->_work($dir, sub { $_[0]->_soon($dir, $ms) }));
+    my $now = $NOW{$dir};
+    # AnyEvent's adaptor for IO::Async never frees the callback of a timer that is cancelled, so that one
+    # must not own the passer. The timer does.
+    my $timer = $self->{"${dir}_timer"} = { passer => $self };
+    Scalar::Util::weaken(my $weak = $timer);
+    $timer->{watcher} = AE::timer(($ms || 0) / 1000, 0, sub {
+        my $self = $weak && $weak->{passer} or return;
+        # Again, for the case that a callback runs the event loop while there is something in hand.
+        $self->_soon($dir, $ms || 10);
+        $self->$now;
+    });
     return;
-}
-
-# What a watcher calls. GLib blocks a source while it is being dispatched, and a callback may run the
-# event loop: there, another one has to be made first.
-sub _work {
-    my ($self, $dir, $again) = @_;
-    my $now = $dir eq 'send' ? \&_send_now : \&_recv_now;
-    return sub {
-        $again->($self) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
-        $now->($self);
-    };
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
@@ -275,11 +280,16 @@ sub _fileno {
     my ($fh) = @_;
     return fileno $fh if ref $fh eq 'GLOB' && !tied *$fh;
     local ($@, $SIG{__DIE__});    # code of the caller's may run: FILENO, overloading
-    return eval { fileno $fh };
+    my $fd = eval { fileno $fh };
+    return $fd;
 }
 
-# An error as $! is one, number and text.
-sub _error { local $! = $_[0]; my $error = $!; return $error }
+# An error as $! is one, number and text. (A copy first: what is passed may be $! itself.)
+sub _error {
+    my ($errno) = @_;
+    local $! = $errno;
+    return my $error = $!;
+}
 
 # --- connections -----------------------------------------------------------------------------------
 

@@ -1,0 +1,62 @@
+# A full socket: nothing is lost, and nothing blocks.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+
+use Fcntl qw(F_GETFL O_NONBLOCK);
+use Test::More;
+use Helpers;
+
+my $total = 5000;
+my @fh    = map { numbered($_) } 0 .. 49;    # again and again in this order
+
+for my $blocking (0, 1) {
+    my ($mine, $theirs) = AnyEvent::FDpasser::fdpasser_socketpair();
+    pipe my $go, my $say_go or die $!;
+    # A peer that does not read until it is told to, then by and by.
+    # It uses no event loop: there is one in the parent already.
+    my $child = in_child {
+        close $_ for $mine, $say_go;
+        readline $go;
+        for my $i (0 .. $total - 1) {
+            my $fd = AnyEvent::FDpasser::recv_fd(fileno $theirs);
+            die "number $i: $!" if $fd < 0;
+            die "number $i: end of file" if $fd == 0;
+            my $number = number_of($fd);
+            die "number $i is $number" if $number ne $i % 50;
+            POSIX::close($fd);
+            select undef, undef, undef, 0.001 if $i % 500 == 0;    # slowly
+        }
+        return AnyEvent::FDpasser::recv_fd(fileno $theirs) == 0;
+    };
+    close $_ for $theirs, $go;
+    my $passer = passer($mine, undef, $blocking ? (dont_set_nonblocking => 1) : ());
+    is !(fcntl($mine, F_GETFL, 0) & O_NONBLOCK), !!$blocking, $blocking ? 'a blocking socket' : 'a non-blocking socket';
+    my @sent;
+    for my $i (0 .. $total - 1) {
+        $passer->push_send_fh($fh[ $i % 50 ], sub { push @sent, $i });
+    }
+    my $last = -1;
+    until (@sent == $last) { $last = @sent; ticks(3) }
+    cmp_ok scalar @sent, '<', $total, 'the socket is full, and the loop runs';
+    cmp_ok scalar @sent, '>', 0, 'some went in';
+    close $say_go;
+    wait_for { @sent == $total } 'the rest';
+    is_deeply \@sent, [ 0 .. $total - 1 ], 'every callback once, in order';
+    undef $_ for $passer, $mine;
+    child_ok($child, 'every descriptor once, in order');
+}
+{
+    # Receiving: more callbacks than there is to receive.
+    my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
+    my $passer = passer($p, undef, dont_set_nonblocking => 1);
+    my @got;
+    $passer->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 5;
+    AnyEvent::FDpasser::send_fd(fileno $q, fileno $fh[$_]) for 1 .. 2;
+    wait_for { @got == 2 };
+    ticks(2);
+    is_deeply \@got, [ 1, 2 ], 'receiving from a blocking socket does not block the loop';
+    $passer->error('done') if delete $passer->{on_error};
+}
+done_testing;

@@ -1,0 +1,201 @@
+# A full descriptor table: nothing is lost, nothing fails, nothing spins, and all goes on when there is
+# room again.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+use Helpers limit => 64;
+
+use Scalar::Util ();
+use Test::More;
+
+warm_up();
+
+sub peer_sends { my ($fh, @n) = @_; AnyEvent::FDpasser::send_fd(fileno $fh, fileno numbered($_)) == 1 or die $! for @n }
+
+# How often the code asks the system.
+my %calls = (_send => 0, _recv => 0);
+{
+    no warnings 'redefine';
+    for my $name (qw(_send _recv)) {
+        no strict 'refs';
+        my $real = \&{"AnyEvent::FDpasser::$name"};
+        *{"AnyEvent::FDpasser::$name"} = sub { $calls{$name}++; goto &$real };
+    }
+}
+
+{
+    my ($x, $y) = raw_pair();
+    my @got;
+    peer_sends($y, 1 .. 3);
+    my $full = fill_table();
+    $x->push_recv_fh(sub { push @got, number_of($_[0]); push @$full, $_[0] }) for 1 .. 5;
+    my $calls = calls_per_pause(\$calls{_recv});
+    is_deeply \@got, [], 'a full table: nothing is received';
+    ok !$x->{error_state}, 'and nothing is wrong';
+    cmp_ok $calls, '<', 2, 'it does not spin';
+    cmp_ok $calls, '>', 0, 'though it tries';
+    for my $n (1 .. 3) {
+        shift @$full;
+        wait_for { @got >= $n } "number $n";
+        ticks(12);
+        is_deeply \@got, [ 1 .. $n ], "one slot: number $n arrives, and no more";
+        peer_sends_full($y, $full, 4) if $n == 3;
+    }
+    splice @$full, 0, 5;
+    peer_sends($y, 5);
+    wait_for { @got == 5 };
+    is_deeply \@got, [ 1 .. 5 ], 'all arrive, in order';
+}
+# Sends one though the table is full: makes room for its handle, and takes it again.
+sub peer_sends_full {
+    my ($fh, $full, $n) = @_;
+    shift @$full;
+    peer_sends($fh, $n);
+    push @$full, @{ fill_table() };
+}
+{
+    # The push comes first, then the table gets full, then the descriptor arrives.
+    my ($x, $y) = raw_pair();
+    my @got;
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 2;
+    ticks(1);
+    my @fh = map { numbered($_) } 1 .. 2;
+    my $full = fill_table();
+    AnyEvent::FDpasser::send_fd(fileno $y, fileno $_) for @fh;
+    my $calls = calls_per_pause(\$calls{_recv});
+    # IO::Async has a descriptor of its own for the watcher, which is given back during the pause.
+    is_deeply \@got, [], 'a watcher that was there before' if $AnyEvent::MODEL !~ /IOAsync|POE/;
+    cmp_ok $calls, '<', 2, 'does not spin';
+    undef $full;
+    wait_for { @got == 2 };
+    is_deeply \@got, [ 1, 2 ], 'all arrive';
+}
+{
+    # Sending needs no slot; a watcher may.
+    my ($x, $y) = raw_pair();
+    my @fh = map { numbered($_) } 1 .. 3;
+    my $full = fill_table();
+    my $sent = 0;
+    %calls = ();
+    $x->push_send_fh($_, sub { $sent++ }) for @fh;
+    wait_for { $sent == 3 } 'sending with a full table';
+    is $sent, 3, 'sending goes on while the table is full';
+    cmp_ok $calls{_send}, '<', 30, 'and does not spin';
+    undef $full;
+    is_deeply [ map { raw_state($y) } 1 .. 4 ], [ 1, 2, 3, 'nothing' ], 'all were sent';
+}
+{
+    # A full socket as well.
+    my ($x, $y) = raw_pair();
+    my $fh = numbered(1);
+    my $n  = 0;
+    AnyEvent::Util::fh_nonblocking($y, 1);
+    my $sent = 0;
+    my $full = fill_table();
+    $x->push_send_fh($fh, sub { $sent++ }) for 1 .. 1000;
+    my $last = -1;
+    until ($sent == $last) { $last = $sent; ticks(12) }
+    cmp_ok $sent, '<', 1000, 'the socket is full, and so is the table';
+    cmp_ok calls_per_pause(\$calls{_send}), '<', 2, 'it does not spin';
+    undef $full;
+    my $received = 0;
+    while ($received < 1000) {
+        my $state = raw_state($y);
+        if    ($state eq '1')       { $received++ }
+        elsif ($state eq 'nothing') { ticks(1) }
+        else                        { last }
+    }
+    is $received, 1000, 'all arrive once there is room';
+    wait_for { $sent == 1000 };
+    is raw_state($y), 'nothing', 'and not one more';
+}
+{
+    my $errors = [];
+    my ($x, $y) = raw_pair($errors);
+    my $full = fill_table();
+    $x->push_recv_fh(sub { });
+    ticks(5);
+    close $y;
+    push @$full, @{ fill_table() };
+    wait_for { @$errors };
+    is_deeply $errors, [undef], 'end of file is seen though the table is full';
+}
+{
+    my $errors = [];
+    my ($x, $y) = raw_pair($errors);
+    syswrite $y, 'x';
+    my $full = fill_table();
+    $x->push_recv_fh(sub { });
+    wait_for { @$errors };
+    undef $full;
+    ok $errors->[0] && $errors->[0] == Errno::EBADMSG(), 'so is a plain byte';
+}
+{
+    # Both ends of a busy connection, the table full again and again.
+    my ($x, $y) = passers();
+    my @got;
+    my $n = 60;
+    my @fh = map { numbered($_) } 1 .. 12;
+    for (1 .. $n) {
+        $x->push_send_fh($fh[ $_ % 12 ]);
+        $y->push_recv_fh(sub { push @got, number_of($_[0]) });
+    }
+    while (@got < $n) {
+        my $full = fill_table();
+        ticks(1);
+        splice @$full, 0, 2;
+        my $before = @got;
+        wait_for { @got > $before || @got == $n } 'more';
+    }
+    is_deeply \@got, [ map { number_of($fh[ $_ % 12 ]) } 1 .. $n ], 'a table that is full again and again loses nothing';
+}
+{
+    # A passer that is dropped while it waits.
+    my ($x, $y) = raw_pair([]);
+    peer_sends($y, 1);
+    my $full = fill_table();
+    my $errors = 0;
+    $x->push_recv_fh(sub { $errors++ });
+    ticks(3);
+    $x->error('enough');
+    Scalar::Util::weaken(my $weak = $x);
+    undef $x;
+    undef $full;
+    ticks(12);
+    is $weak, undef, 'and is gone';
+    is $errors, 0, 'a passer that is shut down while it waits calls nothing';
+}
+SKIP: {
+    my $none = can_send_messages();
+    skip $none, 2 if defined $none;
+    my ($x, $y) = raw_pair();
+    my @got;
+    send_message($y, "\0", map { numbered($_) } 1 .. 10);
+    my $full = fill_table();
+    splice @$full, 0, 4;
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 10;
+    ticks(15);
+    is_deeply \@got, [], 'ten in one message, four slots: it waits whole';
+    undef $full;
+    wait_for { @got == 10 };
+    is_deeply \@got, [ 1 .. 10 ], 'and arrives whole';
+}
+# Only slots from 3 up count.
+{
+    my ($x, $y) = raw_pair();
+    peer_sends($y, 1);
+    my $got;
+    my $full = fill_table();
+    my $stdin = POSIX::dup2(0, fileno $full->[0]);
+    POSIX::close(0);
+    $x->push_recv_fh(sub { $got = shift });
+    ticks(15);
+    is $got, undef, 'slot 0 is no room';
+    POSIX::dup2($stdin, 0);
+    undef $full;
+    wait_for { $got };
+    is number_of($got), 1, 'nothing is lost for it';
+    cmp_ok fileno $got, '>', 2, 'nor mistaken for standard input';
+}
+done_testing;

@@ -1,0 +1,202 @@
+# fdpasser_socketpair, fdpasser_server, fdpasser_accept, fdpasser_connect.
+use strict;
+use warnings;
+
+use Errno qw(EAGAIN EBADF EEXIST ENOENT ECONNREFUSED ENAMETOOLONG EADDRINUSE EINVAL);
+use Fcntl qw(F_GETFL O_NONBLOCK);
+use Test::More;
+use lib 't/lib';
+use Helpers;
+
+my $server  = \&AnyEvent::FDpasser::fdpasser_server;
+my $accept  = \&AnyEvent::FDpasser::fdpasser_accept;
+my $connect = \&AnyEvent::FDpasser::fdpasser_connect;
+
+my $dir  = temp_dir();
+my $path = "$dir/socket";
+
+sub blocking { return !(fcntl($_[0], F_GETFL, 0) & O_NONBLOCK) }
+
+# They are connected if what one sends the other receives.
+sub connected {
+    my ($x, $y, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $fh = numbered(5);
+    my @got;
+    for ([ $x, $y ], [ $y, $x ]) {
+        AnyEvent::FDpasser::send_fd(fileno $_->[0], fileno $fh) == 1 or return fail "$name: $!";
+        push @got, raw_recv_number($_->[1]);
+    }
+    return is_deeply \@got, [ 5, 5 ], $name;
+}
+
+sub dies_with {
+    my ($code, $errno, $path, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $before = open_fds();
+    my @result = eval { $code->() };
+    my ($error, $number) = ($@, $! + 0);
+    local $! = $errno;
+    subtest $name => sub {
+        is scalar @result, 0, 'dies';
+        like $error, qr/\Q$path\E/, 'the message has the path';
+        like $error, qr/\Q$!\E/, 'and the reason';
+        like $error, qr/ at \Q$0\E line \d/, 'and the caller\'s line';
+        is $number, $errno, '$! is the reason';
+        is open_fds(), $before, 'no descriptor leaked';
+    };
+}
+
+# --- socketpair
+{
+    my @pair = AnyEvent::FDpasser::fdpasser_socketpair();
+    is scalar @pair, 2, 'socketpair returns two';
+    is ref $_, 'GLOB', 'a handle' for @pair;
+    ok blocking($_), 'in blocking mode' for @pair;
+    connected(@pair, 'they are connected');
+}
+
+# --- server, connect, accept
+{
+    my $listener = $server->($path);
+    ok -S $path, 'the socket is there';
+    ok blocking($listener), 'the listener is in blocking mode';
+    my $client = $connect->($path);
+    my $served = $accept->($listener);
+    ok blocking($_), 'in blocking mode' for $client, $served;
+    connected($client, $served, 'connected through the file system');
+
+    AnyEvent::Util::fh_nonblocking($listener, 1);
+    is $accept->($listener), undef, 'a non-blocking accept with nobody there returns undef';
+    is $! + 0, EAGAIN, 'and $! is EAGAIN';
+    is_deeply [ $accept->($listener) ], [undef], 'undef in list context too';
+
+    my @client = map { $connect->($path) } 1 .. 10;
+    my @served = map { $accept->($listener) } @client;
+    connected($client[$_], $served[$_], "client $_ of ten that wait") for 0, 9;
+
+    close $listener;
+    ok -S $path, 'the path outlives the listener';
+    dies_with(sub { $connect->($path) }, ECONNREFUSED, $path, 'connecting to a left-over socket');
+}
+
+# --- a restart takes over
+{
+    my $old = $server->($path);
+    my $new = $server->($path, 5);
+    ok -S $path, 'a live socket is replaced';
+    AnyEvent::Util::fh_nonblocking($_, 1) for $old, $new;
+    my $client = $connect->($path);
+    is $accept->($old), undef, 'a new client does not reach the old server';
+    my $served = $accept->($new);
+    connected($client, $served, 'but the new one');
+    opendir my $dh, $dir or die $!;
+    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], ['socket'], 'nothing else is left in the directory';
+    unlink $path;
+}
+
+# --- backlog
+{
+    my $listener = $server->($path, 1);
+    my $pid = in_child {
+        # With one or two waiting, a third has to wait: until somebody accepts.
+        my @client = map { $connect->($path) } 1 .. 6;
+        return @client == 6;
+    };
+    my @served = map { $accept->($listener) } 1 .. 6;
+    is scalar(grep { defined } @served), 6, 'more clients than the backlog all come in';
+    child_ok($pid, 'and none had an error');
+    close $listener;
+    unlink $path;
+
+    SKIP: {
+        skip 'no ss(8) to see the backlog with', 4 if !`sh -c 'command -v ss'`;
+        for ([ 0, 10 ], [ 7, 7 ], [ -1, 10 ], [ undef, 10 ]) {
+            my $listener = $server->($path, defined $_->[0] ? $_->[0] : ());
+            my ($line) = grep { /\Q$dir\E/ } `ss -xlH`;
+            is((split ' ', $line)[3], $_->[1], 'backlog ' . (defined $_->[0] ? $_->[0] : 'not given'));
+            close $listener;
+            unlink $path;
+        }
+    }
+}
+
+# --- what a server does not touch
+{
+    open my $file, '>', $path or die $!;
+    print $file "precious\n";
+    close $file;
+    dies_with(sub { $server->($path) }, EEXIST, $path, 'a regular file at the path');
+    open $file, '<', $path or die $!;
+    is <$file>, "precious\n", 'the file is as it was';
+    close $file;
+    unlink $path;
+
+    mkdir $path or die $!;
+    dies_with(sub { $server->($path) }, EEXIST, $path, 'a directory at the path');
+    ok -d $path, 'the directory is there';
+    rmdir $path;
+
+    opendir my $dh, $dir or die $!;
+    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], [], 'nothing is left in the directory';
+}
+
+# --- errors
+dies_with(sub { $server->("$dir/no/such") },  ENOENT, "$dir/no/such", 'server: no such directory');
+dies_with(sub { $connect->("$dir/nothing") }, ENOENT, "$dir/nothing", 'connect: nothing there');
+for my $code ($server, $connect) {
+    my $long = "$dir/" . 'x' x 200;
+    dies_with(sub { $code->($long) }, ENAMETOOLONG, $long, 'a path that is too long is never cut');
+    dies_with(sub { $code->("$dir/a\0b") }, EINVAL, "$dir/a", 'NUL inside a path');
+    dies_with(sub { $code->('') }, ENOENT, '', 'an empty path');
+}
+{
+    opendir my $dh, $dir or die $!;
+    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], [], 'no failure left anything in the directory';
+}
+{
+    my @warnings;
+    local $SIG{__WARN__} = sub { push @warnings, @_ };
+    my ($x) = AnyEvent::FDpasser::fdpasser_socketpair();
+    open my $file, '<', $0 or die $!;
+    open my $closed, '<', $0 or die $!;
+    close $closed;
+    open my $memory, '<', \'x' or die $!;
+    for ([ 'a regular file', $file ], [ 'a connected socket', $x ]) {
+        is $accept->($_->[1]), undef, "accept on $_->[0]";
+        isnt $! + 0, 0, '$! says why';
+    }
+    for ([ 'closed', $closed ], [ 'in memory', $memory ], [ 'undef', undef ]) {
+        $! = 0;
+        ok eval { !defined $accept->($_->[1]) }, "accept on a handle without a descriptor: $_->[0]" or diag $@;
+        is $! + 0, EBADF, 'EBADF';
+    }
+    is_deeply \@warnings, [], 'no warnings';
+}
+
+# --- abstract addresses
+SKIP: {
+    skip "abstract addresses are Linux's", 6 if $^O ne 'linux';
+    my $name     = "\0fdpasser-test-$$-" . rand;
+    my $listener = $server->($name);
+    my $client   = $connect->($name);
+    my $served   = $accept->($listener);
+    connected($client, $served, 'abstract address');
+    dies_with(sub { $server->($name) }, EADDRINUSE, substr($name, 1), 'an abstract address in use');
+    close $listener;
+    dies_with(sub { $connect->($name) }, ECONNREFUSED, substr($name, 1), 'nobody listens there any more');
+    my $odd = "$name\0with\0NULs";
+    $listener = $server->($odd);
+    ok $connect->($odd), 'NULs inside an abstract address are part of it';
+    ok !eval { $connect->("$name\0with"); 1 }, 'and no part can be left out';
+}
+
+# --- paths of bytes above 127, with and without Perl's UTF-8 flag
+{
+    my $bytes = "$dir/caf\xc3\xa9";
+    my $listener = $server->($bytes);
+    ok -S $bytes, 'a path of bytes';
+    ok $connect->($bytes), 'connect by it';
+    unlink $bytes;
+}
+done_testing;

@@ -1,0 +1,98 @@
+# max_fds_per_message: several descriptors in one message, if the peer understands that.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+
+use Errno qw(EBADF);
+use Socket qw(SCM_RIGHTS);
+use Test::More;
+use Helpers;
+
+warm_up();
+
+sub connected {
+    my ($max, @errors) = @_;
+    my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
+    AnyEvent::Util::fh_nonblocking($y, 1);
+    return (passer($x, $errors[0], max_fds_per_message => $max), $y);
+}
+
+for my $bad (254, 1000, -1, 'abc', 1.5) {
+    ok !eval { connected($bad); 1 }, "max_fds_per_message => $bad dies";
+    like $@, qr/max_fds_per_message/, 'saying why';
+}
+
+for my $max (1, 2, 7, 253) {
+    my ($x, $raw) = connected($max);
+    my $y = passer($raw);
+    my $n = 300;
+    my (@sent, @got, @open);
+    for my $i (1 .. $n) {
+        my $fh = numbered($i);
+        my $fd = fileno $fh;
+        $x->push_send_fh($fh, sub { push @sent, $i; push @open, $i if is_open($fd) });
+    }
+    # What is sent leaves slots free, which what is received takes: this one is not asked for until then.
+    wait_for { @sent == $n } if $max == 253;
+    $y->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. $n;
+    wait_for { @sent == $n && @got == $n };
+    is_deeply \@got,  [ 1 .. $n ], "$n descriptors, at most $max in a message: in order";
+    is_deeply \@sent, [ 1 .. $n ], '... one callback for each, in order';
+    is_deeply \@open, [], '... and each is closed before its callback' if $max == 253;
+}
+
+SKIP: {
+    skip 'Socket::MsgHdr is not installed', 1 if !eval { require Socket::MsgHdr };
+    my ($x, $y) = connected(4);
+    my $sent = 0;
+    $x->push_send_fh(numbered($_), sub { $sent++ }) for 1 .. 10;
+    wait_for { $sent == 10 };
+    my @message;
+    for (1 .. 3) {
+        my $message = Socket::MsgHdr->new(buflen => 16, controllen => 1024);
+        my $bytes = Socket::MsgHdr::recvmsg($y, $message, 0);
+        my (undef, undef, $data) = $message->cmsghdr;
+        push @message, [ $bytes, map { my $n = number_of($_); POSIX::close($_); $n } unpack 'i*', $data ];
+    }
+    is_deeply \@message, [ [ 1, 1 .. 4 ], [ 1, 5 .. 8 ], [ 1, 9, 10 ] ], 'ten, four in a message: 4, 4 and 2';
+}
+for my $kind ('closed', 'undef') {
+    my $errors = [];
+    my ($x, $y) = connected(10, $errors);
+    my $p = passer($y, my $peer_errors = []);
+    my (@sent, @got);
+    my $bad = numbered(99);
+    for my $i (1 .. 6) {
+        $x->push_send_fh($i == 4 ? ($kind eq 'closed' ? $bad : undef) : numbered($i), sub { push @sent, $i });
+    }
+    close $bad;
+    $p->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 6;
+    wait_for { @$errors && @$peer_errors };
+    is_deeply \@got, [ 1, 2, 3 ], "a handle without a descriptor ($kind) in the middle: those before it are sent";
+    is_deeply \@sent, [ 1, 2, 3 ], 'and their callbacks run';
+    is $errors->[0] + 0, EBADF, 'then the error is reported';
+}
+{
+    my ($x, $y) = connected(10);
+    my (@log, $done);
+    for my $i (1 .. 10) {
+        $x->push_send_fh(numbered($i), sub {
+            push @log, $i;
+            return if $i != 3;
+            nested_wait_for { @log == 10 } 'the other callbacks';
+            $done = 1;
+        });
+    }
+    wait_for { $done };
+    is_deeply \@log, [ 1 .. 10 ], 'a callback runs the loop, which goes on with those of the same message';
+}
+{
+    my ($x, $y) = connected(10, []);
+    my @log;
+    for my $i (1 .. 10) { $x->push_send_fh(numbered($i), sub { push @log, $i; $x->error('stop') if $i == 3 }) }
+    wait_for { @log == 3 };
+    ticks(2);
+    is_deeply \@log, [ 1, 2, 3 ], 'a callback shuts the passer down: no callbacks of the same message follow';
+}
+done_testing;

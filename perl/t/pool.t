@@ -1,0 +1,58 @@
+# Several processes receive from one end: 1,000 descriptors, each exactly once.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+
+use Test::More;
+use Helpers;
+
+my $total   = 1000;
+my $workers = 4;
+
+numbered(0);    # the file must be there before the fork
+my ($mine, $theirs) = AnyEvent::FDpasser::fdpasser_socketpair();
+my (@child, @report, @ready);
+for (1 .. $workers) {
+    pipe my $r, my $w or die $!;
+    pipe my $ready, my $say_ready or die $!;
+    push @report, $r;
+    push @ready,  $ready;
+    push @child, in_child {
+        close $mine;
+        my (@got, $end);
+        my $passer = AnyEvent::FDpasser->new(fh => $theirs, on_error => sub { $end = defined $@ ? "$@" : 'orderly' });
+        my $next; $next = sub { push @got, number_of($_[0]); $passer->push_recv_fh($next) };
+        $passer->push_recv_fh($next);
+        ticks(1);
+        close $say_ready;
+        wait_for { $end };
+        syswrite $w, join ' ', @got;
+        return $end eq 'orderly';
+    };
+}
+close $theirs;
+readline $_ for @ready;    # until all wait at the same socket
+
+my $passer = passer($mine);
+my $n      = 0;
+my $more; $more = sub {
+    for (1 .. 100) {
+        $n++;
+        $passer->push_send_fh(numbered($n), $n % 100 == 0 && $n < $total ? $more : ());
+    }
+};
+$more->();
+wait_for { $n == $total && !$passer->{send_queue} } 'the sending';
+undef $more;
+undef $passer;
+close $mine;
+
+my @got = map { [ split ' ', do { local $/; my $text = readline $_; defined $text ? $text : '' } ] } @report;
+child_ok($_, 'a worker ended in good order') for @child;
+is_deeply [ sort { $a <=> $b } map { @$_ } @got ], [ 1 .. $total ], "$total descriptors, each exactly once";
+for (@got) {
+    my @sorted = sort { $a <=> $b } @$_;
+    is_deeply $_, \@sorted, scalar(@$_) . ' of them, in order';
+}
+done_testing;

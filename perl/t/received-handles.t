@@ -1,0 +1,163 @@
+# A received handle is what `open my $fh, '+<&=', $fd` gives, property by property.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops qw(Perl);
+
+use B ();
+use Errno qw(EBADF);
+use Fcntl qw(:DEFAULT F_GETFL F_GETFD);
+use IO::Handle;
+use PerlIO ();
+use Scalar::Util qw(reftype blessed);
+use Socket;
+use Test::More;
+use Helpers;
+
+# Perl's own.
+sub like_this {
+    my ($fd) = @_;
+    open my $fh, '+<&=', $fd or die $!;
+    return $fh;
+}
+
+use open ':utf8';    # which is for the handles that are opened below
+
+my ($x, $y) = passers();
+
+sub arrives {
+    my ($handle) = @_;
+    my $got;
+    $x->push_send_fh($handle);
+    $y->push_recv_fh(sub { $got = shift });
+    wait_for { $got };
+    return $got;
+}
+
+sub properties {
+    my ($fh) = @_;
+    my $flags = fcntl $fh, F_GETFL, 0;
+    return {
+        ref     => ref $fh,
+        reftype => reftype $fh,
+        blessed => blessed $fh,
+        tied    => ref tied *$fh,
+        in      => [ PerlIO::get_layers($fh) ],
+        out     => [ PerlIO::get_layers($fh, output => 1) ],
+        detail  => [ map { defined ? $_ : 'undef' } PerlIO::get_layers($fh, details => 1) ],
+        type    => B::svref_2object(*$fh{IO})->IoTYPE,
+        io      => ref *$fh{IO},
+        flags   => 0 + $flags,
+        cloexec => 0 + fcntl($fh, F_GETFD, 0),
+        file    => join(':', (stat $fh)[ 0, 1, 2, 6 ]),
+    };
+}
+
+my $dir = temp_dir();
+open my $plain, '+>', "$dir/plain" or die $!;
+open my $append, '>>', "$dir/append" or die $!;
+pipe my $r, my $w or die $!;
+socketpair my $s, my $s2, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die $!;
+socketpair my $d, my $d2, AF_UNIX, SOCK_DGRAM, PF_UNSPEC or die $!;
+socket my $tcp, PF_INET, SOCK_STREAM, 0 or die $!;
+sysopen my $directory, '/', O_RDONLY or die $!;
+sysopen my $read_only, $0, O_RDONLY or die $!;
+sysopen my $nonblocking, "$dir/plain", O_RDWR | O_NONBLOCK or die $!;
+sysopen my $everything, "$dir/plain", O_RDWR | O_APPEND | O_NONBLOCK or die $!;
+my @kinds = (
+    [ 'a file'                       => $plain ],
+    [ 'a file for appending'         => $append ],
+    [ 'a file for reading'           => $read_only ],
+    [ 'O_NONBLOCK'                   => $nonblocking ],
+    [ 'O_NONBLOCK and O_APPEND'      => $everything ],
+    [ 'the reading end of a pipe'    => $r ],
+    [ 'the writing end of a pipe'    => $w ],
+    [ 'a stream socket'              => $s ],
+    [ 'a datagram socket'            => $d ],
+    [ 'a TCP socket, not connected'  => $tcp ],
+    [ 'a directory'                  => $directory ],
+);
+SKIP: {
+    sysopen my $tty, '/dev/ptmx', O_RDWR | O_NOCTTY or skip "no terminal: /dev/ptmx: $!", 1;
+    push @kinds, [ 'a terminal' => $tty ];
+}
+
+for (@kinds) {
+    my ($name, $fh) = @$_;
+    my $got = arrives($fh);
+    is_deeply properties($got), properties(like_this(POSIX::dup(fileno $fh))), $name;
+    is fcntl($got, F_GETFL, 0) + 0, fcntl($fh, F_GETFL, 0) + 0, '... flags as the sender had them';
+    is ref $got, 'GLOB', '... a plain GLOB';
+    is_deeply [ (PerlIO::get_layers($got))[ 0, 1 ] ], [qw(unix perlio)], '... unix and perlio';
+    is !!B::svref_2object(*$got{IO})->IoTYPE, 1, '... of some type';
+    is -t $got || 0, -t $fh || 0, '... -t';
+    cmp_ok fileno $got, '>', 2, '... not in the place of a standard handle';
+
+    # One close(2): a number that has been taken again is not closed a second time.
+    my $fd = fileno $got;
+    ok close $got, '... close succeeds';
+    ok !is_open($fd), '... and closes';
+    POSIX::dup2(fileno $plain, $fd);
+    undef $got;
+    ok is_open($fd), '... once';
+    POSIX::close($fd);
+}
+
+{
+    my $got = arrives($s);
+    is B::svref_2object(*$got{IO})->IoTYPE, 's', 'a socket is of type s';
+    ok getpeername $got, 'getpeername';
+    print $got "out\n";
+    binmode $_ for $s, $s2;
+    syswrite $s2, "in\nand more\n";
+    $got->flush;
+    is scalar <$got>, "in\n", 'it reads';
+    is scalar <$s2>, "out\n", 'and writes';
+    print $got "second\n";
+    is scalar <$got>, "and more\n", 'what waits to be written is not in the way of reading';
+    $got->flush;
+    is scalar <$s2>, "second\n", 'and arrives';
+    ok shutdown($got, 1), 'shutdown';
+    is sysread($s2, my $byte, 1), 0, 'the peer sees it';
+    my $fd = fileno $got;
+    undef $got;
+    ok !is_open($fd), 'the last reference closes it';
+}
+{
+    my $got = arrives($plain);
+    is B::svref_2object(*$got{IO})->IoTYPE, '+', 'a file is of type +';
+    print $got "\xe9\n";
+    close $got;
+    is -s "$dir/plain", 2, 'no encoding is in the way';
+}
+
+# close(2), counted.
+SKIP: {
+    skip 'strace is not installed', 2 if !`sh -c 'command -v strace'`;
+    my $trace = "$dir/trace";
+    my $program = <<'PERL';
+use AnyEvent::FDpasser; use Socket; use POSIX ();
+my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
+socketpair my $s, my $t, AF_UNIX, SOCK_STREAM, 0;
+open my $f, '<', '/dev/null';
+my ($x, $y) = map { AnyEvent::FDpasser->new(fh => $_) } $p, $q;
+for my $fh ($s, $f) {
+    my ($cv, $fd) = AE::cv();
+    $x->push_send_fh($fh);
+    $y->push_recv_fh(sub { my $got = shift; $fd = fileno $got; POSIX::access("/mark-open-$fd", 0); $cv->send });
+    $cv->recv;
+    POSIX::access("/mark-closed-$fd", 0);
+}
+PERL
+    my $status = system 'strace', '-qq', '-o', $trace, $^X, (map { "-I$_" } grep { !ref } @INC), '-e', $program;
+    skip 'strace does not work here', 2 if $status || !-s $trace;
+    open my $fh, '<', $trace or die $!;
+    my ($fd, @closes);
+    for (<$fh>) {
+        if    (/mark-open-(\d+)/)   { $fd = $1; push @closes, 0 }
+        elsif (/mark-closed/)       { undef $fd }
+        elsif (defined $fd && /^close\($fd\)/) { $closes[-1]++ }
+    }
+    is_deeply \@closes, [ 1, 1 ], 'one close(2) for a socket, one for a file';
+}
+done_testing;

@@ -1,0 +1,113 @@
+# Several descriptors in one message are handed out one by one; the surplus waits.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+
+use Test::More;
+use Helpers;
+
+my $none = can_send_messages();
+plan skip_all => $none if defined $none;
+warm_up();
+
+for my $n (2, 3, 16, 253) {
+    my ($x, $y) = raw_pair();
+    my @got;
+    send_message($y, "\0", map { numbered($_) } 1 .. $n);
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. $n;
+    wait_for { @got >= $n };
+    is_deeply \@got, [ 1 .. $n ], "$n in one message: one by one, in order";
+}
+{
+    my ($x, $y) = raw_pair();
+    my (@got, @batch);
+    for my $n (3, 1, 16, 1, 2) {
+        send_message($y, "\0", map { numbered(@batch + $_) } 1 .. $n);
+        push @batch, (1) x $n;
+    }
+    for my $i (1 .. @batch) {
+        $x->push_recv_fh(sub { push @got, number_of($_[0]) });
+        wait_for { @got == $i } "number $i" if $i % 2;
+    }
+    wait_for { @got == @batch };
+    is_deeply \@got, [ 1 .. @batch ], 'messages of all sizes in a row, asked for by and by';
+}
+{
+    my $before = open_fds();
+    my ($x, $y) = raw_pair();
+    my @got;
+    send_message($y, "\0", map { numbered($_) } 1 .. 16);
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) });
+    wait_for { @got };
+    ticks(3);
+    is_deeply \@got, [1], 'one was asked for, one is handed out';
+    is open_fds(), $before + 2 + 15, 'the surplus waits';
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) });
+    is_deeply \@got, [1], 'no callback inside the push';
+    wait_for { @got == 2 } 'the second, though the socket is not readable';
+    is_deeply \@got, [ 1, 2 ], 'the next push gets the next';
+    undef $x;
+    wait_for { raw_state($y) eq 'end of file' };
+    is open_fds(), $before + 1, 'the rest is closed with the passer';
+}
+{
+    my $before = open_fds();
+    my $errors = [];
+    my ($x, $y) = raw_pair($errors);
+    my @got;
+    send_message($y, "\0", map { numbered($_) } 1 .. 4);
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) });
+    wait_for { @got };
+    close $y;
+    ticks(2);
+    is_deeply $errors, [], 'nobody asks: no error';
+    $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 4;
+    wait_for { @$errors };
+    is_deeply \@got, [ 1 .. 4 ], 'end of file comes after the surplus';
+    is_deeply $errors, [undef], 'and is orderly';
+    ticks(1);
+    is open_fds(), $before, 'nothing is left open';
+}
+{
+    my $before = open_fds();
+    my ($x, $y) = raw_pair([]);
+    my $got = 0;
+    send_message($y, "\0", map { numbered($_) } 1 .. 4);
+    $x->push_recv_fh(sub { $got++ });
+    wait_for { $got };
+    $x->error('enough');
+    ticks(2);
+    is open_fds(), $before + 1, 'an error closes the surplus';
+}
+for my $when ('before', 'in the callback') {
+    my ($x, $y) = raw_pair();
+    my (@got, @log);
+    my $rest = sub { $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 3 };
+    send_message($y, "\0", map { numbered($_) } 1 .. 4);
+    $x->push_recv_fh(sub {
+        push @got, number_of($_[0]);
+        $rest->() if $when ne 'before';
+        nested_wait_for { @got == 4 } 'the surplus';
+        push @log, 'done';
+    });
+    $rest->() if $when eq 'before';
+    eval { wait_for { @log }; 1 } or diag $@;
+    is_deeply \@got, [ 1 .. 4 ], "a callback runs the loop, which hands out the surplus: asked for $when";
+}
+{
+    # It takes from the socket what it was asked for: the rest may be another process's.
+    my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
+    open my $same, '<&', $p or die $!;
+    my ($x, $y) = map { passer($_) } $p, $same;
+    my @got;
+    AnyEvent::FDpasser::send_fd(fileno $q, fileno numbered($_)) == 1 or die $! for 1 .. 6;
+    $x->push_recv_fh(sub { push @got, 'x' . number_of($_[0]) }) for 1 .. 2;
+    wait_for { @got == 2 };
+    $y->push_recv_fh(sub { push @got, 'y' . number_of($_[0]) }) for 1 .. 3;
+    wait_for { @got == 5 };
+    $x->push_recv_fh(sub { push @got, 'x' . number_of($_[0]) });
+    wait_for { @got == 6 };
+    is_deeply \@got, [qw(x1 x2 y3 y4 y5 x6)], 'two passers on one socket: each takes no more than it has callbacks';
+}
+done_testing;

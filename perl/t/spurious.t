@@ -1,0 +1,54 @@
+# Spurious readiness: EAGAIN, any number of times in a row, changes nothing.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+
+use Errno qw(EAGAIN EINTR);
+use Test::More;
+use Helpers;
+
+warm_up();
+my $stdin = join ':', POSIX::fstat(0);
+
+for my $errno (EAGAIN, EINTR) {
+    for my $times (1, 2, 3, 20) {
+        my ($x, $y) = passers();
+        my (@sent, @got);
+        my %left = (_send => $times, _recv => $times);
+        no warnings 'redefine';
+        my %real = map { no strict 'refs'; ($_ => \&{"AnyEvent::FDpasser::$_"}) } keys %left;
+        local *AnyEvent::FDpasser::_send = sub { goto &{ $real{_send} } if $left{_send}-- <= 0; return send_says($errno) };
+        local *AnyEvent::FDpasser::_recv = sub { goto &{ $real{_recv} } if $left{_recv}-- <= 0; return recv_says($errno) };
+        for my $i (1 .. 3) {
+            $x->push_send_fh(numbered($i), sub { push @sent, $i });
+            $y->push_recv_fh(sub { push @got, number_of($_[0]); $left{_recv} = $times });
+        }
+        wait_for { @sent == 3 && @got == 3 } "errno $errno, $times times";
+        is_deeply [ \@sent, \@got ], [ [ 1 .. 3 ], [ 1 .. 3 ] ], "errno $errno, $times times in a row";
+        ok !$_->{error_state}, 'no error' for $x, $y;
+    }
+}
+is join(':', POSIX::fstat(0)), $stdin, 'standard input is what it was';
+
+# For real: another one takes what the readiness was about.
+{
+    my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
+    open my $same, '<&', $p or die $!;
+    my @passer = map { passer($_) } $p, $same;
+    my @got;
+    for my $passer (@passer) {
+        my $again; $again = sub { push @got, number_of($_[0]); $passer->push_recv_fh($again) };
+        $passer->push_recv_fh($again);
+    }
+    my $x = passer($q, []);
+    for my $i (1 .. 100) {
+        $x->push_send_fh(numbered($i));
+        ticks(1) if $i % 25 == 0;
+    }
+    wait_for { @got == 100 };
+    is_deeply [ sort { $a <=> $b } @got ], [ 1 .. 100 ], 'two passers on one socket: each descriptor once';
+    ok !$_->{error_state}, 'no error' for @passer;
+    $_->error('done') for map { delete $_->{on_error}; $_ } @passer;
+}
+done_testing;

@@ -1,0 +1,58 @@
+# ETOOMANYREFS: this user has too many descriptors in flight. Sending pauses and goes on; the passer
+# lives.
+use strict;
+use warnings;
+use lib 't/lib';
+use Loops;
+use Helpers limit => 64;
+
+use Errno qw(ETOOMANYREFS);
+use Test::More;
+
+plan skip_all => "the limit on descriptors in flight is Linux's" if $^O ne 'linux';
+AnyEvent::detect();
+numbered(0);
+pipe my $r, my $w or die $!;
+my $child = in_child {
+    # Root is exempt, so be somebody who has nothing else in flight.
+    if ($> == 0) {
+        my $uid = 100_000 + $$;
+        POSIX::setgid($uid);
+        POSIX::setuid($uid);
+        $> == $uid or return syswrite $w, 'skip: cannot become another user';
+    }
+    my ($x, $y) = raw_pair();
+    my $fh = do { open my $null, '<', '/dev/null' or die $!; $null };
+    my ($calls, %errno, @sent) = (0);
+    {
+        no warnings 'redefine';
+        my $real = \&AnyEvent::FDpasser::_send;
+        *AnyEvent::FDpasser::_send = sub { $calls++; my $n = $real->(@_); $errno{ $! + 0 }++ if $n < 1; return $n };
+    }
+    my $total = 200;
+    for my $i (1 .. $total) { $x->push_send_fh($fh, sub { push @sent, $i }) }
+    my $last = -1;
+    until (@sent == $last) { $last = @sent; ticks(12) }
+    return syswrite $w, "skip: this kernel lets $total through" if @sent == $total;
+    return syswrite $w, 'bad: no ETOOMANYREFS, but ' . join ' ', keys %errno if !$errno{ +ETOOMANYREFS };
+    return syswrite $w, 'bad: ' . $x->{error_state} if $x->{error_state};
+    my $rate = calls_per_pause(\$calls);
+    return syswrite $w, "bad: $rate calls in one pause" if $rate >= 2 || $rate == 0;
+    my $got = 0;
+    while ($got < $total) {
+        my $fd = AnyEvent::FDpasser::recv_fd(fileno $y);
+        if    ($fd > 2)        { $got++; POSIX::close($fd) }
+        elsif ($!{EAGAIN})     { ticks(1) }
+        else                   { return syswrite $w, "bad: recv_fd $fd: $!" }
+    }
+    wait_for { @sent == $total };
+    syswrite $w, "good: @sent";
+    return 1;
+};
+close $w;
+my $report = do { local $/; <$r> };
+$report = 'nothing' if !defined $report;
+plan skip_all => $1 if $report =~ /^skip: (.*)/;
+child_ok($child, 'the child ended well');
+is $report, "good: @{[ 1 .. 200 ]}", 'sending paused, did not spin, and went on: all were sent, in order';
+done_testing;
