@@ -480,12 +480,12 @@ unsafe fn receive_messages(
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;
         }),
-        Err(error) => Stop::Error(error),
+        Err(error) => Stop::Error(error.into()),
     };
     let why = match stop {
         Stop::Enough => 1,
         Stop::Shutdown => 0,
-        Stop::Error(error) => -(error as c_int),
+        Stop::Error(error) => -error.raw_os_error().unwrap_or(libc::EIO),
     };
     // SAFETY: not null, and the caller vouches for one int.
     unsafe { status.write(why) };

@@ -54,7 +54,8 @@ mod transfer;
 pub use endpoint::{accept, connect, server, socketpair};
 pub use error::{retry, Retry};
 pub use transfer::{
-    recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_send_fds, MAX_PER_MESSAGE,
+    recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_recv_messages, try_send_fds, Stop,
+    MAX_PER_MESSAGE,
 };
 
 /// The interface to the operating system that descriptors travel by.

@@ -89,6 +89,28 @@ pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Re
     recv_into(passer.as_fd(), fds, Wait::Never)
 }
 
+/// Why [`try_recv_messages`] took no more.
+#[derive(Debug)]
+pub enum Stop {
+    /// It took as many messages as it was asked for.
+    Enough,
+    /// The peer has shut down in good order.
+    Shutdown,
+    /// EAGAIN: there is nothing more for now. Otherwise as [`recv_fds`]. This comes after the
+    /// descriptors that were received, and may not be said again.
+    Error(io::Error),
+}
+
+/// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
+/// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
+pub fn try_recv_messages(
+    passer: impl AsFd,
+    messages: usize,
+    fds: &mut impl Extend<OwnedFd>,
+) -> Stop {
+    recv_messages(passer.as_fd(), messages, |fd| fds.extend([fd]))
+}
+
 fn recv_into(
     passer: BorrowedFd<'_>,
     into: &mut impl Extend<OwnedFd>,
@@ -150,17 +172,7 @@ pub(crate) fn recv(
     }
 }
 
-/// Why `recv_messages` took no more.
-pub(crate) enum Stop {
-    /// It took as many messages as it was asked for.
-    Enough,
-    /// The peer has shut down in good order.
-    Shutdown,
-    /// EAGAIN: there is no more for now. Otherwise as `recv`.
-    Error(Errno),
-}
-
-/// Receives up to `messages` messages without waiting. One proof covers as many of them as it can.
+/// `try_recv_messages` for whoever takes the descriptors one by one.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     messages: usize,
@@ -172,14 +184,14 @@ pub(crate) fn recv_messages(
         if proven == 0 {
             proven = match prove_room(passer, left) {
                 Ok(room) => room,
-                Err(error) => return Stop::Error(error),
+                Err(error) => return Stop::Error(error.into()),
             };
         }
         proven -= 1;
         match take(passer, MAX_PER_MESSAGE, &mut fds) {
             Ok(()) if fds.is_empty() => return Stop::Shutdown,
             Ok(()) => fds.drain(..).for_each(&mut into),
-            Err(error) => return Stop::Error(error),
+            Err(error) => return Stop::Error(error.into()),
         }
     }
     Stop::Enough

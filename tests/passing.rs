@@ -1,7 +1,7 @@
 //! The Rust API, as a dependent crate sees it. What needs a process of its own (limits, descriptor
 //! counts, signals) is in `tests/c/`.
 
-use fdpasser::{retry, Retry};
+use fdpasser::{retry, Retry, Stop};
 use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
 use nix::sys::stat::fstat;
 use std::collections::VecDeque;
@@ -171,4 +171,28 @@ fn a_socket_of_the_standard_librarys_is_a_passer() {
     let (a, b) = UnixStream::pair().unwrap();
     fdpasser::send_fd(&a, numbered(5)).unwrap();
     assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 5);
+}
+
+#[test]
+fn several_messages_at_once_and_why_there_are_no_more() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    for i in 0..40 {
+        fdpasser::send_fd(&a, numbered(i)).unwrap();
+    }
+    let mut fds = Vec::new();
+    let stop = fdpasser::try_recv_messages(&b, 16, &mut fds);
+    assert!(matches!(stop, Stop::Enough) && fds.len() == 16, "{stop:?}");
+    let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
+    assert!(matches!(&stop, Stop::Error(e) if errno(e) == libc::EAGAIN));
+    assert!(fds.drain(..).map(number).eq(0..40));
+
+    fdpasser::send_fd(&a, numbered(40)).unwrap();
+    send_raw(&a, b"x", &[]);
+    fdpasser::send_fd(&a, numbered(41)).unwrap();
+    drop(a);
+    let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
+    assert!(matches!(&stop, Stop::Error(e) if errno(e) == libc::EBADMSG));
+    let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
+    assert!(matches!(stop, Stop::Shutdown), "{stop:?}");
+    assert!(fds.drain(..).map(number).eq([40, 41]));
 }
