@@ -1,0 +1,103 @@
+/* Several messages in one call: in order, and the status says why there are no more. */
+#include "check.h"
+
+enum { MESSAGES = 16 };
+
+static int fds[MESSAGES * MAX];
+static int status;
+
+/* Receives what is there and expects it to be numbered from `first`. */
+static void receive(int passer, unsigned messages, int first, int count)
+{
+    status = 99;
+    EQUAL(fdpasser_try_recv_messages(passer, fds, LENGTH(fds), messages, &status), count);
+    for (int i = 0; i < count; i++)
+        RECEIVED(fds[i], first + i);
+}
+
+static void test(void)
+{
+    int pair[2];
+
+    make_pair(pair);
+
+    receive(pair[1], MESSAGES, 0, 0);
+    EQUAL(status, -EAGAIN);
+
+    for (int i = 0; i < 20; i++)
+        send_numbered(pair[0], i, 1);
+    receive(pair[1], 1, 0, 1);
+    EQUAL(status, 1);
+    receive(pair[1], MESSAGES, 1, 16);
+    EQUAL(status, 1);
+    receive(pair[1], MESSAGES, 17, 3);
+    EQUAL(status, -EAGAIN);
+
+    /* Mixed sizes, the largest among them. */
+    send_numbered(pair[0], 100, 2);
+    send_numbered(pair[0], 102, MAX);
+    send_numbered(pair[0], 102 + MAX, 1);
+    receive(pair[1], MESSAGES, 100, MAX + 3);
+    EQUAL(status, -EAGAIN);
+
+    /* A bad message ends the call behind what came before it, and no more is taken. */
+    send_numbered(pair[0], 1, 1);
+    hostile_send(pair[0], "x", 1, NULL, 0);
+    send_numbered(pair[0], 2, 1);
+    receive(pair[1], MESSAGES, 1, 1);
+    EQUAL(status, -EBADMSG);
+    receive(pair[1], MESSAGES, 2, 1);
+    EQUAL(status, -EAGAIN);
+
+    /* A full table: nothing is consumed. */
+    send_numbered(pair[0], 7, 1);
+    send_numbered(pair[0], 8, 1);
+    set_soft_limit(64);
+    fill_table();
+    receive(pair[1], MESSAGES, 0, 0);
+    EQUAL(status, -EMFILE);
+    empty_table();
+    receive(pair[1], MESSAGES, 7, 2);
+
+    /* One look serves for no more messages than there is room for, wherever the limit is. */
+    for (rlim_t limit = 300; limit <= 2048; limit += 97) {
+        ssize_t n, received = 0;
+
+        set_soft_limit(limit);
+        for (int i = 0; i < 8; i++)
+            send_numbered(pair[0], i * MAX, MAX);
+        while ((n = fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), MESSAGES, &status)) > 0) {
+            for (ssize_t i = 0; i < n; i++)
+                RECEIVED(fds[i], (int)(received + i));
+            received += n;
+            CHECK(status == -EMFILE || status == -EAGAIN);
+        }
+        EQUAL(n, 0);
+        EQUAL(received, 8 * MAX);
+        EQUAL(status, -EAGAIN);
+    }
+
+    ERRNO(fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), 0, &status), EINVAL);
+    ERRNO(fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), MESSAGES + 1, &status), EINVAL);
+    ERRNO(fdpasser_try_recv_messages(pair[1], fds, 2 * MAX - 1, 2, &status), EINVAL);
+    ERRNO(fdpasser_try_recv_messages(pair[1], NULL, LENGTH(fds), 1, &status), EFAULT);
+    ERRNO(fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), 1, NULL), EFAULT);
+    receive(-1, 1, 0, 0);
+    EQUAL(status, -EBADF);
+
+    /* What was sent before the end comes before it. */
+    send_numbered(pair[0], 5, 1);
+    close(pair[0]);
+    receive(pair[1], MESSAGES, 5, 1);
+    EQUAL(status, 0);
+    close(pair[1]);
+
+    /* A reset comes behind what was queued, too. */
+    make_pair(pair);
+    send_numbered(pair[0], 6, 1);
+    send_numbered(pair[1], 0, 1);
+    close(pair[0]);
+    receive(pair[1], MESSAGES, 6, 1);
+    EQUAL(status, -ECONNRESET);
+    close(pair[1]);
+}
