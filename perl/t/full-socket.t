@@ -5,6 +5,7 @@ use lib 't/lib';
 use Loops;
 
 use Fcntl qw(F_GETFL O_NONBLOCK);
+use Socket qw(SOL_SOCKET SO_SNDBUF);
 use Test::More;
 use Helpers;
 
@@ -32,8 +33,11 @@ for my $blocking (0, 1) {
     };
     close $_ for $theirs, $go;
     my $passer = passer($mine, undef, $blocking ? (dont_set_nonblocking => 1) : ());
+    # A small buffer, which gets full between two looks at the socket: a call that waits would wait.
+    setsockopt $mine, SOL_SOCKET, SO_SNDBUF, 1 or die $! if $blocking;
     is !(fcntl($mine, F_GETFL, 0) & O_NONBLOCK), !!$blocking, $blocking ? 'a blocking socket' : 'a non-blocking socket';
     my @sent;
+    alarm 120;    # for a call that blocks all the same
     for my $i (0 .. $total - 1) {
         $passer->push_send_fh($fh[ $i % 50 ], sub { push @sent, $i });
     }
@@ -46,6 +50,7 @@ for my $blocking (0, 1) {
     is_deeply \@sent, [ 0 .. $total - 1 ], 'every callback once, in order';
     undef $_ for $passer, $mine;
     child_ok($child, 'every descriptor once, in order');
+    alarm 0;
 }
 {
     # Receiving: more callbacks than there is to receive.

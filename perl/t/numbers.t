@@ -36,7 +36,7 @@ my @garbage = (
     [ undef, undef ], [ 'an empty string', '' ], [ 'letters', 'abc' ], [ 'STDIN', 'STDIN' ],
     [ -1, -1 ], [ '2**31', 2**31 ], [ '2**32', 2**32 ], [ '2**64', 2**64 ], [ '-2**32', -2**32 ],
     [ 'infinity', 9**9**9 ], [ 'not a number', -sin 9**9**9 ], [ 'the string nan', 'nan' ],
-    [ 'hexadecimal', '0x0' ], [ 'a hash', {} ], [ 'a number that is not open', 9999999 ],
+    [ 'a fraction', 0.5 ], [ 'hexadecimal', '0x0' ], [ 'a hash', {} ], [ 'a number that is not open', 9999999 ],
 );
 {
     # \*STDIN is a handle, not a number; so are these.

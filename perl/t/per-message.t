@@ -73,19 +73,21 @@ for my $kind ('closed', 'undef') {
     is_deeply \@sent, [ 1, 2, 3 ], 'and their callbacks run';
     is $errors->[0] + 0, EBADF, 'then the error is reported';
 }
-{
+for my $full (0, 1) {
     my ($x, $y) = connected(10);
     my (@log, $done);
     for my $i (1 .. 10) {
         $x->push_send_fh(numbered($i), sub {
             push @log, $i;
             return if $i != 3;
+            if ($full) { 1 while AnyEvent::FDpasser::send_fd(fileno $x->{fh}, 0) == 1 }
             nested_wait_for { @log == 10 } 'the other callbacks';
             $done = 1;
         });
     }
     wait_for { $done };
-    is_deeply \@log, [ 1 .. 10 ], 'a callback runs the loop, which goes on with those of the same message';
+    is_deeply \@log, [ 1 .. 10 ],
+      'a callback runs the loop, which goes on with those of the same message' . ($full ? ', though the socket is full' : '');
 }
 {
     my ($x, $y) = connected(10, []);

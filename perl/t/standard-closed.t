@@ -9,6 +9,28 @@ use Helpers;
 
 numbered(0);
 my $path = temp_dir() . '/socket';
+
+# --- closed just before something is received: the numbers are free for it
+{
+    pipe my $r, my $w or die $!;
+    my $child = in_child {
+        warm_up();
+        my ($x, $y) = passers();
+        my @got;
+        $y->push_recv_fh(sub { push @got, $_[0] }) for 1 .. 5;
+        $x->push_send_fh(numbered($_)) for 1 .. 5;
+        POSIX::close($_) for 0 .. 2;
+        wait_for { @got == 5 };
+        syswrite $w, join ' ', map { fileno($_) > 2 ? number_of($_) : 'fd ' . fileno $_ } @got;
+        return 1;
+    };
+    close $w;
+    my $report = do { local $/; <$r> };
+    child_ok($child, 'the child ended well');
+    is $report, '1 2 3 4 5', 'what is received leaves 0, 1 and 2 alone';
+}
+
+# --- closed from the start
 pipe my $r, my $w or die $!;
 my $child = in_child {
     POSIX::close($_) for 0 .. 2;
@@ -18,14 +40,14 @@ my $child = in_child {
     my $served   = AnyEvent::FDpasser::fdpasser_accept($listener);
     my %handle = (x => $x, y => $y, listener => $listener, client => $client, served => $served);
     my $report = '';
-    $report .= "$_: " . (fileno $handle{$_} > 2 ? 'good' : fileno $handle{$_}) . "\n" for sort keys %handle;
+    $report .= "$_: " . (fileno($handle{$_}) > 2 ? 'good' : fileno $handle{$_}) . "\n" for sort keys %handle;
 
     my ($p, $q) = map { passer($_) } $client, $served;
     my @got;
     $p->push_send_fh(numbered($_)) for 1 .. 5;
     $q->push_recv_fh(sub { push @got, $_[0] }) for 1 .. 5;
     wait_for { @got == 5 };
-    $report .= "received: @{[ map { fileno $_ > 2 ? number_of($_) : 'fd ' . fileno $_ } @got ]}\n";
+    $report .= "received: @{[ map { fileno($_) > 2 ? number_of($_) : 'fd ' . fileno $_ } @got ]}\n";
 
     # A descriptor that is really number 0 can be sent.
     open my $zero, '<&', numbered(7) or die $!;
