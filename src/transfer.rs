@@ -103,12 +103,8 @@ pub enum Stop {
 
 /// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
 /// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
-pub fn try_recv_messages(
-    passer: impl AsFd,
-    messages: usize,
-    fds: &mut impl Extend<OwnedFd>,
-) -> Stop {
-    recv_messages(passer.as_fd(), messages, |fd| fds.extend([fd]))
+pub fn try_recv_messages(passer: impl AsFd, messages: usize, fds: &mut Vec<OwnedFd>) -> Stop {
+    recv_messages(passer.as_fd(), messages, |fd| fds.push(fd))
 }
 
 fn recv_into(
@@ -172,7 +168,8 @@ pub(crate) fn recv(
     }
 }
 
-/// `try_recv_messages` for whoever takes the descriptors one by one.
+/// `try_recv_messages` for whoever takes the descriptors one by one. `into` opens none: what is proven
+/// for one message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     messages: usize,
