@@ -24,8 +24,9 @@ header := include/fdpasser.h
 shared := $(out)/libfdpasser.so
 static := $(out)/libfdpasser.a
 sealed := target/sealed/libfdpasser.a
+soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
-.PHONY: all lib perl-module setup demo test check header install dist clean help
+.PHONY: all lib perl-module setup demo test check soak header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -68,12 +69,25 @@ demo: setup ## the main job: a Perl and a C worker answer connections handed to 
 test: setup ## set-up, then check
 	@$(MAKE) --no-print-directory check
 
+MINUTES ?= 30
+soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
+	@$(MAKE) --no-print-directory perl-module $(soak_programs)
+	tests/soak/soak --minutes $(MINUTES)
+
+target/soak/fault.so: tests/soak/fault.c tests/soak/ledger.h
+	@mkdir -p target/soak
+	$(CC) -std=c99 -Wall -Wextra -Werror $(CFLAGS) -shared -fPIC -o $@ $< -ldl
+
+target/soak/%: tests/soak/%.c tests/soak/ledger.h $(header) | lib
+	@mkdir -p target/soak
+	$(CC) -std=c99 -Wall -Wextra -Werror $(CFLAGS) -pthread -Iinclude -o $@ $< -L$(out) -lfdpasser -Wl,-rpath,$(CURDIR)/$(out)
+
 check: export CARGO_NET_OFFLINE := true
 check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-docs check-install
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-docs check-install
 
 check-format:
 	$(CARGO) fmt --check
@@ -92,6 +106,9 @@ check-c: lib
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
+
+check-faults: perl-module $(soak_programs)
+	$(PROVE) -v tests/soak/soak :: --short
 
 check-docs: all
 	$(PROVE) -v tests/docs.t

@@ -1,0 +1,595 @@
+/* One process of a soak run, on the C ABI. See `soak`, which starts it with key=value arguments:
+ *
+ *   role=send|recv|serve   send numbered descriptors, receive them, or accept connections and receive
+ *   passers=3,4            the descriptors to use; or path=... to connect to, or to serve at
+ *   ledger=5 file=...      the ledger, to write to and to open as what is passed
+ *   id=1 seed=1            who we are, and the dice
+ *   count=100 per=1        descriptors for each stream, and how many in a message at most
+ *   threads=1              they share the passers, or one of them
+ *   block=1                passers in blocking mode
+ *   bad=50                 one in 50 descriptors that are sent is not open
+ *   small=1                the receiver's array is too small at times
+ *   churn=1                a thread that fills and empties the table all the time
+ *   slow=20                a pause after one in 20 calls
+ *   fork=1                 fork somewhere in the middle; both go on
+ *   uid=1                  without privileges
+ *   stop=6                 serve until this is at end of file
+ *   hostile=1              whatever the peer sends is its own business
+ */
+
+#define _GNU_SOURCE
+#define FDPASSER_NO_SHORT_NAMES
+#include "fdpasser.h"
+#include "ledger.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
+enum { MAX = FDPASSER_MAX_PER_MESSAGE, MAX_PASSERS = 4096, MAX_THREADS = 16, ONCE = 16 };
+
+struct stream {
+    int passer;
+    uint16_t who; /* in the ledger; for a sender also the stream's number */
+    unsigned next, count;
+    int held[MAX]; /* pushed, not yet accepted */
+    unsigned n_held;
+    double not_before;
+    bool done, waits;
+};
+
+static const char *role = "", *passers = "", *path, *file;
+static int ledger = -1, id, seed, count = 1, per = 1, threads = 1, block, bad, small, churn, slow, forks,
+           uid, stop = -1, hostile;
+static struct stat ledger_stat;
+static bool sends;
+
+static _Thread_local uint64_t dice;
+
+static unsigned roll(unsigned sides)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return (unsigned)((dice >> 16) % sides);
+}
+
+static void reseed(unsigned salt)
+{
+    dice = ((uint64_t)(unsigned)seed << 20 ^ (uint64_t)(unsigned)id << 8 ^ salt) * 0x9E3779B97F4A7C15u | 1;
+    for (int i = 0; i < 16; i++)
+        roll(2);
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "peer role=%s id=%d: %s: %s\n", role, id, what, strerror(errno));
+    _exit(3);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void pause_for(int ms) { poll(NULL, 0, ms); }
+
+static bool is_stdio_untouched(void)
+{
+    static struct stat was[3];
+    static bool known;
+    for (int fd = 0; fd < 3; fd++) {
+        struct stat is;
+        if (fstat(fd, &is))
+            return false;
+        if (!known)
+            was[fd] = is;
+        else if (was[fd].st_dev != is.st_dev || was[fd].st_ino != is.st_ino)
+            return false;
+    }
+    known = true;
+    return true;
+}
+
+static int open_descriptors(const char *path_of_table)
+{
+    DIR *dir = opendir(path_of_table);
+    if (!dir)
+        die(path_of_table);
+    int n = -3; /* `.`, `..` and dir itself */
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static unsigned rss(void)
+{
+    char text[128] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    unsigned pages = 0;
+    return n > 0 && sscanf(text, "%*u %u", &pages) == 1 ? pages * 4 : 0;
+}
+
+/* --- sending ------------------------------------------------------------------------------------ */
+
+/* 1 made progress, 0 did not. */
+static int hold(struct stream *s)
+{
+    unsigned want = 1 + roll((unsigned)per);
+    while (s->n_held < want && s->next < s->count) {
+        uint64_t number = (uint64_t)s->who << 24 | s->next;
+        int fd = 1 << 20; /* nobody has so many */
+        if (!bad || roll((unsigned)bad)) {
+            fd = open(file, O_RDONLY | O_CLOEXEC);
+            if (fd < 0) {
+                if (errno != EMFILE && errno != ENFILE)
+                    die(file);
+                break;
+            }
+            if (lseek(fd, (off_t)number, SEEK_SET) < 0)
+                die("lseek");
+        }
+        ledger_number(ledger, 'P', s->who, 0, number);
+        s->held[s->n_held++] = fd;
+        s->next++;
+    }
+    return s->n_held > 0;
+}
+
+/* The first n of those held have met their fate. */
+static void let_go(struct stream *s, unsigned n, char fate, int error)
+{
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t number = (uint64_t)s->who << 24 | (s->next - s->n_held + i);
+        ledger_number(ledger, fate, s->who, (unsigned)error, number);
+        if (s->held[i] < 1 << 20)
+            close(s->held[i]);
+    }
+    s->n_held -= n;
+    memmove(s->held, s->held + n, s->n_held * sizeof *s->held);
+}
+
+static ssize_t give(struct stream *s)
+{
+    switch (s->n_held == 1 ? roll(3) : 1 + roll(2)) {
+    case 0: return fdpasser_send_fd(s->passer, s->held[0]);
+    case 1: return fdpasser_send_fds(s->passer, s->held, s->n_held, 1 + roll((unsigned)per));
+    default: return fdpasser_try_send_fds(s->passer, s->held, s->n_held, 1 + roll((unsigned)per));
+    }
+}
+
+static int send_some(struct stream *s)
+{
+    if (s->n_held == 0 && s->next == s->count) {
+        s->done = true;
+        return 1;
+    }
+    if (s->n_held == 0 && !hold(s))
+        return -EMFILE;
+    ssize_t n = give(s);
+    if (n > 0) {
+        let_go(s, (unsigned)n, 'A', 0);
+        return 1;
+    }
+    if (n == 0)
+        die("sent none and called it success");
+    if (fdpasser_retry_ms(errno) >= 0)
+        return -errno;
+    if (errno == EBADF && s->held[0] == 1 << 20) {
+        let_go(s, 1, 'F', errno);
+        return 1;
+    }
+    if (errno != EPIPE && errno != ECONNRESET)
+        die("send");
+    let_go(s, s->n_held, 'F', errno);
+    s->done = true;
+    return 1;
+}
+
+/* --- receiving ---------------------------------------------------------------------------------- */
+
+static unsigned long others; /* descriptors that are not numbered */
+
+static void take(struct stream *s, int fd)
+{
+    struct stat st;
+    if (fd < 3 || fstat(fd, &st))
+        die("received no descriptor");
+    if (!(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+        die("not close-on-exec");
+    if (st.st_dev == ledger_stat.st_dev && st.st_ino == ledger_stat.st_ino)
+        ledger_number(ledger, 'R', s->who, 0, (uint64_t)lseek(fd, 0, SEEK_CUR));
+    else if (hostile)
+        others++;
+    else
+        die("received something that nobody sent");
+    close(fd);
+}
+
+static int receive_some(struct stream *s)
+{
+    enum { BATCH = 4 };
+    int fds[BATCH * MAX];
+    ssize_t n;
+    if (small || (per == 1 && roll(4)))
+        switch (roll(3)) {
+        case 0:
+            n = fdpasser_recv_fd(s->passer);
+            if (n > 0) {
+                fds[0] = (int)n;
+                n = 1;
+            }
+            break;
+        case 1: n = fdpasser_recv_fds(s->passer, fds, 1 + roll((unsigned)per)); break;
+        default: n = fdpasser_try_recv_fds(s->passer, fds, 1 + roll((unsigned)per)); break;
+        }
+    else if (roll(2)) {
+        int status;
+        n = fdpasser_try_recv_messages(s->passer, fds, BATCH * MAX, 1 + roll(BATCH), &status);
+        for (ssize_t i = 0; i < n; i++)
+            take(s, fds[i]);
+        if (n < 0 || status > 0)
+            return n < 0 ? -errno : 1;
+        n = status < 0 ? -1 : 0;
+        errno = -status;
+    } else if (roll(2))
+        n = fdpasser_recv_fds(s->passer, fds, MAX);
+    else
+        n = fdpasser_try_recv_fds(s->passer, fds, (size_t)per);
+
+    if (n == 0)
+        s->done = true;
+    for (ssize_t i = 0; i < n; i++)
+        take(s, fds[i]);
+    if (n >= 0)
+        return 1;
+    if (fdpasser_retry_ms(errno) >= 0)
+        return -errno;
+    if (errno == ENOTRECOVERABLE)
+        ledger_number(ledger, 'D', s->who, 0, 0);
+    else if (errno == EMSGSIZE)
+        ledger_number(ledger, 'M', s->who, 0, 0);
+    else if (hostile && errno == ECONNRESET)
+        s->done = true;
+    else if (!hostile || errno != EBADMSG)
+        die("receive");
+    return 1;
+}
+
+/* --- the loop that the header recommends --------------------------------------------------------- */
+
+static bool go_on(struct stream *s)
+{
+    for (int i = 0; i < ONCE && !s->done; i++) {
+        int progress = sends ? send_some(s) : receive_some(s);
+        if (slow && !roll((unsigned)slow)) {
+            ledger_text(ledger, 'I', s->who, 0, "slow");
+            pause_for((int)roll(5));
+        }
+        if (progress > 0)
+            continue;
+        if (progress == -EMFILE && !sends)
+            ledger_text(ledger, 'S', s->who, EMFILE, "receive");
+        /* The library says 50 ms; more faults fit into a run if we ask again sooner. */
+        int ms = fdpasser_retry_ms(-progress);
+        if (ms > 2)
+            ms = 2;
+        s->waits = ms == 0;
+        s->not_before = ms > 0 ? now() + ms : 0;
+        return false;
+    }
+    s->waits = false;
+    s->not_before = 0;
+    return true;
+}
+
+static void run(struct stream *all, int first, int step, int n)
+{
+    for (;;) {
+        struct pollfd p[MAX_PASSERS];
+        int left = 0, polled = 0;
+        double wait = 1e9, time = now();
+        for (int i = first; i < n; i += step) {
+            struct stream *s = &all[i];
+            if (s->done)
+                continue;
+            left++;
+            if (s->waits)
+                p[polled++] = (struct pollfd){s->passer, sends ? POLLOUT : POLLIN, 0};
+            else if (s->not_before <= time)
+                wait = 0;
+            else if (s->not_before - time < wait)
+                wait = s->not_before - time;
+        }
+        if (left == 0)
+            return;
+        /* A soft limit that is low for the moment is EINVAL. */
+        if (poll(p, (nfds_t)polled, wait >= 1e9 ? -1 : (int)(wait + 0.999)) < 0)
+            memset(p, -1, sizeof *p * (size_t)polled);
+        time = now();
+        for (int i = first, j = 0; i < n; i += step) {
+            struct stream *s = &all[i];
+            if (!s->done && (s->waits ? p[j++].revents : s->not_before <= time))
+                go_on(s);
+        }
+    }
+}
+
+/* --- connections ---------------------------------------------------------------------------------- */
+
+/* As many connections as it takes, with a few descriptors over each. */
+static void connect_and_send(struct stream *s)
+{
+    unsigned total = s->count;
+    s->count = 0;
+    while (s->next < total) {
+        s->passer = fdpasser_connect(path);
+        if (s->passer < 0) {
+            if (fdpasser_retry_ms(errno) < 0)
+                die("connect");
+            pause_for(1);
+            continue;
+        }
+        s->done = false;
+        s->count += 1 + roll(5);
+        if (s->count > total)
+            s->count = total;
+        run(s, 0, 1, 1);
+        close(s->passer);
+    }
+}
+
+static int listen_at_path(void)
+{
+    for (;;) {
+        int listener = fdpasser_server(path, 100);
+        if (listener >= 0)
+            return listener;
+        if (fdpasser_retry_ms(errno) < 0)
+            die("server");
+    }
+}
+
+/* Makes and drops many endpoints, for the faults; each server takes over from the one before. */
+static void make_and_drop(void)
+{
+    for (int i = 0; i < 50; i++) {
+        int fds[2];
+        if (fdpasser_socketpair(fds) == 0) {
+            close(fds[0]);
+            close(fds[1]);
+        } else if (fdpasser_retry_ms(errno) < 0)
+            die("socketpair");
+        close(listen_at_path());
+    }
+}
+
+static void serve(struct stream *s)
+{
+    make_and_drop();
+    int listener = listen_at_path(), on = 1;
+    unsigned warm = 0, connections = 0;
+    fcntl(listener, F_SETFL, O_NONBLOCK);
+    ledger_number(ledger, 'W', s->who, 0, 0);
+    for (bool last = false;;) {
+        s->passer = fdpasser_accept(listener);
+        if (s->passer < 0) {
+            if (fdpasser_retry_ms(errno) < 0)
+                die("accept");
+            if (errno != EAGAIN)
+                continue;
+            if (last)
+                break;
+            struct pollfd p[2] = {{listener, POLLIN, 0}, {stop, POLLIN, 0}};
+            poll(p, 2, -1);
+            /* Nobody connects any more, but some may wait; and EAGAIN may have been injected. */
+            last = p[1].revents && !p[0].revents;
+            continue;
+        }
+        last = false;
+        if (roll(2))
+            setsockopt(s->passer, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+        if (hostile && roll(2))
+            setsockopt(s->passer, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on);
+        if (hostile && roll(2))
+            fdpasser_try_send_fds(s->passer, &listener, 1, 1); /* unread: they will reset us */
+        s->done = false;
+        run(s, 0, 1, 1);
+        close(s->passer);
+        if (++connections == 300)
+            warm = rss();
+    }
+    close(listener);
+    if (warm)
+        ledger_number(ledger, 'O', s->who, warm, rss());
+    ledger_number(ledger, 'g', s->who, 0, others);
+}
+
+/* --- threads, fork ----------------------------------------------------------------------------------- */
+
+static struct stream *streams;
+static int n_streams;
+
+static void *thread(void *number)
+{
+    int first = (int)(intptr_t)number;
+    reseed((unsigned)first + 1);
+    run(streams, first, threads, n_streams);
+    return NULL;
+}
+
+static atomic_bool enough;
+
+static void *fill_and_empty(void *unused)
+{
+    (void)unused;
+    reseed(99);
+    struct rlimit limits;
+    getrlimit(RLIMIT_NOFILE, &limits);
+    int most = (int)limits.rlim_cur, n, *fds = malloc(sizeof *fds * (size_t)most);
+    if (!fds)
+        die("malloc");
+    while (!enough) {
+        int want = roll(4) ? most : (int)roll((unsigned)most);
+        for (n = 0; n < want && (fds[n] = fcntl(ledger, F_DUPFD_CLOEXEC, 3)) >= 0; n++)
+            continue;
+        if (n < want)
+            ledger_text(ledger, 'I', (unsigned)id, 0, "churn");
+        if (!roll(8)) {
+            struct rlimit low = limits;
+            low.rlim_cur = 3 + roll((unsigned)most - 3);
+            setrlimit(RLIMIT_NOFILE, &low);
+            ledger_text(ledger, 'I', (unsigned)id, 0, "limit");
+        }
+        for (unsigned i = roll(3); i > 0; i--)
+            sched_yield();
+        while (n > 0)
+            close(fds[--n]);
+        setrlimit(RLIMIT_NOFILE, &limits);
+        if (roll(2))
+            pause_for(1);
+    }
+    free(fds);
+    return NULL;
+}
+
+/* Runs the streams for a while, then forks; the child goes on under other names. */
+static pid_t fork_in_between(void)
+{
+    for (unsigned left = 1 + roll(200); left > 0 && !streams[0].done; left--)
+        go_on(&streams[0]);
+    ledger_text(ledger, 'I', (unsigned)id, 0, "fork");
+    pid_t child = fork();
+    if (child < 0)
+        die("fork");
+    if (child > 0)
+        return child;
+    id += 1000;
+    reseed(7);
+    for (int i = 0; i < n_streams; i++) {
+        struct stream *s = &streams[i];
+        while (s->n_held) {
+            int fd = s->held[--s->n_held];
+            if (fd < 1 << 20)
+                close(fd);
+        }
+        s->who = (uint16_t)(s->who + 1000);
+        s->next = 0;
+    }
+    return 0;
+}
+
+static void go(void)
+{
+    pid_t child = forks ? fork_in_between() : -1;
+    pthread_t thread_of[MAX_THREADS], churner;
+    if (churn && pthread_create(&churner, NULL, fill_and_empty, NULL))
+        die("pthread_create");
+    for (int t = 1; t < threads; t++)
+        if (pthread_create(&thread_of[t], NULL, thread, (void *)(intptr_t)t))
+            die("pthread_create");
+    run(streams, 0, threads, n_streams);
+    for (int t = 1; t < threads; t++)
+        pthread_join(thread_of[t], NULL);
+    enough = true;
+    if (churn)
+        pthread_join(churner, NULL);
+    int status = 0;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status)
+        _exit(3);
+}
+
+/* --- start and end -------------------------------------------------------------------------------------- */
+
+static void arguments(char **argv)
+{
+    static const struct { const char *name; const char **text; int *number; } all[] = {
+        {"role", &role, 0}, {"passers", &passers, 0}, {"path", &path, 0}, {"file", &file, 0},
+        {"ledger", 0, &ledger}, {"id", 0, &id}, {"seed", 0, &seed}, {"count", 0, &count},
+        {"per", 0, &per}, {"threads", 0, &threads}, {"block", 0, &block}, {"bad", 0, &bad},
+        {"small", 0, &small}, {"churn", 0, &churn}, {"slow", 0, &slow}, {"fork", 0, &forks},
+        {"uid", 0, &uid}, {"stop", 0, &stop}, {"hostile", 0, &hostile},
+    };
+    for (; *argv; argv++) {
+        char *value = strchr(*argv, '=');
+        size_t i = 0, n = sizeof all / sizeof *all;
+        while (value && i < n && (strncmp(all[i].name, *argv, (size_t)(value - *argv)) ||
+                                  all[i].name[value - *argv]))
+            i++;
+        if (!value || i == n) {
+            fprintf(stderr, "peer: what is %s?\n", *argv);
+            exit(2);
+        }
+        if (all[i].text)
+            *all[i].text = value + 1;
+        else
+            *all[i].number = atoi(value + 1);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    arguments(argv + 1);
+    reseed(0);
+    if (uid && (setgid((gid_t)uid) || setuid((uid_t)uid)))
+        die("setuid");
+    if (fstat(ledger, &ledger_stat))
+        die("ledger");
+    sends = !strcmp(role, "send");
+
+    int passer[MAX_PASSERS], n = 0;
+    for (const char *at = passers; *at && n < MAX_PASSERS; at += strcspn(at, ","), at += *at == ',') {
+        passer[n] = atoi(at);
+        if (fcntl(passer[n++], F_SETFL, block ? 0 : O_NONBLOCK))
+            die("passer");
+    }
+    n_streams = path ? 1 : n > threads ? n : threads;
+    streams = calloc((size_t)n_streams, sizeof *streams);
+    if (!streams)
+        die("calloc");
+    for (int i = 0; i < n_streams; i++)
+        streams[i] = (struct stream){.passer = n ? passer[i % n] : -1, .who = (uint16_t)(id + i),
+                                     .count = (unsigned)count};
+
+    is_stdio_untouched();
+    int before = open_descriptors("/proc/self/./fd");
+
+    if (!path)
+        go();
+    else if (sends)
+        connect_and_send(streams);
+    else
+        serve(streams);
+
+    if (!is_stdio_untouched())
+        die("standard input, output or error is not what it was");
+    /* By this name of it the interposer knows that it is over, and takes its own away. */
+    int leaked = open_descriptors("/proc/self/fd") - before;
+    if (leaked)
+        ledger_number(ledger, 'L', (unsigned)id, 0, (uint64_t)(int64_t)leaked);
+    free(streams);
+    return 0;
+}
