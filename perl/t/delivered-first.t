@@ -13,11 +13,18 @@ warm_up();
 my @log;
 sub logging {
     my ($fh) = @_;
+    ticks(2);    # POE closes what it no longer needs at its next turn
     @log = ();
     return AnyEvent::FDpasser->new(fh => $fh, on_error => sub { push @log, defined $@ ? $@ + 0 : 'orderly' });
 }
 sub gets { my ($passer, $n) = @_; $passer->push_recv_fh(sub { push @log, 'got ' . number_of($_[0]) }) for 1 .. $n }
-sub peer_sends { my ($fh, @n) = @_; AnyEvent::FDpasser::send_fd(fileno $fh, fileno numbered($_)) == 1 or die $! for @n }
+sub peer_sends {
+    my ($to, @n) = @_;
+    for my $n (@n) {
+        my $fh = numbered($n);
+        patiently { AnyEvent::FDpasser::send_fd(fileno $to, fileno $fh) == 1 };
+    }
+}
 
 # Sends nothing and receives nothing until sending has been tried: the worst order, on every loop.
 sub sending_first {

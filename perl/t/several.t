@@ -80,18 +80,25 @@ for my $n (2, 3, 16, 253) {
     ticks(2);
     is open_fds(), $before + 1, 'an error closes the surplus';
 }
-for my $when ('before', 'in the callback') {
+for my $when ('before', 'in the callback', 'later') {
     my ($x, $y) = raw_pair();
     my (@got, @log);
     my $rest = sub { $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 3 };
-    send_message($y, "\0", map { numbered($_) } 1 .. 4);
+    send_message($y, "\0", map { numbered($_) } 0 .. 4);
+    if ($when eq 'later') {
+        # Then it is not the socket that wakes us.
+        $x->push_recv_fh(sub { push @log, 'first' });
+        wait_for { @log };
+        @log = ();
+    }
+    else { $x->push_recv_fh(sub { }) }
     $x->push_recv_fh(sub {
         push @got, number_of($_[0]);
-        $rest->() if $when ne 'before';
+        $rest->() if $when eq 'in the callback';
         nested_wait_for { @got == 4 } 'the surplus';
         push @log, 'done';
     });
-    $rest->() if $when eq 'before';
+    $rest->() if $when ne 'in the callback';
     eval { wait_for { @log }; 1 } or diag $@;
     is_deeply \@got, [ 1 .. 4 ], "a callback runs the loop, which hands out the surplus: asked for $when";
 }

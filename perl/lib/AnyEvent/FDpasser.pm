@@ -164,9 +164,7 @@ sub _recv_now {
         return                if !@$queue || $left <= 0;
 
         if (!@$received) {
-            # With IO::Async the timer for what is in hand would cost memory, see `_soon`.
-            my $messages = $AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync' ? 1 : @$queue;
-            (my $status, @$received) = _recv(fileno $self->{fh}, $messages);
+            (my $status, @$received) = _recv(fileno $self->{fh}, scalar @$queue);
             my $ms = $status < 0 ? _retry_ms(-$status) : 0;
             if ($status == 0) {
                 $self->{ended} = [undef];
@@ -260,16 +258,20 @@ sub _pause {
 sub _soon {
     my ($self, $dir, $ms) = @_;
     my $now = $NOW{$dir};
-    # AnyEvent's adaptor for IO::Async never frees the callback of a timer that is cancelled, so that one
-    # must not own the passer. The timer does.
-    my $timer = $self->{"${dir}_timer"} = { passer => $self };
-    Scalar::Util::weaken(my $weak = $timer);
-    $timer->{watcher} = AE::timer(($ms || 0) / 1000, 0, sub {
+    # AnyEvent's adaptor for IO::Async never frees a timer that is cancelled. So the passer cancels none
+    # there: it drops what is in the slot, and the timer, which finds that gone, does nothing.
+    my $slot = $self->{"${dir}_timer"} = { passer => $self };
+    Scalar::Util::weaken(my $weak = $slot);
+    my $until_it_fires;
+    my $timer = AE::timer(($ms || 0) / 1000, 0, sub {
+        undef $until_it_fires;
         my $self = $weak && $weak->{passer} or return;
         # Again, for the case that a callback runs the event loop while there is something in hand.
         $self->_soon($dir, $ms || 10);
         $self->$now;
     });
+    if ($AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync') { $until_it_fires = $timer }
+    else                                               { $slot->{timer}  = $timer }
     return;
 }
 
