@@ -105,10 +105,10 @@ sub error {
 
     $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
-    delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
-    close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
     {
-        local $@;    # what is dropped may have destructors
+        local $@;    # what is dropped may have destructors, POE's watchers among it
+        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
+        close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         delete @$self{qw(send_queue sent recv_queue received)};
     }
 
