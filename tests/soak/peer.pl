@@ -7,6 +7,7 @@
 #   window=10        how many are pushed at a time
 #   close=1          a callback closes the receiving passer's descriptor under it
 #   rss=1            memory after a second and at the end
+#   ithread=1        all of it in a Perl thread
 #   fork=1           fork before the first push, and, to no end, in a callback
 
 use strict;
@@ -22,7 +23,7 @@ use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_SNDBUF);
 use constant { SO_PASSCRED => 16, SO_PASSPIDFD => 76 };
 
 my %arg = (
-    id => 0, seed => 1, count => 1, window => 10, map({ $_ => 0 } qw(slow fork close uid hostile pairs rss)), per => 1,
+    id => 0, seed => 1, count => 1, window => 10, map({ $_ => 0 } qw(slow fork close uid hostile pairs rss ithread)), per => 1,
     map { /\A(\w+)=(.*)\z/ ? ($1, $2) : die "peer.pl: what is $_?\n" } @ARGV,
 );
 my ($id, $file) = @arg{qw(id file)};
@@ -314,41 +315,52 @@ sub turn {
     return;
 }
 
-# Before the first push, as the documentation has it; both go on.
-my $child;
-if ($arg{fork}) {
-    record('I', $id, 0, 'fork');
-    $child = fork // fatal("fork: $!");
-    $id += 1000 if !$child;
+sub main {
+    # Before the first push, as the documentation has it; both go on.
+    my $child;
+    if ($arg{fork}) {
+        record('I', $id, 0, 'fork');
+        $child = fork // fatal("fork: $!");
+        $id += 1000 if !$child;
+    }
+
+    $done = AE::cv;    # from here on there is an event loop
+    my @fh = map { open my $fh, '+<&=', $_ or fatal("passer $_: $!"); $fh } split /,/, $arg{passers} // '';
+    my @stdio = map { node($_) } \*STDIN, \*STDOUT, \*STDERR;
+    do { local $@; eval { die sprintf '%s', $!{EAGAIN} ? 1 : 0 } };    # %! and what die loads
+    warm_up();
+    turn() for 1 .. 5;    # some loops put off what is to be done when a watcher goes
+    if ($arg{uid}) {
+        POSIX::setgid($arg{uid}) && POSIX::setuid($arg{uid}) or fatal("setuid: $!");
+    }
+    my $before = descriptors('/proc/self/./fd') - @fh - ($arg{stop} ? 1 : 0);
+
+    my ($warm_rss, $report);
+    my $warm = AE::timer 1, 0, sub { $warm_rss = rss() };
+    $report = { send => \&role_send, recv => \&role_recv, serve => \&role_serve, pairs => \&role_pairs }->{ $arg{role} }->(@fh);
+    @fh = ();
+    $done->recv;
+    undef $warm;
+    record_number('O', $id, rss(), $warm_rss) if $arg{rss} && $warm_rss;
+    $report->() if $report;
+    undef $report;
+    reap($child) if $child;
+
+    fatal('standard input, output or error is not what it was') if "@stdio" ne join ' ', map { node($_) } \*STDIN, \*STDOUT, \*STDERR;
+    my $leaked;
+    for (1 .. 50) {
+        turn();
+        $leaked = descriptors('/proc/self/fd') - $before or last;
+    }
+    record_number('L', $id, $leaked) if $leaked;
+    return;
 }
 
-$done = AE::cv;    # from here on there is an event loop
-my @fh = map { open my $fh, '+<&=', $_ or fatal("passer $_: $!"); $fh } split /,/, $arg{passers} // '';
-my @stdio = map { node($_) } \*STDIN, \*STDOUT, \*STDERR;
-do { local $@; eval { die sprintf '%s', $!{EAGAIN} ? 1 : 0 } };    # %! and what die loads
-warm_up();
-turn() for 1 .. 5;    # some loops put off what is to be done when a watcher goes
-if ($arg{uid}) {
-    POSIX::setgid($arg{uid}) && POSIX::setuid($arg{uid}) or fatal("setuid: $!");
+# A passer may be used in the interpreter that made it, whichever that is.
+if ($arg{ithread}) {
+    require threads;
+    record('I', $id, 0, 'ithread');
+    threads->create(\&main)->join;
 }
-my $before = descriptors('/proc/self/./fd') - @fh - ($arg{stop} ? 1 : 0);
-
-my ($warm_rss, $report);
-my $warm = AE::timer 1, 0, sub { $warm_rss = rss() };
-$report = { send => \&role_send, recv => \&role_recv, serve => \&role_serve, pairs => \&role_pairs }->{ $arg{role} }->(@fh);
-@fh = ();
-$done->recv;
-undef $warm;
-record_number('O', $id, rss(), $warm_rss) if $arg{rss} && $warm_rss;
-$report->() if $report;
-undef $report;
-reap($child) if $child;
-
-fatal('standard input, output or error is not what it was') if "@stdio" ne join ' ', map { node($_) } \*STDIN, \*STDOUT, \*STDERR;
-my $leaked;
-for (1 .. 50) {
-    turn();
-    $leaked = descriptors('/proc/self/fd') - $before or last;
-}
-record_number('L', $id, $leaked) if $leaked;
+else { main() }
 POSIX::_exit(0);
