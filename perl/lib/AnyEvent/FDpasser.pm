@@ -241,7 +241,7 @@ sub _watch {
         eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
     };
     return $self->_pause($dir, _retry_ms(Errno::EMFILE)) if !$io;
-    $self->{"${dir}_io"} = $io;
+    $self->{"${dir}_io"} = _on_its_own($io);
     return;
 }
 
@@ -271,8 +271,19 @@ sub _soon {
         $self->$now;
     });
     if ($AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync') { $until_it_fires = $timer }
-    else                                               { $slot->{timer}  = $timer }
+    else                                               { $slot->{timer}  = _on_its_own($timer) }
     return;
+}
+
+# For POE a watcher that is made in a callback is a child of the watcher that called back, and POE keeps
+# parents while they have children: a chain of passers, each made in a callback of the one before, would
+# stay open from end to end.
+sub _on_its_own {
+    my ($watcher) = @_;
+    return $watcher if $AnyEvent::MODEL ne 'AnyEvent::Impl::POE';
+    local $!;    # it may be nobody's child
+    POE::Kernel->detach_child($$$watcher);
+    return $watcher;
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
@@ -587,6 +598,10 @@ what you have read into a buffer does not go along.
 
 Destroy all watchers of a handle before you push it. It may be closed once it is sent, and watchers must go
 before their handles do. A read watcher that fires before that reads data which the receiver then lacks.
+
+On POE, whatever a callback makes that waits for something (a watcher, a session) is a child of the passer's
+watcher that called back, and POE keeps parents as long as they have children: the passer's socket stays open
+until then. Other loops do not have this.
 
 =head2 Forking
 
