@@ -218,18 +218,20 @@ sub role_serve {
     }
     AnyEvent::Util::fh_nonblocking($listener, 1);
     open my $stop, '<&=', $arg{stop} or fatal("stop: $!");
-    my ($connections, $warm, $last, $accept, $retry) = (0);
+    my ($connections, $open, $warm, $accept, $retry) = (0, 0);
     $done->begin;
     $accept = sub {
         for (1 .. 20) {
+            return if $open >= 100;    # with none but connections in the table nothing could be received
             my $fh = AnyEvent::FDpasser::fdpasser_accept($listener);
             return if !$fh;
             $warm = rss() if ++$connections == 300;
             setsockopt $fh, SOL_SOCKET, SO_PASSCRED, 1 if rand() < 0.5;
             setsockopt $fh, SOL_SOCKET, SO_PASSPIDFD, 1 if $arg{hostile} && rand() < 0.5;
             $done->begin;
+            $open++;
             my $passer = AnyEvent::FDpasser->new(fh => $fh);
-            receive_stream($passer, $id, sub { $done->end });
+            receive_stream($passer, $id, sub { $open--; $done->end });
             $passer->push_send_fh(\*STDERR) if $arg{hostile} && rand() < 0.5;    # unread: they will reset us
         }
     };
