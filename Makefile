@@ -26,7 +26,7 @@ static := $(out)/libfdpasser.a
 sealed := target/sealed/libfdpasser.a
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
-.PHONY: all lib perl-module setup demo test check soak header install dist clean help
+.PHONY: all lib perl-module setup demo test check soak sanitize header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -73,6 +73,9 @@ MINUTES ?= 30
 soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
 	@$(MAKE) --no-print-directory perl-module $(soak_programs)
 	tests/soak/soak --minutes $(MINUTES)
+
+sanitize: setup ## the C programs with AddressSanitizer and ThreadSanitizer (needs a nightly Rust)
+	$(PROVE) -v tests/sanitize.t
 
 target/soak/fault.so: tests/soak/fault.c tests/soak/ledger.h
 	@mkdir -p target/soak

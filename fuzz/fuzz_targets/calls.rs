@@ -1,0 +1,823 @@
+//! Sequences of C calls with any arguments: each result is one that the header names, what comes is
+//! close-on-exec and above 2, and when all that was given out is closed, nothing is left open.
+//!
+//! Arguments are mapped so that the fuzzer cannot be told to harm itself or the machine: descriptors are
+//! ours, or are none at all; paths stay within a directory of our own, abstract addresses get a prefix;
+//! pointers are NULL or as long as the header asks for, while counts are anything.
+#![no_main]
+
+mod support;
+
+use libc::{c_char, c_int, c_uint};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{symlink, FileTypeExt};
+use std::path::{Path, PathBuf};
+use support::*;
+
+extern "C" {
+    fn fdpasser_socketpair(fds: *mut c_int) -> c_int;
+    fn fdpasser_server(path: *const c_char, backlog: c_int) -> c_int;
+    fn fdpasser_server_n(path: *const c_char, len: usize, backlog: c_int) -> c_int;
+    fn fdpasser_accept(listener: c_int) -> c_int;
+    fn fdpasser_connect(path: *const c_char) -> c_int;
+    fn fdpasser_connect_n(path: *const c_char, len: usize) -> c_int;
+    fn fdpasser_send_fd(passer: c_int, fd: c_int) -> c_int;
+    fn fdpasser_recv_fd(passer: c_int) -> c_int;
+    fn send_fd(passer: c_int, fd: c_int) -> c_int;
+    fn recv_fd(passer: c_int) -> c_int;
+    fn fdpasser_mode() -> c_int;
+    fn fdpasser_send_fds(p: c_int, fds: *const c_int, n: usize, per_message: c_uint) -> isize;
+    fn fdpasser_try_send_fds(p: c_int, fds: *const c_int, n: usize, per_message: c_uint) -> isize;
+    fn fdpasser_recv_fds(p: c_int, fds: *mut c_int, n: usize) -> isize;
+    fn fdpasser_try_recv_fds(p: c_int, fds: *mut c_int, n: usize) -> isize;
+    fn fdpasser_try_recv_messages(
+        p: c_int,
+        fds: *mut c_int,
+        n: usize,
+        messages: c_uint,
+        status: *mut c_int,
+    ) -> isize;
+    fn fdpasser_retry_ms(err: c_int) -> c_int;
+}
+
+// The symbols are in this crate.
+use fdpasser as _;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    limit: u8,
+    ops: Vec<Call>,
+}
+
+/// A descriptor: one that a call gave out, one of the standing ones, or none.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Fd {
+    Ours(u8),
+    Standing(u8),
+    NotOpen(u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Name {
+    Null,
+    /// A short one of a few, so that calls meet.
+    Known(u8),
+    Bytes(Vec<u8>),
+    /// So long, all the same letter.
+    Long(u16),
+    Abstract(u8, u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Count {
+    Small(u16),
+    Huge(u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Call {
+    Pair {
+        null: bool,
+        blocking: bool,
+    },
+    Server {
+        name: Name,
+        backlog: i32,
+        with_length: bool,
+        blocking: bool,
+    },
+    Connect {
+        name: Name,
+        with_length: bool,
+        blocking: bool,
+    },
+    Accept {
+        listener: Fd,
+        blocking: bool,
+    },
+    Send {
+        passer: Fd,
+        fd: Fd,
+        short: bool,
+    },
+    Receive {
+        passer: Fd,
+        short: bool,
+        keep: bool,
+    },
+    SendMany {
+        passer: Fd,
+        fds: Vec<Fd>,
+        null: bool,
+        n: Count,
+        per_message: u32,
+        wait: bool,
+    },
+    SendAlike {
+        passer: Fd,
+        fd: Fd,
+        n: u16,
+        per_message: u8,
+        wait: bool,
+    },
+    ReceiveMany {
+        passer: Fd,
+        null: bool,
+        n: Count,
+        wait: bool,
+        keep: bool,
+    },
+    ReceiveMessages {
+        passer: Fd,
+        null: bool,
+        n: Count,
+        messages: u32,
+        no_status: bool,
+        keep: bool,
+    },
+    RetryMs(i32),
+    Mode,
+    Close(u8),
+    Shutdown(u8, u8),
+    FullTable {
+        free: u8,
+        passer: Fd,
+    },
+}
+
+const GONE: [RawFd; 6] = [-1, -2, i32::MIN, i32::MAX, 1 << 20, 99_999];
+
+/// Never more than this at once, so that no backlog keeps a connect() waiting.
+const CONNECTIONS: usize = 2;
+
+struct State<'a> {
+    world: &'a World,
+    ours: Vec<OwnedFd>,
+    waiting: usize,
+}
+
+/// What stands from run to run.
+struct World {
+    standing: Vec<OwnedFd>,
+    directory: PathBuf,
+}
+
+impl World {
+    fn new() -> Self {
+        let pool = Pool::new();
+        let mut standing = Vec::new();
+        for kind in [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET] {
+            let (a, b) = pair(kind);
+            standing.extend([a, b]);
+        }
+        let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: each makes a new descriptor.
+        unsafe {
+            standing.push(owned(libc::socket(
+                libc::AF_UNIX,
+                libc::SOCK_STREAM | flags,
+                0,
+            )));
+            standing.push(owned(libc::socket(
+                libc::AF_UNIX,
+                libc::SOCK_DGRAM | flags,
+                0,
+            )));
+            standing.push(owned(libc::socket(
+                libc::AF_INET,
+                libc::SOCK_STREAM | flags,
+                0,
+            )));
+            standing.push(owned(libc::socket(
+                libc::AF_INET,
+                libc::SOCK_DGRAM | flags,
+                0,
+            )));
+            standing.push(owned(libc::epoll_create1(libc::EPOLL_CLOEXEC)));
+            standing.push(owned(libc::eventfd(
+                0,
+                libc::EFD_CLOEXEC | libc::EFD_NONBLOCK,
+            )));
+        }
+        standing.extend(pool.fds.into_iter().take(16));
+        let mut template = std::env::temp_dir()
+            .join("fdpasser-fuzz.XXXXXX")
+            .into_os_string();
+        template.push("\0");
+        let mut template = template.as_bytes().to_vec();
+        // SAFETY: a C string that may be written to.
+        assert!(!unsafe { libc::mkdtemp(template.as_mut_ptr().cast()) }.is_null());
+        template.pop();
+        let directory = PathBuf::from(OsStr::from_bytes(&template));
+        std::env::set_current_dir(&directory).expect("a directory of our own");
+        let world = Self {
+            standing,
+            directory,
+        };
+        world.furnish();
+        // SAFETY: a function without arguments that does not unwind.
+        assert_eq!(unsafe { libc::atexit(leave) }, 0);
+        world
+    }
+
+    /// What is no socket, and must be left alone.
+    fn furnish(&self) {
+        fs::write("file", "x").expect("file");
+        fs::create_dir("dir").expect("dir");
+        symlink("file", "link").expect("link");
+        symlink("nowhere", "dangling").expect("dangling");
+    }
+
+    /// All of it is there, and otherwise there are sockets only, which go.
+    fn tidy(&self) {
+        let mut others = 0;
+        for directory in [&self.directory, &self.directory.join("dir")] {
+            for entry in fs::read_dir(directory).expect("our directory") {
+                let path = entry.expect("an entry").path();
+                let kind = fs::symlink_metadata(&path)
+                    .expect("it is there")
+                    .file_type();
+                if kind.is_socket() {
+                    fs::remove_file(&path).expect("removed");
+                } else {
+                    others += 1;
+                }
+            }
+        }
+        assert_eq!(others, 4, "what is no socket was left alone");
+        assert_eq!(fs::read("file").expect("file"), b"x");
+        assert!(Path::new("dir").is_dir());
+        assert_eq!(fs::read_link("link").expect("link"), Path::new("file"));
+        assert_eq!(
+            fs::read_link("dangling").expect("dangling"),
+            Path::new("nowhere")
+        );
+    }
+}
+
+/// Removes what `furnish` made. Anything else in there makes it stay.
+extern "C" fn leave() {
+    if let Ok(directory) = std::env::current_dir() {
+        for name in ["file", "link", "dangling"] {
+            let _ = fs::remove_file(name);
+        }
+        let _ = fs::remove_dir("dir");
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+impl Name {
+    /// Within the current directory, whatever the fuzzer thinks of.
+    fn bytes(&self) -> Option<Vec<u8>> {
+        const KNOWN: [&str; 10] = [
+            "a", "b", "dir/a", "file", "dir", "link", "dangling", "none/a", "file/a", "",
+        ];
+        match self {
+            Name::Null => None,
+            Name::Known(i) => Some(KNOWN[usize::from(*i) % KNOWN.len()].into()),
+            Name::Long(n) => Some(vec![b'l'; usize::from(n % 300)]),
+            Name::Abstract(n, len) => {
+                let mut name = format!("\0fdpasser-fuzz-{}-", std::process::id()).into_bytes();
+                name.extend(vec![*n; usize::from(*len)]);
+                Some(name)
+            }
+            Name::Bytes(bytes) => {
+                let mut bytes = bytes[..bytes.len().min(300)].to_vec();
+                // No address that may be somebody else's, no absolute path, no way up.
+                if let Some(first @ (0 | b'/')) = bytes.first_mut() {
+                    *first = b'_';
+                }
+                for i in 1..bytes.len() {
+                    if bytes[i] == b'.' && bytes[i - 1] == b'.' {
+                        bytes[i] = b'_';
+                    }
+                }
+                Some(bytes)
+            }
+        }
+    }
+}
+
+impl Count {
+    fn number(&self) -> usize {
+        const HUGE: [usize; 5] = [
+            1 << 31,
+            usize::MAX,
+            usize::MAX / 2 + 1,
+            usize::MAX / 4,
+            0xffff_ffff,
+        ];
+        match self {
+            Count::Small(n) => usize::from(*n),
+            Count::Huge(i) => HUGE[usize::from(*i) % HUGE.len()],
+        }
+    }
+
+    fn is_huge(&self) -> bool {
+        matches!(self, Count::Huge(_))
+    }
+}
+
+/// -1 with one of these, or something else.
+fn check(result: isize, what: &str, allowed: &[c_int]) -> bool {
+    if result >= 0 {
+        return true;
+    }
+    let error = last_errno();
+    assert_eq!(result, -1, "{what}");
+    assert!(allowed.contains(&error), "{what}: errno {error}");
+    false
+}
+
+use libc::{
+    EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EEXIST,
+    EFAULT, EINTR, EINVAL, ELOOP, EMFILE, EMSGSIZE, ENAMETOOLONG, ENOBUFS, ENOENT, ENOMEM,
+    ENOTCONN, ENOTDIR, ENOTSOCK, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE, ETOOMANYREFS,
+};
+
+const SENDING: [c_int; 17] = [
+    EAGAIN,
+    EINTR,
+    ETOOMANYREFS,
+    ENOBUFS,
+    ENOMEM,
+    EBADF,
+    EINVAL,
+    EOPNOTSUPP,
+    EPERM,
+    EPIPE,
+    ECONNRESET,
+    ECONNREFUSED,
+    ENOTCONN,
+    ENOTSOCK,
+    EAFNOSUPPORT,
+    EFAULT,
+    EMSGSIZE,
+];
+const RECEIVING: [c_int; 13] = [
+    EAGAIN, EINTR, EMFILE, ENOBUFS, ENOMEM, EBADF, ENOTSOCK, EINVAL, ENOTCONN, EBADMSG, EMSGSIZE,
+    ECONNRESET, EFAULT,
+];
+const SERVING: [c_int; 12] = [
+    EFAULT,
+    EEXIST,
+    ENAMETOOLONG,
+    ENOENT,
+    ENOTDIR,
+    EACCES,
+    EPERM,
+    EMFILE,
+    EADDRINUSE,
+    EINVAL,
+    ENOBUFS,
+    ENOMEM,
+];
+const CONNECTING: [c_int; 13] = [
+    EFAULT,
+    ENOENT,
+    ECONNREFUSED,
+    EACCES,
+    EPROTOTYPE,
+    ENAMETOOLONG,
+    ENOTDIR,
+    ELOOP,
+    EINTR,
+    EMFILE,
+    EINVAL,
+    ENOMEM,
+    EAGAIN,
+];
+const ACCEPTING: [c_int; 8] = [
+    EAGAIN, EINTR, EMFILE, EBADF, ENOTSOCK, EINVAL, EOPNOTSUPP, ENOMEM,
+];
+
+/// What a path alone decides, where it does.
+fn check_name(name: Option<&[u8]>, with_length: bool, result: c_int) {
+    let error = if result < 0 { last_errno() } else { 0 };
+    match name {
+        None => assert_eq!(error, EFAULT),
+        Some([]) => assert_eq!(error, ENOENT),
+        Some([0, ..]) if !with_length => assert_eq!(error, ENOENT),
+        Some([0, rest @ ..]) if rest.len() > 107 => assert_eq!(error, ENAMETOOLONG),
+        Some([0, ..]) => {}
+        Some(name) if with_length && name.contains(&0) => {
+            assert!(error == EINVAL || error == ENAMETOOLONG && name.len() > 107);
+        }
+        Some(name) => {
+            let end = name
+                .iter()
+                .position(|&byte| byte == 0)
+                .unwrap_or(name.len());
+            assert_eq!(
+                error == ENAMETOOLONG,
+                end > 107,
+                "{end} bytes: errno {error}"
+            );
+        }
+    }
+}
+
+impl State<'_> {
+    fn number(&self, fd: Fd) -> RawFd {
+        match fd {
+            Fd::Ours(i) if !self.ours.is_empty() => {
+                self.ours[usize::from(i) % self.ours.len()].as_raw_fd()
+            }
+            Fd::Ours(i) | Fd::Standing(i) => {
+                self.world.standing[usize::from(i) % self.world.standing.len()].as_raw_fd()
+            }
+            Fd::NotOpen(i) => GONE[usize::from(i) % GONE.len()],
+        }
+    }
+
+    /// What a call gave out: ours from here on.
+    fn adopt(&mut self, fd: RawFd, blocking: bool) {
+        assert!(fd >= 3, "descriptor {fd}");
+        assert!(is_close_on_exec(fd), "descriptor {fd}");
+        // SAFETY: no pointers.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+        assert_eq!(flags & libc::O_NONBLOCK, 0, "new ones are in blocking mode");
+        set_timeouts(fd);
+        if !blocking {
+            set_nonblocking(fd);
+        }
+        self.keep(owned(fd));
+    }
+
+    fn keep(&mut self, fd: OwnedFd) {
+        if self.ours.len() >= 32 {
+            self.ours.swap_remove(0);
+        }
+        self.ours.push(fd);
+    }
+
+    fn received(&mut self, fds: &[RawFd], keep: bool) {
+        for &fd in fds {
+            assert!(fd >= 3 && is_close_on_exec(fd), "received {fd}");
+            let fd = owned(fd);
+            if keep && self.ours.len() < 32 {
+                // Its status flags are shared with whoever sent it, and it waits for nothing.
+                self.keep(fd);
+            }
+        }
+    }
+
+    fn call(&mut self, call: &Call) {
+        match call {
+            Call::Pair { null, blocking } => {
+                let mut fds = [-7; 2];
+                let to = if *null {
+                    std::ptr::null_mut()
+                } else {
+                    fds.as_mut_ptr()
+                };
+                // SAFETY: NULL, or room for two.
+                if check(
+                    unsafe { fdpasser_socketpair(to) } as isize,
+                    "socketpair",
+                    &[EFAULT, EMFILE],
+                ) {
+                    assert!(!null);
+                    fds.iter().for_each(|&fd| self.adopt(fd, *blocking));
+                } else {
+                    assert_eq!(fds, [-7; 2]);
+                }
+            }
+            Call::Server {
+                name,
+                backlog,
+                with_length,
+                blocking,
+            } => {
+                let (name, fd) = at(name, *with_length, |path, len| {
+                    // SAFETY: a C string, or so many bytes.
+                    unsafe {
+                        match len {
+                            Some(len) => fdpasser_server_n(path, len, *backlog),
+                            None => fdpasser_server(path, *backlog),
+                        }
+                    }
+                });
+                check_name(name.as_deref(), *with_length, fd);
+                if check(fd as isize, "server", &SERVING) {
+                    self.adopt(fd, *blocking);
+                }
+            }
+            Call::Connect {
+                name,
+                with_length,
+                blocking,
+            } => {
+                if self.waiting >= CONNECTIONS {
+                    return;
+                }
+                let (name, fd) = at(name, *with_length, |path, len| {
+                    // SAFETY: a C string, or so many bytes.
+                    unsafe {
+                        match len {
+                            Some(len) => fdpasser_connect_n(path, len),
+                            None => fdpasser_connect(path),
+                        }
+                    }
+                });
+                check_name(name.as_deref(), *with_length, fd);
+                if check(fd as isize, "connect", &CONNECTING) {
+                    self.waiting += 1;
+                    self.adopt(fd, *blocking);
+                }
+            }
+            Call::Accept { listener, blocking } => {
+                // SAFETY: no pointers.
+                let fd = unsafe { fdpasser_accept(self.number(*listener)) };
+                if check(fd as isize, "accept", &ACCEPTING) {
+                    self.waiting = self.waiting.saturating_sub(1);
+                    self.adopt(fd, *blocking);
+                }
+            }
+            Call::Send { passer, fd, short } => {
+                let (passer, fd) = (self.number(*passer), self.number(*fd));
+                let send = if *short { send_fd } else { fdpasser_send_fd };
+                // SAFETY: no pointers.
+                let result = unsafe { send(passer, fd) };
+                if check(result as isize, "send_fd", &SENDING) {
+                    assert_eq!(result, 1);
+                }
+            }
+            Call::Receive {
+                passer,
+                short,
+                keep,
+            } => {
+                let receive = if *short { recv_fd } else { fdpasser_recv_fd };
+                // SAFETY: no pointers.
+                let fd = unsafe { receive(self.number(*passer)) };
+                if check(fd as isize, "recv_fd", &RECEIVING) && fd > 0 {
+                    self.received(&[fd], *keep);
+                }
+            }
+            Call::SendMany {
+                passer,
+                fds,
+                null,
+                n,
+                per_message,
+                wait,
+            } => {
+                let fds: Vec<_> = fds.iter().take(600).map(|&fd| self.number(fd)).collect();
+                let n = if *null || n.is_huge() {
+                    n.number()
+                } else {
+                    fds.len()
+                };
+                let from = if *null {
+                    std::ptr::null()
+                } else {
+                    fds.as_ptr()
+                };
+                let send = if *wait {
+                    fdpasser_send_fds
+                } else {
+                    fdpasser_try_send_fds
+                };
+                // SAFETY: NULL, or n of them, or more than the library takes.
+                let sent = unsafe { send(self.number(*passer), from, n, *per_message) };
+                if check(sent, "send_fds", &SENDING) {
+                    assert!(sent as usize <= n && (sent > 0 || n == 0));
+                    assert!(n == 0 || !null && n == fds.len() && *per_message <= MAX as u32);
+                    assert!(fds[..sent as usize]
+                        .iter()
+                        .all(|&fd| fd >= 0 && fd < 1 << 16));
+                } else {
+                    let error = last_errno();
+                    if n > c_int::MAX as usize {
+                        assert_eq!(error, EINVAL);
+                    } else if *null {
+                        assert_eq!(error, EFAULT);
+                    }
+                }
+            }
+            Call::SendAlike {
+                passer,
+                fd,
+                n,
+                per_message,
+                wait,
+            } => {
+                let fds = vec![self.number(*fd); usize::from(n % 600)];
+                let send = if *wait {
+                    fdpasser_send_fds
+                } else {
+                    fdpasser_try_send_fds
+                };
+                let passer = self.number(*passer);
+                // SAFETY: n of them.
+                let sent = unsafe { send(passer, fds.as_ptr(), fds.len(), (*per_message).into()) };
+                if check(sent, "send_fds", &SENDING) {
+                    assert!(sent as usize <= fds.len() && (sent > 0 || fds.is_empty()));
+                }
+            }
+            Call::ReceiveMany {
+                passer,
+                null,
+                n,
+                wait,
+                keep,
+            } => {
+                let mut fds = [-7; 300];
+                let n = if *null || n.is_huge() {
+                    n.number()
+                } else {
+                    n.number() % fds.len()
+                };
+                let to = if *null {
+                    std::ptr::null_mut()
+                } else {
+                    fds.as_mut_ptr()
+                };
+                let receive = if *wait {
+                    fdpasser_recv_fds
+                } else {
+                    fdpasser_try_recv_fds
+                };
+                // SAFETY: NULL, or room for n, or more than the library takes.
+                let got = unsafe { receive(self.number(*passer), to, n) };
+                let good = check(got, "recv_fds", &RECEIVING);
+                if n == 0 || n > c_int::MAX as usize {
+                    assert_eq!((got, last_errno()), (-1, EINVAL));
+                } else if *null {
+                    assert_eq!((got, last_errno()), (-1, EFAULT));
+                }
+                let (ours, rest) = fds.split_at(if good { got as usize } else { 0 });
+                assert!(ours.len() <= n && rest.iter().all(|&fd| fd == -7));
+                self.received(ours, *keep);
+            }
+            Call::ReceiveMessages {
+                passer,
+                null,
+                n,
+                messages,
+                no_status,
+                keep,
+            } => {
+                let mut fds = vec![-7; 16 * MAX + 5];
+                let mut status = -7777;
+                let n = if *null || n.is_huge() {
+                    n.number()
+                } else {
+                    n.number() % fds.len()
+                };
+                let to = if *null {
+                    std::ptr::null_mut()
+                } else {
+                    fds.as_mut_ptr()
+                };
+                let status_to = if *no_status {
+                    std::ptr::null_mut()
+                } else {
+                    &mut status
+                };
+                let passer = self.number(*passer);
+                // SAFETY: NULL, or room for n, or more than the library takes.
+                let got =
+                    unsafe { fdpasser_try_recv_messages(passer, to, n, *messages, status_to) };
+                let good = check(got, "try_recv_messages", &[EINVAL, EFAULT]);
+                let in_range = (1..=16).contains(messages)
+                    && n >= *messages as usize * MAX
+                    && n <= c_int::MAX as usize;
+                assert_eq!(good, in_range && !null && !no_status);
+                if good {
+                    assert!(
+                        status == 0 || status == 1 || RECEIVING.contains(&-status),
+                        "status {status}"
+                    );
+                } else {
+                    assert_eq!(status, -7777);
+                    assert_eq!(last_errno(), if in_range { EFAULT } else { EINVAL });
+                }
+                let (ours, rest) = fds.split_at(if good { got as usize } else { 0 });
+                assert!(rest.iter().all(|&fd| fd == -7));
+                self.received(ours, *keep);
+            }
+            Call::RetryMs(error) => {
+                // SAFETY: no pointers.
+                let ms = unsafe { fdpasser_retry_ms(*error) };
+                assert!((-1..60_000).contains(&ms));
+            }
+            // SAFETY: no arguments.
+            Call::Mode => assert_eq!(unsafe { fdpasser_mode() }, 1),
+            Call::Close(i) => {
+                if !self.ours.is_empty() {
+                    self.ours.swap_remove(usize::from(*i) % self.ours.len());
+                }
+            }
+            Call::Shutdown(i, how) => {
+                // The standing ones stay as they are.
+                if let Some(fd) = self.ours.get(usize::from(*i)) {
+                    if self
+                        .world
+                        .standing
+                        .iter()
+                        .all(|s| identity(s.as_raw_fd()) != identity(fd.as_raw_fd()))
+                    {
+                        // SAFETY: no pointers.
+                        unsafe { libc::shutdown(fd.as_raw_fd(), (*how % 3).into()) };
+                    }
+                }
+            }
+            Call::FullTable { free, passer } => {
+                let passer = self.number(*passer);
+                let fillers = fill_table((*free).into());
+                let mut fds = [-7; MAX];
+                // SAFETY: room for so many.
+                let got = unsafe { fdpasser_try_recv_fds(passer, fds.as_mut_ptr(), MAX) };
+                let good = check(got, "recv_fds, full table", &RECEIVING);
+                if !good && last_errno() == EMFILE {
+                    drop(fillers);
+                    // Nothing was consumed.
+                    // SAFETY: room for so many.
+                    let got = unsafe { fdpasser_try_recv_fds(passer, fds.as_mut_ptr(), MAX) };
+                    assert!(got > i32::from(*free) as isize, "{got}");
+                    self.received(&fds[..got as usize], false);
+                } else if good {
+                    drop(fillers);
+                    assert!(got <= i32::from(*free) as isize);
+                    self.received(&fds[..got as usize], false);
+                }
+            }
+        }
+    }
+}
+
+fn at(
+    name: &Name,
+    with_length: bool,
+    call: impl FnOnce(*const c_char, Option<usize>) -> c_int,
+) -> (Option<Vec<u8>>, c_int) {
+    let bytes = name.bytes();
+    let result = match &bytes {
+        None => call(std::ptr::null(), with_length.then_some(3)),
+        Some(bytes) if with_length => call(bytes.as_ptr().cast(), Some(bytes.len())),
+        Some(bytes) => {
+            let end = bytes
+                .iter()
+                .position(|&byte| byte == 0)
+                .unwrap_or(bytes.len());
+            let text = CString::new(&bytes[..end]).expect("no NUL before the first");
+            call(text.as_ptr(), None)
+        }
+    };
+    (bytes, result)
+}
+
+thread_local!(static WORLD: RefCell<Option<World>> = const { RefCell::new(None) });
+
+fuzz_target!(|input: Input| {
+    WORLD.with_borrow_mut(|world| {
+        let world = world.get_or_insert_with(World::new);
+        let before = count_open();
+        let standard = [0, 1, 2].map(identity);
+        let limit = LIMITS[usize::from(input.limit) % LIMITS.len()];
+        let mut state = State {
+            world,
+            ours: Vec::new(),
+            waiting: 0,
+        };
+        for call in input.ops.iter().take(64) {
+            set_limit(limit);
+            state.call(call);
+        }
+        drop(state);
+        set_limit(LIMITS[1]);
+        world.drain();
+        world.tidy();
+        assert_eq!(
+            [0, 1, 2].map(identity),
+            standard,
+            "standard input, output and error"
+        );
+        assert_eq!(count_open(), before, "descriptors open");
+    });
+});
+
+impl World {
+    /// What the standing sockets were sent does not stay for the next run.
+    fn drain(&self) {
+        for fd in &self.standing {
+            let mut fds = [-7; MAX];
+            loop {
+                // SAFETY: room for so many.
+                let got = unsafe { fdpasser_try_recv_fds(fd.as_raw_fd(), fds.as_mut_ptr(), MAX) };
+                if got <= 0 {
+                    break;
+                }
+                fds[..got as usize].iter().for_each(|&fd| drop(owned(fd)));
+            }
+        }
+    }
+}

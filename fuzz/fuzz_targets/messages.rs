@@ -1,0 +1,624 @@
+//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them, with
+//! a ledger of what has to come out. Which bytes a control message consists of is the kernel's to say,
+//! so the walk over them is exercised by what a peer can make the kernel say.
+#![no_main]
+
+mod support;
+
+use fdpasser::Stop;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::mem;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::ptr;
+use support::*;
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    blocking: bool,
+    without_stdin: bool,
+    limit: u8,
+    ops: Vec<Op>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Op {
+    Message(Message),
+    /// The receiver asks for more control messages.
+    Ask(Extra),
+    /// The receiver sends something that the sender never reads: its close will be a reset.
+    SendBack,
+    HalfClose,
+    Close,
+    Receive(Receive),
+    /// The same with so few free slots.
+    ReceiveWithFree(u8, Receive),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Message {
+    bytes: u8,
+    /// How many descriptors each SCM_RIGHTS block has.
+    blocks: [u8; 3],
+    /// Where in the pool they begin.
+    first: u16,
+    /// The passer's own ends among them.
+    own_ends: bool,
+    credentials: bool,
+    out_of_band: bool,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Extra {
+    Credentials,
+    Pidfd,
+    Security,
+    Timestamp,
+    TimestampNs,
+    InlineOutOfBand,
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Receive {
+    One,
+    All,
+    TryAll,
+    Messages(u8),
+    COne,
+    CArray(u16),
+    CTryArray(u16),
+    CMessages(u8),
+}
+
+extern "C" {
+    fn fdpasser_recv_fd(passer: libc::c_int) -> libc::c_int;
+    fn fdpasser_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
+    fn fdpasser_try_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
+    fn fdpasser_try_recv_messages(
+        passer: libc::c_int,
+        fds: *mut libc::c_int,
+        n: usize,
+        messages: libc::c_uint,
+        status: *mut libc::c_int,
+    ) -> isize;
+}
+
+/// What is in the pool, or one of the passer's own ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Item {
+    Pool(usize),
+    Near,
+    Far,
+}
+
+/// One byte in the socket, and the descriptors that are attached to it.
+type Unit = Vec<Item>;
+
+struct Peers<'a> {
+    pool: &'a Pool,
+    receiver: OwnedFd,
+    blocking: bool,
+    sender: Option<OwnedFd>,
+    near: (libc::dev_t, libc::ino_t),
+    far: (libc::dev_t, libc::ino_t),
+    /// The ledger of what is under way.
+    queue: VecDeque<Unit>,
+    ended: bool,
+    /// ECONNRESET comes once, before the end of file.
+    reset: bool,
+    sent_back: bool,
+    /// Its own ends are under way, and an end that is open is not the end.
+    passed_ends: bool,
+    /// With out-of-band bytes on their way it is the kernel's affair which of them come, and when.
+    exact: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Got(Vec<Item>),
+    End,
+    Error(i32),
+}
+
+fn errno(error: &std::io::Error) -> i32 {
+    error.raw_os_error().expect("an errno")
+}
+
+impl Peers<'_> {
+    fn send(&mut self, message: &Message) {
+        let Some(sender) = &self.sender else { return };
+        let mut items = Vec::new();
+        let mut total = 0;
+        for &n in &message.blocks {
+            for _ in 0..n {
+                items.push(Item::Pool(
+                    (usize::from(message.first) + total) % self.pool.fds.len(),
+                ));
+                total += 1;
+            }
+        }
+        if message.own_ends {
+            if let [first, .., last] = &mut items[..] {
+                (*first, *last) = (Item::Near, Item::Far);
+            }
+        }
+        let numbers: Vec<RawFd> = items
+            .iter()
+            .map(|item| match item {
+                Item::Pool(i) => self.pool.fds[*i].as_raw_fd(),
+                Item::Near => self.receiver.as_raw_fd(),
+                Item::Far => sender.as_raw_fd(),
+            })
+            .collect();
+
+        let bytes = vec![b'x'; message.bytes.into()];
+        let mut control = Vec::<u64>::new(); // aligned as a cmsghdr
+        let mut add = |kind, data: &[u8]| {
+            // SAFETY: these only compute.
+            let (len, space) = unsafe {
+                let n = data.len() as u32;
+                (libc::CMSG_LEN(n) as usize, libc::CMSG_SPACE(n) as usize)
+            };
+            let at = control.len();
+            control.resize(at + space.div_ceil(8), 0);
+            // SAFETY: `space` bytes were just added, aligned.
+            unsafe {
+                let header = control.as_mut_ptr().add(at).cast::<libc::cmsghdr>();
+                (*header).cmsg_level = libc::SOL_SOCKET;
+                (*header).cmsg_type = kind;
+                (*header).cmsg_len = len;
+                ptr::copy_nonoverlapping(data.as_ptr(), libc::CMSG_DATA(header), data.len());
+            }
+        };
+        if message.credentials {
+            // SAFETY: no pointers; a ucred is plain data.
+            let ours = unsafe {
+                libc::ucred {
+                    pid: libc::getpid(),
+                    uid: libc::getuid(),
+                    gid: libc::getgid(),
+                }
+            };
+            // SAFETY: as above.
+            let size = mem::size_of_val(&ours);
+            add(libc::SCM_CREDENTIALS, unsafe {
+                std::slice::from_raw_parts(ptr::from_ref(&ours).cast(), size)
+            });
+        }
+        let mut rest = &numbers[..];
+        for &n in &message.blocks {
+            let (block, others) = rest.split_at(n.into());
+            rest = others;
+            if n > 0 {
+                let data: Vec<u8> = block.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
+                add(libc::SCM_RIGHTS, &data);
+            }
+        }
+
+        let mut iov = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        // SAFETY: all zeros is a valid msghdr, and what it points at lives until the call is over.
+        let sent = unsafe {
+            let mut msg: libc::msghdr = mem::zeroed();
+            msg.msg_iov = &mut iov;
+            msg.msg_iovlen = 1;
+            if !control.is_empty() {
+                msg.msg_control = control.as_mut_ptr().cast();
+                msg.msg_controllen = control.len() * 8;
+            }
+            let oob = if message.out_of_band {
+                libc::MSG_OOB
+            } else {
+                0
+            };
+            libc::sendmsg(
+                sender.as_raw_fd(),
+                &msg,
+                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | oob,
+            )
+        };
+        if message.out_of_band {
+            self.exact = false;
+        }
+        self.passed_ends |= sent > 0 && message.own_ends;
+        // What the kernel refuses is not our concern, but it must be all or nothing.
+        for i in 0..sent.max(0) {
+            self.queue.push_back(if i == 0 {
+                mem::take(&mut items)
+            } else {
+                Unit::new()
+            });
+        }
+    }
+
+    fn ask(&self, extra: &Extra) {
+        let option = match extra {
+            Extra::Credentials => libc::SO_PASSCRED,
+            Extra::Pidfd => 76, // SO_PASSPIDFD
+            Extra::Security => libc::SO_PASSSEC,
+            Extra::Timestamp => libc::SO_TIMESTAMP,
+            Extra::TimestampNs => libc::SO_TIMESTAMPNS,
+            Extra::InlineOutOfBand => libc::SO_OOBINLINE,
+        };
+        set_option(self.receiver.as_raw_fd(), option, &1i32);
+    }
+
+    fn close(&mut self) {
+        if self.sender.take().is_some() {
+            self.ended = true;
+            self.reset |= self.sent_back;
+        }
+    }
+
+    /// What one call has to say that takes at most `room` descriptors, where `free` slots are left.
+    /// An end that was received and not closed yet keeps the end from coming.
+    fn expected(&mut self, room: usize, free: Option<usize>, held: bool) -> Outcome {
+        let Some(unit) = self.queue.front() else {
+            if held {
+                return Outcome::Error(libc::EAGAIN);
+            }
+            return match (self.reset, self.ended) {
+                (true, _) => {
+                    self.reset = false;
+                    Outcome::Error(libc::ECONNRESET)
+                }
+                (_, true) => Outcome::End,
+                _ => Outcome::Error(libc::EAGAIN),
+            };
+        };
+        if free.is_some_and(|free| unit.len() > free) {
+            return Outcome::Error(libc::EMFILE);
+        }
+        let unit = self.queue.pop_front().expect("it is there");
+        match unit.len() {
+            0 => Outcome::Error(libc::EBADMSG),
+            n if n > room => Outcome::Error(libc::EMSGSIZE),
+            _ => Outcome::Got(unit),
+        }
+    }
+
+    /// Identifies what was received, and closes it.
+    fn take_in(&self, fds: Vec<OwnedFd>) -> Vec<Item> {
+        fds.iter()
+            .map(|fd| {
+                let fd = fd.as_raw_fd();
+                assert!(fd >= 3, "{fd} is standard input, output or error");
+                assert!(is_close_on_exec(fd));
+                match identity(fd) {
+                    id if id == self.near => Item::Near,
+                    id if id == self.far => Item::Far,
+                    _ => Item::Pool(self.pool.number_of(fd).expect("one that was sent")),
+                }
+            })
+            .collect()
+    }
+
+    fn receive(&mut self, how: Receive, free: Option<usize>) {
+        let passer = self.receiver.as_raw_fd();
+        let fillers = free.map(fill_table);
+        let (room, outcome) = match how {
+            Receive::One => {
+                let outcome = match fdpasser::recv_fd(&self.receiver) {
+                    Ok(Some(fd)) => Ok(vec![fd]),
+                    Ok(None) => Ok(vec![]),
+                    Err(error) => Err(errno(&error)),
+                };
+                (1, outcome)
+            }
+            Receive::All | Receive::TryAll => {
+                let mut fds = Vec::new();
+                let result = if matches!(how, Receive::All) {
+                    fdpasser::recv_fds(&self.receiver, &mut fds)
+                } else {
+                    fdpasser::try_recv_fds(&self.receiver, &mut fds)
+                };
+                let outcome = match result {
+                    Ok(n) => {
+                        assert_eq!(n, fds.len());
+                        Ok(fds)
+                    }
+                    Err(error) => {
+                        assert!(fds.is_empty());
+                        Err(errno(&error))
+                    }
+                };
+                (MAX, outcome)
+            }
+            Receive::COne => {
+                // SAFETY: no pointers.
+                let outcome = match unsafe { fdpasser_recv_fd(passer) } {
+                    0 => Ok(vec![]),
+                    -1 => Err(last_errno()),
+                    fd => Ok(vec![owned(fd)]),
+                };
+                (1, outcome)
+            }
+            Receive::CArray(n) | Receive::CTryArray(n) => {
+                let n = usize::from(n % 300);
+                let mut fds = [-7; 300];
+                // SAFETY: n is no more than the array has.
+                let got = unsafe {
+                    if matches!(how, Receive::CArray(_)) {
+                        fdpasser_recv_fds(passer, fds.as_mut_ptr(), n)
+                    } else {
+                        fdpasser_try_recv_fds(passer, fds.as_mut_ptr(), n)
+                    }
+                };
+                let error = if got < 0 { last_errno() } else { 0 };
+                assert!((-1..=n as isize).contains(&got));
+                let (ours, rest) = fds.split_at(got.max(0) as usize);
+                assert!(
+                    rest.iter().all(|&fd| fd == -7),
+                    "no more than the count was touched"
+                );
+                if n == 0 {
+                    assert_eq!((got, error), (-1, libc::EINVAL));
+                    return;
+                }
+                let ours = ours.iter().map(|&fd| owned(fd)).collect();
+                (n, if got < 0 { Err(error) } else { Ok(ours) })
+            }
+            Receive::Messages(messages) => {
+                let mut fds = Vec::new();
+                let messages = usize::from(messages % 40);
+                let status = match fdpasser::try_recv_messages(&self.receiver, messages, &mut fds) {
+                    Stop::Enough => 1,
+                    Stop::Shutdown => 0,
+                    Stop::Error(error) => -errno(&error),
+                };
+                drop(fillers);
+                let items = self.take_in(fds);
+                self.check_messages(messages, free, items, status);
+                return;
+            }
+            Receive::CMessages(messages) => {
+                let mut fds = vec![-7; 16 * MAX];
+                let mut status = 99;
+                let messages = usize::from(messages % 16) + 1;
+                // SAFETY: room for 16 messages, and one status.
+                let got = unsafe {
+                    fdpasser_try_recv_messages(
+                        passer,
+                        fds.as_mut_ptr(),
+                        fds.len(),
+                        messages as u32,
+                        &mut status,
+                    )
+                };
+                drop(fillers);
+                assert!(got >= 0);
+                let (ours, rest) = fds.split_at(got as usize);
+                assert!(rest.iter().all(|&fd| fd == -7));
+                let items = self.take_in(ours.iter().map(|&fd| owned(fd)).collect());
+                self.check_messages(messages, free, items, status);
+                return;
+            }
+        };
+        drop(fillers);
+        let outcome = match outcome {
+            Ok(fds) if fds.is_empty() => Outcome::End,
+            Ok(fds) => Outcome::Got(self.take_in(fds)),
+            Err(error) => Outcome::Error(error),
+        };
+        if outcome == Outcome::Error(libc::EINTR) && self.blocking {
+            return self.receive(how, free); // libFuzzer has a timer, and nothing was consumed
+        }
+        self.no_spinning(&outcome);
+        if self.exact {
+            let expected = self.expected(room, free, false);
+            assert_eq!(outcome, expected, "{how:?}, free slots: {free:?}");
+        } else {
+            self.check_legal(&outcome, free);
+        }
+    }
+
+    fn check_messages(
+        &mut self,
+        messages: usize,
+        free: Option<usize>,
+        items: Vec<Item>,
+        status: i32,
+    ) {
+        let stop = match status {
+            0 => Outcome::End,
+            1 => Outcome::Got(vec![]),
+            error => Outcome::Error(-error),
+        };
+        self.no_spinning(&stop);
+        if !self.exact {
+            self.check_order(&items);
+            if status != 1 {
+                self.check_legal(&stop, free);
+            }
+            return;
+        }
+        // The slots that the first messages take are not there for the later ones.
+        let mut left = free;
+        let mut all = Unit::new();
+        for _ in 0..messages {
+            let held = all.contains(&Item::Far);
+            match self.expected(MAX, left, held) {
+                Outcome::Got(unit) => {
+                    left = left.map(|left| left - unit.len());
+                    all.extend(unit);
+                }
+                other => {
+                    assert_eq!(
+                        (items, stop),
+                        (all, other),
+                        "{messages} messages, {free:?} free"
+                    );
+                    return;
+                }
+            }
+        }
+        assert_eq!(
+            (items, status),
+            (all, 1),
+            "{messages} messages, {free:?} free"
+        );
+    }
+
+    /// After EAGAIN a loop waits until the passer is readable, so it must not be so already.
+    fn no_spinning(&self, outcome: &Outcome) {
+        if *outcome == Outcome::Error(libc::EAGAIN) && !self.ended {
+            assert!(
+                !is_readable(self.receiver.as_raw_fd()),
+                "nothing there, but readable"
+            );
+        }
+    }
+
+    /// What may come where out-of-band bytes are about.
+    fn check_legal(&mut self, outcome: &Outcome, free: Option<usize>) {
+        match outcome {
+            Outcome::Got(items) => self.check_order(items),
+            Outcome::End => assert!(self.ended),
+            Outcome::Error(libc::EAGAIN) => assert!(!self.ended || self.passed_ends),
+            Outcome::Error(libc::EBADMSG | libc::EMSGSIZE) => {}
+            Outcome::Error(libc::ECONNRESET) => assert!(self.sent_back),
+            Outcome::Error(libc::EMFILE) => assert!(free.is_some()),
+            Outcome::Error(other) => panic!("errno {other}"),
+        }
+    }
+
+    /// Some of what is under way, in its order, none twice.
+    fn check_order(&mut self, items: &[Item]) {
+        let mut rest = self.queue.iter().flatten();
+        for item in items {
+            assert!(rest.any(|other| other == item), "{item:?} is not next");
+        }
+    }
+}
+
+thread_local!(static POOL: RefCell<Option<Pool>> = const { RefCell::new(None) });
+
+/// Standard input, out of the way and back again.
+struct Stdin(Option<OwnedFd>);
+
+impl Stdin {
+    fn close_if(wanted: bool) -> Self {
+        Self(wanted.then(|| {
+            // SAFETY: 0 is nobody's but ours here; nothing reads from it.
+            unsafe {
+                let copy = owned(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3));
+                libc::close(0);
+                copy
+            }
+        }))
+    }
+}
+
+impl Drop for Stdin {
+    fn drop(&mut self) {
+        if let Some(copy) = &self.0 {
+            // SAFETY: whatever is there now must not be.
+            unsafe {
+                assert_eq!(
+                    libc::fcntl(0, libc::F_GETFD),
+                    -1,
+                    "something took the place of 0"
+                );
+                assert_eq!(libc::dup2(copy.as_raw_fd(), 0), 0);
+            }
+        }
+    }
+}
+
+fn run(pool: &Pool, input: &Input) {
+    let stdin = Stdin::close_if(input.without_stdin);
+    let limit = LIMITS[usize::from(input.limit) % LIMITS.len()];
+    let (receiver, sender) = fdpasser::socketpair().expect("a pair");
+    if input.blocking {
+        set_timeouts(receiver.as_raw_fd());
+    } else {
+        set_nonblocking(receiver.as_raw_fd());
+    }
+    let mut peers = Peers {
+        pool,
+        near: identity(receiver.as_raw_fd()),
+        far: identity(sender.as_raw_fd()),
+        receiver,
+        blocking: input.blocking,
+        sender: Some(sender),
+        queue: VecDeque::new(),
+        ended: false,
+        reset: false,
+        sent_back: false,
+        passed_ends: false,
+        exact: true,
+    };
+    for op in input.ops.iter().take(64) {
+        set_limit(limit);
+        match op {
+            Op::Message(message) => peers.send(message),
+            Op::Ask(extra) => peers.ask(extra),
+            Op::SendBack => {
+                if peers.sender.is_some() && !peers.ended {
+                    let fd = &peers.pool.fds[0];
+                    peers.sent_back |=
+                        fdpasser::try_send_fds(&peers.receiver, &[std::os::fd::AsFd::as_fd(fd)], 1)
+                            .is_ok();
+                }
+            }
+            Op::HalfClose => {
+                if let Some(sender) = &peers.sender {
+                    // SAFETY: no pointers.
+                    assert_eq!(
+                        unsafe { libc::shutdown(sender.as_raw_fd(), libc::SHUT_WR) },
+                        0
+                    );
+                    peers.ended = true;
+                }
+            }
+            Op::Close => peers.close(),
+            Op::Receive(how) => peers.receive(*how, None),
+            Op::ReceiveWithFree(free, how) => peers.receive(*how, Some((*free).into())),
+        }
+    }
+    // The end comes, and all that was sent before it.
+    set_limit(limit);
+    peers.close();
+    let mut left = peers.queue.len() + 1000;
+    while is_readable(peers.receiver.as_raw_fd()) {
+        left -= 1;
+        assert!(left > 0, "no end of it");
+        if peers.exact && peers.queue.is_empty() && !peers.reset {
+            peers.receive(Receive::One, None);
+            break;
+        }
+        match fdpasser::try_recv_fds(&peers.receiver, &mut Vec::new()) {
+            Ok(0) => break,
+            Ok(n) if peers.exact => assert_eq!(peers.queue.pop_front().map(|u| u.len()), Some(n)),
+            Err(error) if peers.exact => {
+                assert_eq!(
+                    peers.expected(MAX, None, false),
+                    Outcome::Error(errno(&error))
+                );
+            }
+            _ => {}
+        }
+    }
+    drop(peers);
+    drop(stdin);
+    set_limit(LIMITS[1]);
+}
+
+fuzz_target!(|input: Input| {
+    POOL.with_borrow_mut(|pool| {
+        let pool = pool.get_or_insert_with(Pool::new);
+        let before = count_open();
+        let standard = [0, 1, 2].map(identity);
+        run(pool, &input);
+        assert_eq!(
+            [0, 1, 2].map(identity),
+            standard,
+            "standard input, output and error"
+        );
+        assert_eq!(count_open(), before, "descriptors open");
+    });
+});
