@@ -47,7 +47,7 @@ lib: ## build target/release/libfdpasser.so and libfdpasser.a
 $(sealed): $(static) $(header) scripts/seal-archive
 	scripts/seal-archive $(static) $(header) $@
 
-header: ## bring include/fdpasser.h up to date with src/ffi.rs
+header: ## bring include/fdpasser.h up to date with src/ffi
 	FDPASSER_UPDATE_HEADER=1 $(CARGO) test --quiet $(CARGO_FLAGS) --test header
 
 # --- the Perl module ----------------------------------------------------------------------------

@@ -35,16 +35,20 @@ fn soname() {
 fn header() {
     use std::path::PathBuf;
 
-    for input in ["cbindgen.toml", "src/ffi.rs"] {
+    let sources = ["src/ffi.rs", "src/ffi/passer.rs"];
+    for input in sources.iter().chain(&["cbindgen.toml"]) {
         println!("cargo:rerun-if-changed={input}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap()).join("fdpasser.h");
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))
         .unwrap_or_else(|e| panic!("cbindgen.toml: {e}"));
-    cbindgen::Builder::new()
+    sources
+        .iter()
+        .fold(cbindgen::Builder::new(), |builder, source| {
+            builder.with_src(root.join(source))
+        })
         .with_config(config)
-        .with_src(root.join("src/ffi.rs"))
         .generate()
         .unwrap_or_else(|e| panic!("cbindgen: {e}"))
         .write_to_file(out);

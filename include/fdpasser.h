@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  *
- * Generated from src/ffi.rs by cbindgen (`make header`). Do not edit.
+ * Generated from src/ffi.rs and src/ffi/ by cbindgen (`make header`). Do not edit.
  *
  * A "passer" is a connected descriptor that descriptors travel over, in both
  * directions. Make one with fdpasser_socketpair() before a fork, or with
@@ -29,10 +29,10 @@
  *   in blocking mode.
  * - Sending borrows: the sender's descriptor stays open, and is the sender's.
  * - SIGPIPE is never raised. A call that waits is interrupted by signals (EINTR).
- * - No state is kept, not even between calls: everything may be called from any
- *   thread, and in both processes after a fork. Several threads or processes may
- *   send over, or receive from, one end: each message is whole, and each
- *   descriptor reaches exactly one receiver.
+ * - No state is kept, not even between calls, but in the objects under "Queues"
+ *   below: all else may be called from any thread, and in both processes after a
+ *   fork. Several threads or processes may send over, or receive from, one end:
+ *   each message is whole, and each descriptor reaches exactly one receiver.
  * - Bad arguments get an errno: EBADF for what is not open, EFAULT for NULL,
  *   ENOTSOCK for what is no socket, EAFNOSUPPORT for sending over a socket that
  *   is not local.
@@ -58,6 +58,39 @@
  *         if (fd == 0) break;                     // orderly shutdown
  *         if ((pause = fdpasser_retry_ms(errno)) < 0) err(1, "recv_fd");
  *     }
+ *
+ * Queues. An object of the type fdpasser is one end of a connection with a queue
+ * for each direction, for use with any event loop. Push what is to be sent, and
+ * how many descriptors the program is ready to take; poll for what
+ * fdpasser_events() says, no longer than fdpasser_timeout_ms() says; let
+ * fdpasser_process() do what can be done; take what has come from
+ * fdpasser_next_fd(). Nothing waits, nothing calls back, pauses are taken care of:
+ *
+ *     fdpasser *p = fdpasser_new(passer);
+ *     if (p == NULL) err(1, "fdpasser_new");
+ *     fdpasser_push_recv(p, 100);
+ *     fdpasser_push_send_fd(p, dup(1));           // p's now: closed when sent
+ *     int state = 1;
+ *     while (state != 0) {
+ *         int events = fdpasser_events(p);
+ *         struct pollfd f = { events ? fdpasser_fileno(p) : -1, (short)events, 0 };
+ *         poll(&f, 1, fdpasser_timeout_ms(p));
+ *         state = fdpasser_process(p, f.revents);
+ *         if (state < 0) {
+ *             int error = errno, fd = fdpasser_refused(p);
+ *             errno = error;
+ *             if (fd < 0) err(1, "passer");           // final
+ *             warn("descriptor %d was not sent", fd);
+ *             close(fd);
+ *         }
+ *         for (int fd; (fd = fdpasser_next_fd(p)) > 0; fdpasser_push_recv(p, 1))
+ *             use(fd);
+ *     }
+ *     fdpasser_free(p);
+ *
+ * epoll's bits are poll's; where a loop has others they must be translated. With a
+ * loop that reports changes only (EPOLLET) it works too. docs/queues.md has this
+ * for poll, epoll and libuv.
  *
  * What the kernel does not let us guard: if another thread fills the descriptor
  * table between our proof that there is room and the system call behind it, the
@@ -98,6 +131,12 @@
  * The most descriptors that one message can carry.
  */
 #define FDPASSER_MAX_PER_MESSAGE 253
+
+/**
+ * A passer with a queue for each direction, for use with any event loop; made by fdpasser_new() or
+ * fdpasser_new_pair(). See "Queues" at the top of this header.
+ */
+typedef struct fdpasser fdpasser;
 
 #ifdef __cplusplus
 extern "C" {
@@ -373,6 +412,273 @@ ssize_t fdpasser_try_recv_messages(int passer, int *fds, size_t n, unsigned int 
  * Threads and fork: safe.
  */
 int fdpasser_retry_ms(int err);
+
+/**
+ * Makes a passer with queues of a connected socket, which is set to non-blocking mode.
+ *
+ * Ownership: on success the new object owns fd, until fdpasser_free(); on failure the caller keeps
+ * it.
+ *
+ * Returns the object, or NULL with errno: EBADF, ENOMEM.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: an object may be used by one thread at a time, and moved between threads.
+ * After a fork only one of the processes may go on using it, since both have the queue and would
+ * send it; the other one should free its copy.
+ */
+fdpasser *fdpasser_new(int fd);
+
+/**
+ * Makes a connected pair for a fork. After it the parent calls fdpasser_i_am_parent() and the
+ * child fdpasser_i_am_child(), and only then can the object be used.
+ *
+ * Ownership: the new object owns both ends, until one is chosen; fdpasser_free() closes what it
+ * has.
+ *
+ * Returns the object, or NULL with errno: EMFILE, ENFILE, ENOBUFS, ENOMEM.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new(), but made to be there in both processes: each has an end of
+ * its own.
+ */
+fdpasser *fdpasser_new_pair(void);
+
+/**
+ * Keeps the parent's end of a pair, and closes the other one.
+ *
+ * Ownership: the object owns the end that it keeps.
+ *
+ * Returns 0, or -1 with errno EINVAL (p is NULL, or not a pair of which neither end is chosen).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new_pair().
+ */
+int fdpasser_i_am_parent(fdpasser *p);
+
+/**
+ * Keeps the child's end of a pair, and closes the other one.
+ *
+ * Ownership: the object owns the end that it keeps.
+ *
+ * Returns 0, or -1 with errno EINVAL (p is NULL, or not a pair of which neither end is chosen).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new_pair().
+ */
+int fdpasser_i_am_child(fdpasser *p);
+
+/**
+ * Closes the passer, the descriptors that are queued, and those received that nobody has taken,
+ * and frees the object. NULL is fine.
+ *
+ * Ownership: all that the object had is closed; what fdpasser_next_fd() and fdpasser_refused()
+ * gave out is the caller's. Take the passer out of the event loop before this.
+ *
+ * Returns nothing.
+ *
+ * Blocking: as close(2).
+ *
+ * Threads and fork: as fdpasser_new(). In the other process of a fork it closes that one's copies,
+ * which changes nothing for the one that goes on.
+ */
+void fdpasser_free(fdpasser *p);
+
+/**
+ * The passer's descriptor, to be polled and for nothing else.
+ *
+ * Ownership: it stays the object's.
+ *
+ * Returns the descriptor, the same one always, or -1 with errno EINVAL (p is NULL, or a pair of
+ * which no end is chosen).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_fileno(const fdpasser *p);
+
+/**
+ * How many descriptors a message may carry where several are queued: 1 to
+ * FDPASSER_MAX_PER_MESSAGE, and 1 unless this is called. Only a peer that expects several in a
+ * message understands more than 1; this library always does.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno(), or the number is out of range).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_set_per_message(fdpasser *p, unsigned int per_message);
+
+/**
+ * Bounds the queue of descriptors to be sent, which has no bound at first; 0 takes the bound away.
+ * What is queued already stays.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_set_max_queued(fdpasser *p, unsigned int max_queued);
+
+/**
+ * Queues one descriptor to be sent by fdpasser_process(), behind those that are queued already.
+ *
+ * Ownership: on success the object owns fd and closes it once it is sent (dup() first what you
+ * want to keep); on failure the caller keeps it.
+ *
+ * Returns 1, or -1 with errno: EAGAIN (as many as fdpasser_set_max_queued() allows are queued),
+ * EBADF (fd is not open), EINVAL (p as for fdpasser_fileno(), or fd is the passer itself), ENOMEM;
+ * after a final error of fdpasser_process() that one.
+ *
+ * Blocking: no, and nothing is sent.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_push_send_fd(fdpasser *p, int fd);
+
+/**
+ * Says that the program is ready to take count descriptors more. fdpasser_process() takes no more
+ * than that from the socket, but that it takes messages whole: what one has in excess waits for
+ * the next push.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno(), or count is not above 0).
+ *
+ * Blocking: no, and nothing is received.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_push_recv(fdpasser *p, int count);
+
+/**
+ * What to poll the passer for at the moment: POLLIN, POLLOUT, both or 0. If it is 0 do not poll it
+ * at all (with poll(2), give -1 for its descriptor): POLLHUP comes without being asked for.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns the events, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_events(const fdpasser *p);
+
+/**
+ * How many milliseconds from now to call fdpasser_process() although the passer is not ready: 0 if
+ * fdpasser_next_fd() has something, or there is work left or something to be told; more while a
+ * direction pauses, because the table is full or too many descriptors are in flight; -1 if there
+ * is no need. That is what poll(2) takes.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns the time, or -1; if p is as for fdpasser_fileno(), with errno EINVAL.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_timeout_ms(const fdpasser *p);
+
+/**
+ * Sends and receives what it can without waiting: in each direction that revents (what poll(2)
+ * found: POLLIN, POLLOUT, POLLHUP, POLLERR) says is ready, and in those for which
+ * fdpasser_timeout_ms() is over. Called when there is nothing to do, or too early, it changes
+ * nothing. One call moves about 100 descriptors in each direction at most.
+ *
+ * Before the end or an error is told, all that was asked for and has reached this end is handed
+ * out by fdpasser_next_fd(); as long as it has any, this returns 1.
+ *
+ * A full table, too many descriptors in flight and a shortage of memory are no errors: the
+ * direction pauses.
+ *
+ * Ownership: descriptors that were sent are closed. One that cannot be sent is the caller's again
+ * if it calls fdpasser_refused(). All others are the object's, also after an error.
+ *
+ * Returns 1: go on. 0: the peer has shut down in good order, all that it sent was handed out, and
+ * all that was queued for it is sent (if it only stopped sending, more may be pushed). -1 with
+ * errno. For one descriptor, if fdpasser_refused() says so, and the passer goes on: EINVAL,
+ * EOPNOTSUPP (its kind cannot be sent, such as io_uring), EPERM (refused by a security module or
+ * the peer). For the passer, final and the same at each further call: EPIPE, ECONNRESET (the peer
+ * is gone), EBADMSG (a byte came without a descriptor), ENOTRECOVERABLE (the kernel destroyed
+ * descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (no connected local socket), EBADF
+ * (a descriptor was closed behind the object's back), EINVAL (also: p as for fdpasser_fileno()).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_process(fdpasser *p, int revents);
+
+/**
+ * After fdpasser_process() failed: was it about one descriptor, and which?
+ *
+ * Ownership: the descriptor is the caller's again, under the number that it was pushed with. If
+ * this is not called it is closed by the next fdpasser_process() or fdpasser_free().
+ *
+ * Returns the descriptor that could not be sent, once; or -1 with errno EAGAIN (there is none: the
+ * error was the passer's, and final) or EINVAL (p is NULL). Look at the errno of
+ * fdpasser_process() before.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_refused(fdpasser *p);
+
+/**
+ * Takes the next of the descriptors that were received, if it was asked for.
+ *
+ * Ownership: on success the caller owns the descriptor; on failure there is none.
+ *
+ * Returns the descriptor, never 0, 1 or 2, or -1 with errno EAGAIN (there is none now; how it
+ * stands with the passer, fdpasser_process() says) or EINVAL (p as for fdpasser_fileno()).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_next_fd(fdpasser *p);
+
+/**
+ * How many descriptors are queued and not yet sent.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns the number, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_queued(const fdpasser *p);
+
+/**
+ * Is all that was pushed sent, and has the peer received it? On Linux the kernel knows.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns 1 if so, also if the peer closed its end without receiving them (which
+ * fdpasser_process() reports as ECONNRESET); 0 if not yet; or -1 with errno EOPNOTSUPP (the system
+ * does not tell) or EINVAL (p as for fdpasser_fileno()). There is no event for it: look again
+ * after a while, or let the peer answer.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: as fdpasser_new().
+ */
+int fdpasser_drained(const fdpasser *p);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,6 +1,6 @@
 //! The C ABI: the only place where descriptors are numbers and paths are pointers.
 //!
-//! The header is made from this file. Each function's comment says, in this order: what it does; who
+//! The header is made from this file and those of `ffi/`. Each function's comment says, in this order: what it does; who
 //! owns each descriptor on success and on failure; what it returns and each errno; whether it blocks;
 //! threads and fork.
 #![allow(
@@ -11,6 +11,8 @@
     clippy::missing_safety_doc,
     reason = "the contract is the C comment, which goes into the header word for word"
 )]
+
+mod passer;
 
 use crate::error::{self, Retry};
 use crate::sys::{Fds, Wait};
@@ -372,16 +374,21 @@ pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
     }
 }
 
-/// Turns an error into -1 and errno, last thing of all. A panic would be a bug; it stops here too.
+/// Turns an error into -1 and errno, last thing of all.
 fn guard<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
-    // AssertUnwindSafe: nothing outlives a call, so no state can be seen half-changed.
+    guard_or(T::from(-1), body)
+}
+
+/// Turns an error into `failure` and errno. A panic would be a bug; it stops here too.
+fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
+    // AssertUnwindSafe: nothing outlives a call but a passer's queues, which are whole at every moment.
     let errno = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,
         Ok(Err(errno)) => errno,
         Err(_) => Errno::EIO,
     };
     errno.set();
-    T::from(-1)
+    failure
 }
 
 /// Borrows a number that C says is a descriptor. Whether it is open, the kernel tells.
@@ -475,7 +482,7 @@ unsafe fn receive_messages(
     check_array(status, 1)?;
     let mut count = 0;
     let stop = match borrow(&passer) {
-        Ok(passer) => transfer::recv_messages(passer, messages, |fd| {
+        Ok(passer) => transfer::recv_messages(passer, messages, usize::MAX, |fd| {
             // SAFETY: so many messages carry no more than n, and the caller vouches for as many ints.
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;

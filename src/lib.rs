@@ -3,7 +3,8 @@
 //!
 //! A *passer* is a connected descriptor that descriptors travel over, in both directions. Make one
 //! with [`socketpair`] before a fork, or with [`server`], [`accept`] and [`connect`] by way of the
-//! file system; then [`send_fd`] and [`recv_fd`].
+//! file system; then [`send_fd`] and [`recv_fd`]. For event loops there is a [`Passer`], with a queue
+//! for each direction.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -30,29 +31,31 @@
 //! receiver. Everything that this crate makes or receives is close-on-exec and numbered 3 or
 //! higher; nothing raises SIGPIPE. Sending borrows: the sender's descriptor stays open and its own.
 //!
-//! The crate keeps no state, not even between calls, so all of it may be called from any thread and
-//! after a fork. Several threads or processes may send over, or receive from, the same end; each
-//! descriptor reaches exactly one of them. There is one thing that the kernel does not let us
-//! guard: if another thread fills the descriptor table between our proof that there is room and the
-//! system call behind it, the kernel destroys what did not fit. That is reported, by an error of its
-//! own (ENOTRECOVERABLE).
+//! The crate keeps no state, not even between calls, but in a [`Passer`]; so all else may be called
+//! from any thread and after a fork. Several threads or processes may send over, or receive from, the
+//! same end; each descriptor reaches exactly one of them. There is one thing that the kernel does not
+//! let us guard: if another thread fills the descriptor table between our proof that there is room
+//! and the system call behind it, the kernel destroys what did not fit. That is reported, by an error
+//! of its own (ENOTRECOVERABLE).
 //!
 //! # Map
 //!
-//! `endpoint` makes connections, `transfer` moves descriptors over them, `error` says which errors
-//! pass with time, `ffi` is the C ABI over the three, and `sys` is all that knows the operating
-//! system.
+//! `endpoint` makes connections, `transfer` moves descriptors over them, `passer` is the queue on top
+//! of that, `error` says which errors pass with time, `ffi` is the C ABI over the four, and `sys` is
+//! all that knows the operating system.
 #![deny(unsafe_code)]
 
 mod endpoint;
 mod error;
 #[cfg(feature = "capi")]
 mod ffi;
+mod passer;
 mod sys;
 mod transfer;
 
 pub use endpoint::{accept, connect, server, socketpair};
 pub use error::{retry, Retry};
+pub use passer::{Events, Passer, PasserPair, Progress, Refused};
 pub use transfer::{
     recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_recv_messages, try_send_fds, Stop,
     MAX_PER_MESSAGE,

@@ -104,7 +104,7 @@ pub enum Stop {
 /// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
 /// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
 pub fn try_recv_messages(passer: impl AsFd, messages: usize, fds: &mut Vec<OwnedFd>) -> Stop {
-    recv_messages(passer.as_fd(), messages, |fd| fds.push(fd))
+    recv_messages(passer.as_fd(), messages, usize::MAX, |fd| fds.push(fd))
 }
 
 fn recv_into(
@@ -145,7 +145,7 @@ pub(crate) fn send(
 }
 
 /// Errors that one descriptor in a message causes, not the passer.
-fn refuses_one(error: Errno) -> bool {
+pub(crate) fn refuses_one(error: Errno) -> bool {
     matches!(
         error,
         Errno::EBADF | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EPERM
@@ -168,11 +168,12 @@ pub(crate) fn recv(
     }
 }
 
-/// `try_recv_messages` for whoever takes the descriptors one by one. `into` opens none: what is proven
-/// for one message must still hold for the next.
+/// `try_recv_messages` for whoever takes the descriptors one by one, and takes no further message once
+/// there are `enough`. `into` opens none: what is proven for one message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     messages: usize,
+    mut enough: usize,
     mut into: impl FnMut(OwnedFd),
 ) -> Stop {
     let mut fds = Fds::new();
@@ -187,7 +188,14 @@ pub(crate) fn recv_messages(
         proven -= 1;
         match take(passer, MAX_PER_MESSAGE, &mut fds) {
             Ok(()) if fds.is_empty() => return Stop::Shutdown,
-            Ok(()) => fds.drain(..).for_each(&mut into),
+            Ok(()) if fds.len() >= enough => {
+                fds.drain(..).for_each(&mut into);
+                break;
+            }
+            Ok(()) => {
+                enough -= fds.len();
+                fds.drain(..).for_each(&mut into);
+            }
             Err(error) => return Stop::Error(error.into()),
         }
     }

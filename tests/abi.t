@@ -32,7 +32,7 @@ make_path($out);
 my $header = slurp('include/fdpasser.h');
 my %declared;
 # Each function's comment stands directly above it, or above the #if that guards it.
-while ($header =~ m{/\*\*((?:(?!\*/).)*)\*/\s*(?:\#if[^\n]*\n)?(?:int|ssize_t) (\w+)\([^;]*\);}gs) {
+while ($header =~ m{/\*\*((?:(?!\*/).)*)\*/\s*(?:\#if[^\n]*\n)?(?:int |ssize_t |void |fdpasser \*)(\w+)\([^;]*\);}gs) {
     $declared{$2} = $1;
 }
 my @functions = sort keys %declared;
@@ -43,6 +43,10 @@ subtest 'the header declares what the design says' => sub {
         fdpasser_socketpair fdpasser_server fdpasser_accept fdpasser_connect send_fd recv_fd
         fdpasser_send_fd fdpasser_recv_fd fdpasser_mode fdpasser_send_fds fdpasser_recv_fds
         fdpasser_retry_ms
+        fdpasser_new fdpasser_new_pair fdpasser_i_am_parent fdpasser_i_am_child fdpasser_free
+        fdpasser_fileno fdpasser_push_send_fd fdpasser_push_recv fdpasser_events fdpasser_timeout_ms
+        fdpasser_process fdpasser_refused fdpasser_next_fd fdpasser_queued fdpasser_drained
+        fdpasser_set_per_message fdpasser_set_max_queued
     );
     my @prototypes = $header =~ /^(?!static)\w[\w ]*[ *](\w+)\([^()]*\);/mg;
     is_deeply([sort @prototypes], \@functions, 'each declaration has a comment of its own');

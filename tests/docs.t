@@ -75,18 +75,19 @@ is_deeply(
     'and both processes wrote to the one file'
 );
 
-# The header has two: a complete use, and a poll loop around `passer` and `use`.
+# The header has three: a complete use, and two poll loops around `passer` and `use`.
 my ($comment) = slurp('include/fdpasser.h') =~ m{\A/\*(.*?)\*/}s;
 my @blocks = $comment =~ /((?:^ \*(?:     .*)?\n)*^ \*     .*\n)/mg;
 s/^ \* ?//mg for @blocks;
 @blocks = grep { /;/ } @blocks;
-is(scalar @blocks, 2, 'the header has two examples') or diag explain \@blocks;
+is(scalar @blocks, 3, 'the header has three examples') or diag explain \@blocks;
 my $head = <<'C';
 #include "fdpasser.h"
 #include <err.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 C
@@ -102,7 +103,9 @@ C
 output_of("compiling the header's first example", @cc, '-std=gnu99', '-o', 'pair', 'pair.c', @link);
 is(output_of("the header's first example", './pair'), "through the parent\n", "and what it received is the child's output");
 
-write_file('loop.c', <<"C");
+for ([ 'poll loop', 'loop', $blocks[1] ], [ 'loop with queues', 'queues', $blocks[2] ]) {
+    my ($what, $name, $block) = @$_;
+    write_file("$name.c", <<"C");
 ${head}static int used;
 static void use(int fd) { used++; close(fd); }
 int main(void) {
@@ -110,14 +113,16 @@ int main(void) {
     if (fdpasser_socketpair(ends) != 0) err(1, "fdpasser_socketpair");
     for (int i = 0; i < 5; i++)
         if (send_fd(ends[1], 1) != 1) err(1, "send_fd");
-    close(ends[1]);
+    /* Not closed: one of the two sends as well. */
+    shutdown(ends[1], SHUT_WR);
     passer = ends[0];
-$blocks[1]
+$block
     printf("%d\\n", used);
     return 0;
 }
 C
-output_of("compiling the header's poll loop", @cc, '-std=gnu99', '-o', 'loop', 'loop.c', @link);
-is(output_of("the header's poll loop", './loop'), "5\n", 'and receives until the orderly shutdown');
+    output_of("compiling the header's $what", @cc, '-std=gnu99', '-o', $name, "$name.c", @link);
+    is(output_of("the header's $what", "./$name"), "5\n", 'and receives until the orderly shutdown');
+}
 
 done_testing;

@@ -1,4 +1,4 @@
-//! The committed C header is what `src/ffi.rs` says. `make header` brings it up to date.
+//! The committed C header is what `src/ffi.rs` and `src/ffi/` say. `make header` brings it up to date.
 #![cfg(feature = "header")]
 
 use std::fs;
@@ -15,6 +15,6 @@ fn header_is_up_to_date() {
     let old = fs::read_to_string(&committed).unwrap_or_default();
     assert!(
         old == new,
-        "include/fdpasser.h differs from what src/ffi.rs says: run `make header`"
+        "include/fdpasser.h differs from what src/ffi says: run `make header`"
     );
 }

@@ -12,6 +12,8 @@
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
 //! | `receive(passer, fds)` | take one message if there is one, appending its descriptors; never waits |
+//! | `set_nonblocking(passer)` | from now on, for all who have it open |
+//! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
@@ -24,14 +26,17 @@ use std::os::fd::OwnedFd;
 pub(crate) mod table;
 
 #[cfg(not(fdpasser_sysv))]
+mod peer;
+#[cfg(not(fdpasser_sysv))]
 mod scm;
 #[cfg(not(fdpasser_sysv))]
 mod unix_socket;
 
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
+    peer::unread_by_peer,
     scm::{receive, rehearse, room_for_messages, send, wait_readable, MAX_PER_MESSAGE, MODE},
-    unix_socket::{accept, connect, pair, server},
+    unix_socket::{accept, connect, pair, server, set_nonblocking},
 };
 
 #[cfg(fdpasser_sysv)]

@@ -31,6 +31,11 @@ pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Is there a descriptor under this number?
+pub(crate) fn is_open(fd: BorrowedFd<'_>) -> bool {
+    fcntl(fd, FcntlArg::F_GETFD).is_ok()
+}
+
 /// Is there a free slot from 3 up? EMFILE if not.
 pub(crate) fn one_free_slot(any_open: BorrowedFd<'_>) -> Result<(), Errno> {
     duplicate(any_open).map(drop)

@@ -6,6 +6,7 @@
 
 use super::table::{above_stdio, one_free_slot};
 use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
@@ -108,6 +109,15 @@ pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
     let passer = stream()?;
     socket::connect(passer.as_raw_fd(), &address)?;
     Ok(passer)
+}
+
+/// O_NONBLOCK, for all who have `passer` open.
+pub(crate) fn set_nonblocking(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
+    if !status.contains(OFlag::O_NONBLOCK) {
+        fcntl(passer, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
+    }
+    Ok(())
 }
 
 fn stream() -> Result<OwnedFd, Errno> {

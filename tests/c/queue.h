@@ -1,0 +1,86 @@
+/* What the programs that use a passer with queues share.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#ifndef QUEUE_H
+#define QUEUE_H
+
+#include "check.h"
+
+HELPER fdpasser *make_passer(int fd)
+{
+    fdpasser *p = fdpasser_new(fd);
+
+    CHECK(p != NULL);
+    EQUAL(fdpasser_fileno(p), fd);
+    return p;
+}
+
+/* Both ends of a connection, with queues. */
+HELPER void make_passers(fdpasser *p[2])
+{
+    int pair[2];
+
+    make_pair(pair);
+    p[0] = make_passer(pair[0]);
+    p[1] = make_passer(pair[1]);
+}
+
+HELPER void free_passers(fdpasser *p[2])
+{
+    fdpasser_free(p[0]);
+    fdpasser_free(p[1]);
+}
+
+HELPER void push_numbered(fdpasser *p, int number)
+{
+    EQUAL(fdpasser_push_send_fd(p, numbered(number)), 1);
+}
+
+/* How often this process has asked the kernel. A loop that spins asks too often. */
+static unsigned polls;
+
+/* One round of the loop that the header recommends: its result is fdpasser_process()'s. */
+HELPER int turn(fdpasser *p)
+{
+    int events = fdpasser_events(p), timeout = fdpasser_timeout_ms(p);
+    struct pollfd f = {events != 0 ? fdpasser_fileno(p) : -1, (short)events, 0};
+
+    CHECK(events >= 0);
+    CHECK(timeout >= -1);
+    CHECK(events != 0 || timeout >= 0); /* or it would be for ever */
+    polls++;
+    CHECK(poll(&f, 1, timeout) >= 0);
+    return fdpasser_process(p, f.revents);
+}
+
+/* Turns until all that is queued is sent. */
+HELPER void send_all(fdpasser *p)
+{
+    while (fdpasser_queued(p) > 0)
+        EQUAL(turn(p), 1);
+}
+
+/* Turns until a descriptor has come, which is the file with `number`. */
+HELPER void expect(fdpasser *p, int number)
+{
+    int fd;
+
+    while ((fd = fdpasser_next_fd(p)) == -1) {
+        EQUAL(errno, EAGAIN);
+        EQUAL(turn(p), 1);
+    }
+    RECEIVED(fd, number);
+}
+
+/* Nothing can be done, whatever it is told, and as often as it is told so. */
+HELPER void check_idle(fdpasser *p)
+{
+    static const int all[] = {0, POLLIN, POLLOUT, POLLIN | POLLOUT};
+
+    for (size_t i = 0; i < 3 * LENGTH(all); i++)
+        EQUAL(fdpasser_process(p, all[i % LENGTH(all)]), 1);
+    ERRNO(fdpasser_next_fd(p), EAGAIN);
+}
+
+#endif
