@@ -32,6 +32,7 @@ pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
 }
 
 /// Is there a descriptor under this number?
+#[cfg(feature = "capi")]
 pub(crate) fn is_open(fd: BorrowedFd<'_>) -> bool {
     fcntl(fd, FcntlArg::F_GETFD).is_ok()
 }
