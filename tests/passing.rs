@@ -1,7 +1,7 @@
 //! The Rust API, as a dependent crate sees it. What needs a process of its own (limits, descriptor
 //! counts, signals) is in `tests/c/`.
 
-use fdpasser::{retry, Retry, Stop};
+use fdpasser::{retry, Events, Passer, Progress, Retry, Stop};
 use nix::sys::socket::{sendmsg, ControlMessage, MsgFlags};
 use nix::sys::stat::fstat;
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 /// A descriptor whose content is its number.
 fn numbered(number: usize) -> OwnedFd {
@@ -195,4 +196,81 @@ fn several_messages_at_once_and_why_there_are_no_more() {
     let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
     assert!(matches!(stop, Stop::Shutdown), "{stop:?}");
     assert!(fds.drain(..).map(number).eq([40, 41]));
+}
+
+/// Turns a passer as an event loop does that reports everything as ready.
+fn turn(passer: &mut Passer) -> io::Result<Progress> {
+    passer.process(Events {
+        readable: true,
+        writable: true,
+    })
+}
+
+#[test]
+fn queues_keep_the_order_and_the_end_comes_last() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let (mut a, mut b) = (Passer::new(a).unwrap(), Passer::new(b).unwrap());
+    a.set_per_message(7).unwrap();
+    b.push_recv(1000);
+    for i in 0..500 {
+        a.push_send_fd(numbered(i)).unwrap();
+    }
+    assert_eq!(a.timeout(), Some(Duration::ZERO));
+    assert_eq!(b.next_fd().map(number), None);
+
+    let sender = thread::spawn(move || {
+        while a.queued() > 0 {
+            assert!(matches!(turn(&mut a).unwrap(), Progress::Open));
+        }
+    });
+    let mut count = 0;
+    loop {
+        match turn(&mut b).unwrap() {
+            Progress::Open => {}
+            Progress::Shutdown => break,
+            Progress::Refused(refused) => panic!("{refused}"),
+        }
+        while let Some(fd) = b.next_fd() {
+            assert_eq!(number(fd), count);
+            count += 1;
+        }
+    }
+    assert_eq!(count, 500);
+    assert_eq!((b.timeout(), b.events()), (None, Events::default()));
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_push_that_is_refused_gives_the_descriptor_back() {
+    let mut a = Passer::pair().unwrap().i_am_parent();
+    a.set_max_queued(Some(1));
+    a.push_send_fd(numbered(0)).unwrap();
+    let refused = a.push_send_fd(numbered(1)).unwrap_err();
+    assert_eq!(errno(&refused.error), libc::EAGAIN);
+    assert_eq!(number(refused.fd), 1);
+
+    // The other end was closed when this one was chosen.
+    let error = turn(&mut a).unwrap_err();
+    assert_eq!(errno(&error), libc::EPIPE);
+    a.set_max_queued(None);
+    let refused = a.push_send_fd(numbered(2)).unwrap_err();
+    assert_eq!(errno(&refused.error), libc::EPIPE);
+    assert_eq!(number(refused.fd), 2);
+    assert_eq!(a.queued(), 1);
+    assert_eq!(errno(&a.set_per_message(254).unwrap_err()), libc::EINVAL);
+    assert_eq!(errno(&a.set_per_message(0).unwrap_err()), libc::EINVAL);
+}
+
+#[test]
+fn the_peer_has_taken_everything_or_not() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let mut a = Passer::new(a).unwrap();
+    assert!(a.drained().unwrap());
+    a.push_send_fd(numbered(3)).unwrap();
+    assert!(!a.drained().unwrap());
+    turn(&mut a).unwrap();
+    assert_eq!(a.queued(), 0);
+    assert!(!a.drained().unwrap());
+    assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 3);
+    assert!(a.drained().unwrap());
 }

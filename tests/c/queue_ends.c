@@ -1,0 +1,259 @@
+/* How it ends: orderly, by an error, or by two of them. What has reached this end is handed out before, and
+ * each end is told of. */
+#include "queue.h"
+
+/* Turns until it is over; the result. */
+static int end_of(fdpasser *p)
+{
+    int state;
+
+    while ((state = turn(p)) == 1)
+        ;
+    return state;
+}
+
+static void check_over(fdpasser *p, int error)
+{
+    int fd = numbered(1);
+
+    for (int i = 0; i < 3; i++) {
+        ERRNO(fdpasser_process(p, POLLIN | POLLOUT), error);
+        ERRNO(fdpasser_refused(p), EAGAIN);
+        EQUAL(fdpasser_events(p), 0);
+        EQUAL(fdpasser_timeout_ms(p), -1); /* it was told */
+        ERRNO(fdpasser_push_send_fd(p, fd), error);
+        EQUAL(number_of(fd), 1);
+    }
+    close(fd);
+}
+
+static void orderly(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    for (int i = 0; i < 3; i++)
+        send_numbered(pair[0], 2 * i, 2);
+    close(pair[0]);
+    p = make_passer(pair[1]);
+    check_idle(p); /* nobody asked */
+    EQUAL(fdpasser_push_recv(p, 1), 0);
+    for (int i = 0; i < 6; i++) {
+        expect(p, i);
+        check_idle(p);
+        EQUAL(fdpasser_push_recv(p, 1), 0);
+    }
+    EQUAL(end_of(p), 0);
+    EQUAL(fdpasser_events(p), 0);
+    EQUAL(fdpasser_timeout_ms(p), -1);
+    EQUAL(fdpasser_process(p, POLLIN | POLLHUP), 0);
+    EQUAL(fdpasser_process(p, 0), 0);
+    ERRNO(fdpasser_next_fd(p), EAGAIN);
+    EQUAL(fdpasser_push_recv(p, 1), 0); /* the answer is the same, but it is an answer */
+    EQUAL(fdpasser_timeout_ms(p), 0);
+    EQUAL(turn(p), 0);
+    fdpasser_free(p);
+}
+
+/* All at once: the end comes in the same call as the last of them, and is told after they are taken. */
+static void orderly_at_once(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    for (int i = 0; i < 5; i++)
+        send_numbered(pair[0], i, 1);
+    close(pair[0]);
+    p = make_passer(pair[1]);
+    EQUAL(fdpasser_push_recv(p, 100), 0);
+    for (int i = 0; i < 5; i++) {
+        EQUAL(fdpasser_process(p, POLLIN | POLLHUP), 1);
+        EQUAL(fdpasser_timeout_ms(p), 0);
+        RECEIVED(fdpasser_next_fd(p), i);
+    }
+    EQUAL(fdpasser_timeout_ms(p), 0);
+    EQUAL(fdpasser_process(p, 0), 0);
+    fdpasser_free(p);
+}
+
+/* The peer stops sending and goes on receiving. */
+static void half_closed(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    p = make_passer(pair[1]);
+    EQUAL(shutdown(pair[0], SHUT_WR), 0);
+    EQUAL(fdpasser_push_recv(p, 1), 0);
+    for (int i = 0; i < 500; i++)
+        push_numbered(p, i);
+    /* Not over before they are sent, of which the socket holds not all. */
+    for (int i = 0; i < 500; i++) {
+        while (recv(pair[0], &(char){0}, 1, MSG_PEEK | MSG_DONTWAIT) == -1)
+            CHECK(turn(p) >= 0);
+        RECEIVED(fdpasser_recv_fd(pair[0]), i);
+    }
+    EQUAL(fdpasser_queued(p), 0);
+    EQUAL(fdpasser_process(p, 0), 0);
+    push_numbered(p, 500);
+    EQUAL(fdpasser_timeout_ms(p), 0);
+    EQUAL(end_of(p), 0);
+    RECEIVED(fdpasser_recv_fd(pair[0]), 500);
+    fdpasser_free(p);
+    close(pair[0]);
+}
+
+/* The peer is gone when we send: first what it had sent. */
+static void broken_pipe(int asked)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    for (int i = 0; i < 250; i++)
+        send_numbered(pair[0], i, 1);
+    close(pair[0]);
+    p = make_passer(pair[1]);
+    if (asked > 0)
+        EQUAL(fdpasser_push_recv(p, asked), 0);
+    for (int i = 0; i < 3; i++)
+        push_numbered(p, i);
+    for (int i = 0; i < asked && i < 250; i++) {
+        int fd;
+
+        while ((fd = fdpasser_next_fd(p)) == -1)
+            EQUAL(turn(p), 1);
+        RECEIVED(fd, i);
+    }
+    EQUAL(end_of(p), -1);
+    check_over(p, EPIPE);
+    EQUAL(fdpasser_queued(p), 3); /* were not sent */
+    /* What was not asked for in time can be asked for still. */
+    for (int i = asked; i < 250; i++) {
+        int fd;
+
+        EQUAL(fdpasser_push_recv(p, 1), 0);
+        while ((fd = fdpasser_next_fd(p)) == -1) {
+            EQUAL(fdpasser_timeout_ms(p), 0);
+            EQUAL(turn(p), 1);
+        }
+        RECEIVED(fd, i);
+    }
+    EQUAL(fdpasser_push_recv(p, 1), 0);
+    EQUAL(fdpasser_timeout_ms(p), 0);
+    EQUAL(turn(p), -1);
+    check_over(p, EPIPE);
+    fdpasser_free(p);
+}
+
+/* The same with a full table: the error waits until there was room for what had come. */
+static void broken_pipe_full(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    set_soft_limit(64);
+    make_pair(pair);
+    send_numbered(pair[0], 1, 1);
+    send_numbered(pair[0], 2, 1);
+    close(pair[0]);
+    p = make_passer(pair[1]);
+    EQUAL(fdpasser_push_recv(p, 10), 0);
+    push_numbered(p, 3);
+    fill_table();
+    for (int i = 0; i < 3; i++) {
+        EQUAL(turn(p), 1);
+        ERRNO(fdpasser_next_fd(p), EAGAIN);
+        EQUAL(fdpasser_events(p), 0);
+        CHECK(fdpasser_timeout_ms(p) > 0);
+    }
+    free_slots(1);
+    for (int i = 1; i <= 2; i++) {
+        int fd;
+
+        while ((fd = fdpasser_next_fd(p)) == -1)
+            EQUAL(turn(p), 1);
+        RECEIVED(fd, i);
+    }
+    empty_table();
+    EQUAL(end_of(p), -1);
+    check_over(p, EPIPE);
+    fdpasser_free(p);
+}
+
+/* The peer closed without reading all of ours. */
+static void reset(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    p = make_passer(pair[1]);
+    push_numbered(p, 1);
+    send_all(p);
+    for (int i = 0; i < 5; i++)
+        send_numbered(pair[0], i, 1);
+    close(pair[0]);
+    EQUAL(fdpasser_push_recv(p, 100), 0);
+    EQUAL(turn(p), 1);
+    for (int i = 0; i < 5; i++)
+        expect(p, i);
+    ERRNO(turn(p), ECONNRESET);
+    check_over(p, ECONNRESET);
+    fdpasser_free(p);
+}
+
+/* A message without a descriptor is the end, as with the Perl module: what has come before is good. */
+static void plain_byte(void)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_pair(pair);
+    send_numbered(pair[0], 1, 1);
+    hostile_send(pair[0], "x", 1, NULL, 0);
+    send_numbered(pair[0], 2, 1);
+    p = make_passer(pair[1]);
+    EQUAL(fdpasser_push_recv(p, 100), 0);
+    push_numbered(p, 9);
+    expect(p, 1);
+    ERRNO(turn(p), EBADMSG);
+    check_over(p, EBADMSG);
+    ERRNO(fdpasser_next_fd(p), EAGAIN);
+    RECEIVED(fdpasser_recv_fd(pair[0]), 9);
+    fdpasser_free(p);
+    close(pair[0]);
+}
+
+/* One who closes what is not his. */
+static void closed_behind_our_back(void)
+{
+    fdpasser *p[2];
+    int fd = numbered(1);
+
+    make_passers(p);
+    EQUAL(fdpasser_push_send_fd(p[0], fd), 1);
+    push_numbered(p[0], 2);
+    EQUAL(close(fd), 0);
+    ERRNO(fdpasser_process(p[0], POLLOUT), EBADF);
+    check_over(p[0], EBADF);
+    EQUAL(fdpasser_queued(p[0]), 2);
+    free_passers(p);
+}
+
+static void test(void)
+{
+    IN_CHILD(orderly());
+    IN_CHILD(orderly_at_once());
+    IN_CHILD(half_closed());
+    IN_CHILD(broken_pipe(0));
+    IN_CHILD(broken_pipe(120));
+    IN_CHILD(broken_pipe(1000));
+    IN_CHILD(broken_pipe_full());
+    IN_CHILD(reset());
+    IN_CHILD(plain_byte());
+    IN_CHILD(closed_behind_our_back());
+}

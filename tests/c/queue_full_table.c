@@ -1,0 +1,100 @@
+/* While the table is full receiving pauses, without spinning and without keeping sending from going on; it
+ * resumes by itself, and nothing is lost. */
+#include "queue.h"
+#include <time.h>
+
+static long long now_ms(void)
+{
+    struct timespec t;
+
+    EQUAL(clock_gettime(CLOCK_MONOTONIC, &t), 0);
+    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Turns for so many pauses. The socket is ready all the while. */
+static void pauses(fdpasser *p, int n)
+{
+    long long start = now_ms();
+    int pause = fdpasser_retry_ms(EMFILE);
+    unsigned before = polls;
+
+    for (int i = 0; i < n; i++) {
+        EQUAL(turn(p), 1);
+        ERRNO(fdpasser_next_fd(p), EAGAIN);
+        EQUAL(fdpasser_events(p), 0);
+    }
+    /* A pause may be longer than asked for, but not shorter, or it would be no pause. */
+    CHECK(now_ms() - start >= (n - 1) * (pause - 1));
+    EQUAL(polls - before, n);
+}
+
+static void full(unsigned limit)
+{
+    int pair[2], spare, timeout;
+    fdpasser *p;
+
+    set_soft_limit(limit);
+    make_pair(pair);
+    p = make_passer(pair[1]);
+    for (int i = 0; i < 20; i++)
+        send_numbered(pair[0], i, 1);
+    spare = numbered(77);
+    EQUAL(fdpasser_push_recv(p, 20), 0);
+    fill_table();
+
+    EQUAL(fdpasser_process(p, POLLIN), 1);
+    EQUAL(fdpasser_events(p), 0);
+    timeout = fdpasser_timeout_ms(p);
+    CHECK(timeout > 0 && timeout <= fdpasser_retry_ms(EMFILE));
+    for (int i = 0; i < 100; i++) /* too early */
+        EQUAL(fdpasser_process(p, POLLIN | POLLHUP), 1);
+    CHECK(fdpasser_timeout_ms(p) <= timeout);
+    pauses(p, 4);
+
+    /* The other direction is open. */
+    EQUAL(fdpasser_push_send_fd(p, spare), 1);
+    EQUAL(fdpasser_events(p), POLLOUT);
+    EQUAL(turn(p), 1);
+    EQUAL(fdpasser_queued(p), 0);
+    RECEIVED(fdpasser_recv_fd(pair[0]), 77); /* under the number that this freed */
+
+    /* That one slot is enough for as many as one likes. */
+    for (int i = 0; i < 20; i++)
+        expect(p, i);
+    empty_table();
+    check_idle(p);
+    fdpasser_free(p);
+    close(pair[0]);
+}
+
+/* The end is seen with a full table. */
+static void full_at_the_end(void)
+{
+    fdpasser *p[2];
+
+    make_passers(p);
+    push_numbered(p[0], 1);
+    send_all(p[0]);
+    set_soft_limit(64);
+    EQUAL(fdpasser_push_recv(p[1], 5), 0);
+    fill_table();
+    EQUAL(fdpasser_process(p[1], POLLIN), 1);
+    fdpasser_free(p[0]);
+    fill_table();
+    pauses(p[1], 2);
+    free_slots(1);
+    expect(p[1], 1);
+    fill_table();
+    EQUAL(turn(p[1]), 0);
+    empty_table();
+    fdpasser_free(p[1]);
+}
+
+static void test(void)
+{
+    static const unsigned limits[] = {16, 64, 256, 1024};
+
+    for (size_t i = 0; i < LENGTH(limits); i++)
+        IN_CHILD(full(limits[i]));
+    IN_CHILD(full_at_the_end());
+}

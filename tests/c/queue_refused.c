@@ -1,0 +1,96 @@
+/* A descriptor that the kernel refuses to send comes back, told of once; those before it and behind it go. */
+#include "queue.h"
+#include <sys/syscall.h>
+
+#ifdef SYS_io_uring_setup
+static int ring(void)
+{
+    char params[120] = {0}; /* struct io_uring_params */
+
+    return (int)syscall(SYS_io_uring_setup, 1, params);
+}
+
+static void refuse(unsigned per_message, int error)
+{
+    fdpasser *p[2];
+    int ours = open_descriptors(), first = ring(), second = ring();
+
+    CHECK(first > 0 && second > 0);
+    make_passers(p);
+    EQUAL(fdpasser_set_per_message(p[0], per_message), 0);
+    EQUAL(fdpasser_push_recv(p[1], 6), 0);
+    for (int i = 0; i < 3; i++)
+        push_numbered(p[0], i);
+    EQUAL(fdpasser_push_send_fd(p[0], first), 1);
+    EQUAL(fdpasser_push_send_fd(p[0], second), 1);
+    for (int i = 3; i < 6; i++)
+        push_numbered(p[0], i);
+
+    ERRNO(fdpasser_process(p[0], POLLOUT), error);
+    EQUAL(fdpasser_queued(p[0]), 4);
+    EQUAL(fdpasser_timeout_ms(p[0]), 0); /* there is more to be done */
+    EQUAL(fdpasser_refused(p[0]), first);
+    ERRNO(fdpasser_refused(p[0]), EAGAIN); /* once */
+    close(first);                          /* ours again */
+    EQUAL(open_descriptors(), ours + 2 + 1 + 3);
+
+    ERRNO(fdpasser_process(p[0], 0), error);
+    EQUAL(fdpasser_queued(p[0]), 3);
+    EQUAL(fdpasser_process(p[0], 0), 1);
+    ERRNO(fdpasser_refused(p[0]), EAGAIN);
+    CHECK(fcntl(second, F_GETFD) == -1); /* closed, as nobody fetched it */
+    for (int i = 0; i < 6; i++)
+        expect(p[1], i);
+    check_idle(p[0]);
+    check_idle(p[1]);
+
+    /* Nor does it get lost if it is the last thing. */
+    EQUAL(fdpasser_push_send_fd(p[0], ring()), 1);
+    ERRNO(fdpasser_process(p[0], 0), error);
+    free_passers(p);
+    EQUAL(open_descriptors(), ours);
+}
+
+/* A refusal and the end in one call: first the one, then the other. */
+static void refused_at_the_end(int error)
+{
+    fdpasser *p[2];
+    int fd = ring();
+
+    make_passers(p);
+    EQUAL(fdpasser_push_recv(p[0], 5), 0);
+    push_numbered(p[1], 1);
+    send_all(p[1]);
+    EQUAL(fdpasser_push_send_fd(p[0], fd), 1);
+    EQUAL(shutdown(fdpasser_fileno(p[1]), SHUT_WR), 0);
+    ERRNO(fdpasser_process(p[0], POLLIN | POLLOUT | POLLHUP), error);
+    EQUAL(fdpasser_refused(p[0]), fd);
+    close(fd);
+    expect(p[0], 1);
+    EQUAL(fdpasser_timeout_ms(p[0]), 0);
+    EQUAL(fdpasser_process(p[0], 0), 0);
+    free_passers(p);
+}
+#endif
+
+static void test(void)
+{
+#ifdef SYS_io_uring_setup
+    int pair[2], fd = ring(), error;
+
+    if (fd == -1)
+        SKIP("io_uring_setup: %s", strerror(errno));
+    make_pair(pair);
+    if (fdpasser_send_fd(pair[0], fd) == 1)
+        SKIP("this kernel lets io_uring descriptors be sent");
+    error = errno;
+    close_pair(pair);
+    close(fd);
+    refuse(1, error);
+    refuse(2, error);
+    refuse(MAX, error);
+    refused_at_the_end(error);
+#else
+    SKIP("this system has no io_uring");
+#endif
+}

@@ -1,0 +1,45 @@
+/* Too many descriptors in flight: sending pauses although the socket polls writable, and goes on by itself
+ * when the peer has taken some. */
+#include "queue.h"
+
+enum { TOTAL = 300 };
+
+static void as_user(void)
+{
+    static fdpasser *p; /* where valgrind finds it in the children of set_soft_limit(), too */
+    int pair[2], received = 0;
+
+    if (geteuid() == 0 && setuid(65534) != 0)
+        SKIP("root is exempt from the limit, and cannot become somebody else: %s", strerror(errno));
+    make_pair(pair);
+    p = make_passer(pair[0]);
+    for (int i = 0; i < TOTAL; i++)
+        push_numbered(p, i);
+    set_soft_limit(24);
+    for (int i = 0; i < 2 * TOTAL && fdpasser_events(p) != 0; i++)
+        EQUAL(fdpasser_process(p, POLLOUT), 1);
+    if (fdpasser_queued(p) == 0 || fdpasser_timeout_ms(p) < 0)
+        SKIP("this kernel, or a capability that is left, does not limit descriptors in flight");
+    CHECK(fdpasser_timeout_ms(p) > 0);
+    EQUAL(fdpasser_drained(p), 0);
+
+    /* Those that were sent first have left low numbers free. */
+    while (received < TOTAL) {
+        int fds[MAX];
+        ssize_t n = fdpasser_try_recv_fds(pair[1], fds, MAX);
+
+        if (n > 0)
+            RECEIVED(fds[0], received++);
+        else
+            EQUAL(turn(p), 1);
+    }
+    EQUAL(fdpasser_queued(p), 0);
+    EQUAL(fdpasser_drained(p), 1);
+    fdpasser_free(p);
+    close(pair[1]);
+}
+
+static void test(void)
+{
+    IN_CHILD(as_user());
+}
