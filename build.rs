@@ -35,7 +35,7 @@ fn soname() {
 fn header() {
     use std::path::PathBuf;
 
-    let sources = ["src/ffi.rs", "src/ffi/passer.rs"];
+    let sources = ["src/ffi.rs", "src/ffi/endpoint.rs", "src/ffi/passer.rs"];
     for input in sources.iter().chain(&["cbindgen.toml"]) {
         println!("cargo:rerun-if-changed={input}");
     }

@@ -12,6 +12,7 @@
     reason = "the contract is the C comment, which goes into the header word for word"
 )]
 
+mod endpoint;
 mod passer;
 
 use crate::error::{self, Retry};
@@ -72,7 +73,7 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
 /// path is missing, so that a restarted server takes over. (The listener is bound under a temporary
 /// name in the same directory and renamed; getsockname() then shows that name.) Anything that is
 /// not a socket is left alone. The node's mode is as the umask says, and it stays when the listener
-/// is closed.
+/// is closed. Other wishes: fdpasser_server_with().
 ///
 /// Ownership: on success the caller owns the listener; on failure nothing is left behind.
 ///
@@ -519,9 +520,11 @@ fn connect(path: &Path) -> Result<c_int, Errno> {
 }
 
 fn finish(result: io::Result<OwnedFd>) -> Result<c_int, Errno> {
-    result
-        .map(number)
-        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+    result.map(number).map_err(errno)
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// # Safety

@@ -53,7 +53,10 @@ mod passer;
 mod sys;
 mod transfer;
 
-pub use endpoint::{accept, connect, server, socketpair};
+pub use endpoint::{
+    accept, connect, peer_cred, server, server_with, socketpair, unlink, Node, PeerCred,
+    ServerOptions,
+};
 pub use error::{retry, Retry};
 pub use passer::{Events, Passer, PasserPair, Progress, Refused};
 pub use transfer::{

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
@@ -273,4 +273,36 @@ fn the_peer_has_taken_everything_or_not() {
     assert!(!a.drained().unwrap());
     assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 3);
     assert!(a.drained().unwrap());
+}
+
+#[test]
+fn server_options_and_the_peer() {
+    let dir = std::env::temp_dir().join(format!("fdpasser-options-{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    let path = dir.join("socket");
+    let options = fdpasser::ServerOptions {
+        mode: Some(0o600),
+        exclusive: true,
+        ..Default::default()
+    };
+    let (listener, node) = fdpasser::server_with(&path, &options).unwrap();
+    let made = std::fs::metadata(&path).unwrap();
+    assert_eq!(made.mode() & 0o777, 0o600);
+    let error = fdpasser::server_with(&path, &options).unwrap_err();
+    assert_eq!(errno(&error), libc::EADDRINUSE);
+
+    drop(fdpasser::accept(&listener).unwrap()); // the probe
+    let client = fdpasser::connect(&path).unwrap();
+    let server = fdpasser::accept(&listener).unwrap();
+    let peer = fdpasser::peer_cred(&server).unwrap();
+    assert_eq!((peer.uid, peer.gid), (made.uid(), made.gid()));
+    assert_eq!(peer.pid, Some(std::process::id() as i32));
+    assert_eq!(fdpasser::peer_cred(&client).unwrap(), peer);
+    let error = fdpasser::peer_cred(&listener).unwrap_err();
+    assert_eq!(errno(&error), libc::EINVAL);
+
+    let (_second, other) = fdpasser::server_with(&path, &Default::default()).unwrap();
+    assert!(!fdpasser::unlink(&path, &node).unwrap());
+    assert!(fdpasser::unlink(&path, &other).unwrap());
+    std::fs::remove_dir(&dir).unwrap();
 }

@@ -5,14 +5,14 @@
     reason = "the type's name is C's, and the same as the prefix of its functions"
 )]
 
-use super::{borrow, guard, guard_or, number};
+use super::{borrow, errno, guard, guard_or, number};
 use crate::passer::{Events, Passer, PasserPair, Progress};
 use crate::sys;
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::ptr;
 use std::time::Duration;
-use std::{io, ptr};
 
 /// A passer with a queue for each direction, for use with any event loop; made by fdpasser_new() or
 /// fdpasser_new_pair(). See "Queues" at the top of this header.
@@ -471,8 +471,4 @@ unsafe fn passer<'a>(p: *const fdpasser) -> Result<&'a Passer, Errno> {
         End::Ours(ref passer) => Ok(passer),
         _ => Err(Errno::EINVAL),
     }
-}
-
-fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }

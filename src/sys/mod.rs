@@ -8,6 +8,9 @@
 //! | `MAX_PER_MESSAGE` | the most descriptors that one message can carry |
 //! | `pair()` | both ends of a new connection |
 //! | `server(path, backlog)`, `accept(listener)`, `connect(path)` | a connection by way of the file system |
+//! | `server_with(path, backlog, mode, exclusive)` | the same with a mode, and refusing to replace a live one; also which node it made |
+//! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; a node is known for as long as its listener is open |
+//! | `peer_cred(passer)` | who is at the other end |
 //! | `send(passer, fds, wait)` | one message, all of `fds` or nothing; never SIGPIPE |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
@@ -30,13 +33,16 @@ mod peer;
 #[cfg(not(fdpasser_sysv))]
 mod scm;
 #[cfg(not(fdpasser_sysv))]
+mod unix_server;
+#[cfg(not(fdpasser_sysv))]
 mod unix_socket;
 
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
-    peer::unread_by_peer,
+    peer::{peer_cred, unread_by_peer},
     scm::{receive, rehearse, room_for_messages, send, wait_readable, MAX_PER_MESSAGE, MODE},
-    unix_socket::{accept, connect, pair, server, set_nonblocking},
+    unix_server::{server, server_with, unlink},
+    unix_socket::{accept, connect, pair, set_nonblocking},
 };
 
 #[cfg(fdpasser_sysv)]

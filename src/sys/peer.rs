@@ -1,11 +1,80 @@
-//! What the system knows of the other end of a connection.
-#![cfg_attr(
-    any(target_os = "linux", target_os = "android"),
-    allow(unsafe_code, reason = "an ioctl that no wrapper knows")
+//! What the system knows of the other end of a connection: who it is, and what it has taken.
+#![allow(
+    unsafe_code,
+    reason = "an ioctl that no wrapper knows, and the calls of other systems that nix lacks"
 )]
 
+use super::scm::is_unix;
+use crate::PeerCred;
 use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Who connected, or who listened there, or who made the pair.
+pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
+    if !is_unix(passer)? {
+        return Err(Errno::EAFNOSUPPORT);
+    }
+    // A listener would show ourselves, which is the last thing that who asks this should be told.
+    if getsockopt(&passer, sockopt::AcceptConn)? {
+        return Err(Errno::EINVAL);
+    }
+    of_connection(passer)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
+    let peer = getsockopt(&passer, sockopt::PeerCredentials)?;
+    // All ones is nobody: there is no peer yet.
+    if peer.uid() == libc::uid_t::MAX {
+        return Err(Errno::ENOTCONN);
+    }
+    Ok(PeerCred {
+        uid: peer.uid(),
+        gid: peer.gid(),
+        // 0 is a process that our PID namespace does not show.
+        pid: Some(peer.pid()).filter(|&pid| pid > 0),
+    })
+}
+
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
+    let mut peer = std::ptr::null_mut();
+    // SAFETY: the call makes a ucred_t for us, or fails.
+    Errno::result(unsafe { libc::getpeerucred(passer.as_raw_fd(), &mut peer) })?;
+    // SAFETY: `peer` is what the call made; it is read, and then freed once.
+    let (uid, gid, pid) = unsafe {
+        let ids = (
+            libc::ucred_geteuid(peer),
+            libc::ucred_getegid(peer),
+            libc::ucred_getpid(peer),
+        );
+        libc::ucred_free(peer);
+        ids
+    };
+    Ok(PeerCred {
+        uid,
+        gid,
+        pid: Some(pid).filter(|&pid| pid > 0),
+    })
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "illumos",
+    target_os = "solaris"
+)))]
+fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: two integers to be written.
+    Errno::result(unsafe { libc::getpeereid(passer.as_raw_fd(), &mut uid, &mut gid) })?;
+    Ok(PeerCred {
+        uid,
+        gid,
+        pid: None,
+    })
+}
 
 /// The memory that is taken by what was sent and is not received: 0 if the peer has taken all.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -110,7 +110,7 @@ fn send_with<const N: usize>(
     Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) }).map(drop)
 }
 
-fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+pub(super) fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut domain: c_int = 0;
     let mut len = mem::size_of::<c_int>() as libc::socklen_t;
     // SAFETY: `domain` is a c_int and `len` its size. (nix has no SO_DOMAIN.)

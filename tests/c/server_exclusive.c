@@ -1,0 +1,146 @@
+/* An exclusive server takes over what is left, and not from who is live; of several that start at once
+ * exactly one has the path. */
+#include "check.h"
+
+static int serve(void)
+{
+    return fdpasser_server_with("s", 1, 1, -1, FDPASSER_EXCLUSIVE, NULL);
+}
+
+static void one_after_the_other(void)
+{
+    int listener = serve(), other, client, sock;
+
+    OURS(listener);
+    EQUAL(entries("."), 1); /* no lock is left */
+    ERRNO(serve(), EADDRINUSE);
+    ERRNO(serve(), EADDRINUSE);
+    EQUAL(entries("."), 1);
+    /* The looks are connections that end at once, and no more than that. */
+    set_nonblocking(listener, 1);
+    while ((client = fdpasser_accept(listener)) != -1) {
+        EQUAL(fdpasser_recv_fd(client), 0);
+        close(client);
+    }
+    /* A full backlog is live, too. */
+    while ((sock = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) != -1) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "s"};
+        int connected = connect(sock, (struct sockaddr *)&address, sizeof address);
+
+        CHECK(connected == 0 || errno == EAGAIN);
+        close(sock);
+        if (connected == -1)
+            break;
+    }
+    ERRNO(serve(), EADDRINUSE);
+    while ((client = fdpasser_accept(listener)) != -1)
+        close(client);
+
+    /* Who does not ask for it takes over as ever. */
+    other = fdpasser_server("s", 5);
+    OURS(other);
+    close(listener);
+    ERRNO(serve(), EADDRINUSE);
+    close(other);
+
+    listener = serve(); /* from what is left */
+    client = fdpasser_connect("s");
+    check_serves(listener, client);
+    close(client);
+    close(listener);
+    EQUAL(entries("."), 1);
+    EQUAL(unlink("s"), 0);
+
+    /* A live socket of another kind. */
+    sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    EQUAL(bind(sock, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "s"},
+               sizeof(struct sockaddr_un)), 0);
+    ERRNO(serve(), EADDRINUSE);
+    close(sock);
+    EQUAL(unlink("s"), 0);
+
+    listener = fdpasser_server_with("\0fdpasser-exclusive", 19, 5, -1, FDPASSER_EXCLUSIVE, NULL);
+    if (listener != -1 || errno != EADDRINUSE) {
+        OURS(listener);
+        ERRNO(fdpasser_server_with("\0fdpasser-exclusive", 19, 5, -1, 0, NULL), EADDRINUSE);
+        close(listener);
+    }
+}
+
+enum { SERVERS = 6 };
+
+/* From a left-over, or from nothing. */
+static void at_once(int left_over)
+{
+    int go[2], done[2], stay[2], served = 0;
+    pid_t children[SERVERS];
+
+    if (left_over) {
+        int listener = fdpasser_server("s", 5);
+
+        OURS(listener);
+        close(listener);
+    }
+    EQUAL(pipe2(go, O_CLOEXEC), 0);
+    EQUAL(pipe2(done, O_CLOEXEC), 0);
+    EQUAL(pipe2(stay, O_CLOEXEC), 0);
+    for (int i = 0; i < SERVERS; i++)
+        if ((children[i] = spawn()) == 0) {
+            int listener;
+            char byte;
+
+            close(go[1]);
+            close(stay[1]);
+            EQUAL(read(go[0], &byte, 1), 0); /* all at once */
+            listener = serve();
+            if (listener == -1)
+                EQUAL(errno, EADDRINUSE);
+            EQUAL(write(done[1], listener == -1 ? "-" : "+", 1), 1);
+            EQUAL(read(stay[0], &byte, 1), 0); /* live until each of them has had its try */
+            _exit(0);
+        }
+    close_pair(go);
+    for (int i = 0; i < SERVERS; i++) {
+        char byte;
+
+        EQUAL(read(done[0], &byte, 1), 1);
+        served += byte == '+';
+    }
+    close_pair(done);
+    close_pair(stay);
+    for (int i = 0; i < SERVERS; i++)
+        join(children[i]);
+    EQUAL(served, 1);
+    EQUAL(entries("."), 1);
+    EQUAL(unlink("s"), 0);
+}
+
+/* One that died while it started leaves a lock that nobody has. */
+static void left_over_lock(void)
+{
+    int fd = open(".s.fdpasser-lock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600), listener;
+
+    CHECK(fd != -1);
+    close(fd);
+    listener = serve();
+    OURS(listener);
+    close(listener);
+    EQUAL(entries("."), 1);
+    EQUAL(unlink("s"), 0);
+    EQUAL(symlink("elsewhere", ".s.fdpasser-lock"), 0); /* not to be followed */
+    ERRNO(serve(), ELOOP);
+    EQUAL(entries("."), 1);
+    EQUAL(unlink(".s.fdpasser-lock"), 0);
+}
+
+static void test(void)
+{
+    char name[PATH_MAX];
+
+    enter_directory(name);
+    one_after_the_other();
+    for (int i = 0; i < (on_valgrind() ? 6 : 60); i++)
+        at_once(i % 2);
+    left_over_lock();
+    leave_directory(name);
+}
