@@ -100,6 +100,47 @@ _server(SV *path, int backlog)
   OUTPUT:
     RETVAL
 
+# (descriptor, node), where the node is for _unlink; the empty list with $! set.
+void
+_server_with(SV *path, int backlog, int mode, bool exclusive)
+  PPCODE:
+    STRLEN len;
+    const char *name = SvPV(path, len);
+    fdpasser_node node;
+    int fd = fdpasser_server_with(name, len, backlog, mode, exclusive ? FDPASSER_EXCLUSIVE : 0, &node);
+    if (fd >= 0) {
+        EXTEND(SP, 2);
+        mPUSHi(fd);
+        mPUSHp((const char *)&node, sizeof node);
+    }
+
+int
+_unlink(SV *path, SV *made)
+  CODE:
+    STRLEN len, made_len;
+    const char *name = SvPV(path, len), *bytes = SvPV(made, made_len);
+    fdpasser_node node;
+    if (made_len != sizeof node)
+        croak("not a node");
+    Copy(bytes, (char *)&node, sizeof node, char);
+    RETVAL = fdpasser_unlink(name, len, &node);
+  OUTPUT:
+    RETVAL
+
+# (uid, gid, pid), the pid undef if it is not known; the empty list with $! set.
+void
+_peer_cred(SV *passer)
+  PPCODE:
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+    if (fdpasser_peer_cred(fd_of(aTHX_ passer), &uid, &gid, &pid) == 0) {
+        EXTEND(SP, 3);
+        mPUSHu(uid);
+        mPUSHu(gid);
+        PUSHs(pid < 0 ? &PL_sv_undef : sv_2mortal(newSViv(pid)));
+    }
+
 int
 _accept(SV *listener)
   CODE:

@@ -72,6 +72,12 @@ sub _keep_end {
     return;
 }
 
+sub peer_cred {
+    my ($self) = @_;
+    Carp::croak 'must call i_am_parent or i_am_child' if $self->{fh_pair};
+    return _peer_cred(_fileno($self->{fh}));
+}
+
 sub push_send_fh {
     my ($self, $fh, $cb) = @_;
     $self->_assert_usable;
@@ -312,9 +318,28 @@ sub fdpasser_socketpair {
 }
 
 sub fdpasser_server {
-    my ($path, $backlog) = @_;
+    my ($path, $backlog, @options) = @_;
+    return _server_with_options($path, $backlog, @options) if @options;
     my $fd = _server($path, $backlog || 0);
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
+}
+
+sub _server_with_options {
+    my ($path, $backlog, %option) = @_;
+    my ($mode, $exclusive) = delete @option{qw(mode exclusive)};
+    Carp::croak 'fdpasser_server: unknown option ' . join ', ', sort keys %option if %option;
+    my ($fd, $node) = _server_with($path, $backlog || 0, $mode // -1, !!$exclusive);
+    my $listener = (defined $fd ? _handle($fd) : undef) // _croak("fdpasser_server: $path");
+    *$listener->{fdpasser_node} = [ $path, $node ];
+    return $listener;
+}
+
+sub fdpasser_unlink {
+    my ($listener) = @_;
+    my $made = *$listener->{fdpasser_node}
+      or Carp::croak 'fdpasser_unlink: not a listener that fdpasser_server made with options';
+    my $removed = _unlink(@$made);
+    return $removed < 0 ? _croak("fdpasser_unlink: $made->[0]") : $removed;
 }
 
 sub fdpasser_accept {
@@ -510,6 +535,19 @@ If a peer puts several descriptors into one message they are handed out one by o
 is no callback yet wait for one, and are closed with the passer. Apart from that nothing is taken from the
 socket before a callback waits for it.
 
+=head2 my ($uid, $gid, $pid) = $passer->peer_cred
+
+Who is at the other end: the effective user and group, and the process, of who connected to us; if we
+connected, of who listens there; each as they were at that time. Of a pair it is the process that made the
+pair, so nothing new. The process is C<undef> where the system does not tell. Returns the empty list with
+C<$!> set if nobody is known to be there.
+
+A server that serves only its own user:
+
+    my $passer = AnyEvent::FDpasser->new(fh => $accepted);
+    my ($uid) = $passer->peer_cred;
+    return unless defined $uid && $uid == $>;
+
 =head2 $passer->error($reason)
 
 Shuts the passer down as if an error with that reason had occurred. Subclasses may override it.
@@ -542,7 +580,7 @@ C<$^F>, close-on-exec.
 Returns two connected handles: a socketpair(2) on BSD-like systems, a pipe(2) on SysV systems. Dies with
 the reason on failure.
 
-=head2 AnyEvent::FDpasser::fdpasser_server($path [, $backlog])
+=head2 AnyEvent::FDpasser::fdpasser_server($path [, $backlog [, %options]])
 
 Returns a handle that listens at C<$path>: an C<AF_UNIX> socket on BSD-like systems, a mounted stream on
 SysV systems. The backlog is 10 if you give none.
@@ -552,7 +590,31 @@ the path is missing. (It is bound under another name and renamed, which is the n
 then gives.) Anything that is not a socket is left alone. On Linux a path that begins with a NUL is an
 abstract address; those are not replaced. The node stays when the listener is closed.
 
+Options:
+
+=over
+
+=item mode => 0600
+
+The node's mode, whatever the umask, which is not touched. Without it the umask decides. Who connects needs
+permission to write.
+
+=item exclusive => 1
+
+Do not take over from a server that is live: die with C<EADDRINUSE>. A socket that is left over is replaced.
+The live server sees a connection that ends at once.
+
+=back
+
+With any option the listener is bound under another name first, also if the path is free.
+
 Dies with the path and the reason on failure; C<$!> is the reason too.
+
+=head2 AnyEvent::FDpasser::fdpasser_unlink($listener)
+
+Removes the node of a listener that was made with options, if it is still there and not another server's by
+now. Returns whether it was; dies with the path and the reason on failure. Call it before the listener is
+closed, and in one process only. A path that is not absolute must still mean the same.
 
 =head2 AnyEvent::FDpasser::fdpasser_accept($listener)
 

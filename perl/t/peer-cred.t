@@ -1,0 +1,72 @@
+# peer_cred: who is at the other end.
+use strict;
+use warnings;
+
+use Errno qw(EBADF EINVAL ENOTCONN);
+use Socket qw(AF_UNIX SOCK_STREAM);
+use Test::More;
+use lib 't/lib';
+use Helpers;
+
+my $dir  = temp_dir();
+my $path = "$dir/socket";
+my $gid  = (split ' ', $))[0];
+
+# --- of a pair: ourselves
+{
+    my $passer = AnyEvent::FDpasser->new;
+    ok !eval { $passer->peer_cred; 1 }, 'a pair has no other end yet';
+    like $@, qr/must call i_am_parent or i_am_child/, 'and says so';
+    $passer->i_am_parent;
+    is_deeply [ $passer->peer_cred ], [ $>, $gid, $$ ], 'then it is who made the pair';
+}
+
+# --- of a connection: the client's process and user, and the server's
+sub connection_from {
+    my ($uid, $client_gid) = @_;
+    my $listener = AnyEvent::FDpasser::fdpasser_server($path, 5, mode => 0777);
+    my ($server_uid, $server_pid) = ($>, $$);
+    my $pid = in_child {
+        if ($uid != $>) {
+            $( = $client_gid;
+            $) = "$client_gid $client_gid";
+            $< = $> = $uid;
+        }
+        my $fh = AnyEvent::FDpasser::fdpasser_connect($path);
+        my @peer = AnyEvent::FDpasser->new(fh => $fh, dont_set_nonblocking => 1)->peer_cred;
+        sysread $fh, my $end, 1;    # stays until it was looked at
+        return "@peer" eq "$server_uid $gid $server_pid";
+    };
+    my $fh = AnyEvent::FDpasser::fdpasser_accept($listener) or die "accept: $!";
+    my $passer = AnyEvent::FDpasser->new(fh => $fh);
+    is_deeply [ $passer->peer_cred ], [ $uid, $client_gid, $pid->{pid} ], "the client's user $uid, group and process";
+    syswrite $fh, 'x';
+    child_ok($pid, 'the client sees the server');
+    $passer->error('closed');
+    is_deeply [ $passer->peer_cred ], [], 'after an error there is nobody';
+    is $! + 0, EBADF, 'and $! says why';
+    unlink $path;
+    return;
+}
+
+connection_from($>, $gid);
+SKIP: {
+    skip 'only root can become another user', 4 if $> != 0;
+    chmod 0755, $dir or die "$dir: $!";
+    connection_from(65534, 65533);
+}
+
+# --- nobody
+{
+    socket my $alone, AF_UNIX, SOCK_STREAM, 0 or die "socket: $!";
+    my @peer = AnyEvent::FDpasser->new(fh => $alone)->peer_cred;
+    is_deeply \@peer, [], 'a socket without a connection has no peer';
+    is $! + 0, ENOTCONN, 'and $! says why';
+
+    my $listener = AnyEvent::FDpasser::fdpasser_server($path);
+    @peer = AnyEvent::FDpasser->new(fh => $listener)->peer_cred;
+    is_deeply \@peer, [], 'nor has a listener';
+    is $! + 0, EINVAL, 'and $! says why';
+}
+
+done_testing;
