@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Every example in README.md, in the header's comment and in the POD's synopsis runs as it stands.
+# Every example in README.md, in docs/queues.md, in the header's comment and in the POD's synopsis runs as it
+# stands.
 
 use strict;
 use warnings;
@@ -123,6 +124,38 @@ $block
 C
     output_of("compiling the header's $what", @cc, '-std=gnu99', '-o', $name, "$name.c", @link);
     is(output_of("the header's $what", "./$name"), "5\n", 'and receives until the orderly shutdown');
+}
+
+# docs/queues.md: a client for poll, a server for epoll, and the client for libuv.
+my @programs = slurp('docs/queues.md') =~ /^```c\n(.*?)^```$/msg;
+is(scalar @programs, 3, 'docs/queues.md has three programs');
+SKIP: {
+    my @uv = split ' ', `pkg-config --cflags --libs libuv 2>/dev/null` // '';
+    my @names = qw(poll_client epoll_server uv_client);
+    write_file("$names[$_].c", $programs[$_]) for 0 .. 2;
+    for my $name (grep { @uv || $_ ne 'uv_client' } @names) {
+        output_of("compiling $name", @cc, '-std=gnu99', '-pedantic', '-o', $name, "$name.c", @link,
+            $name eq 'uv_client' ? @uv : ());
+    }
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        chdir $dir;
+        alarm 120;
+        exec './epoll_server', 'echo' or die "epoll_server: $!";
+    }
+    my $deadline = time + 60;
+    select undef, undef, undef, 0.01 while !-S "$dir/echo" && time < $deadline;
+    is((stat "$dir/echo")[2] & 07777, 0600, 'the server is for its user alone');
+    is(output_of("the client for poll, time $_", './poll_client', 'echo'), "1000 came back\n", 'gets all back') for 1, 2;
+    isnt(system("cd $dir && ./epoll_server echo 2>/dev/null"), 0, 'a second server does not start');
+    if (@uv) {
+        is(output_of('the client for libuv', './uv_client', 'echo'), "1000 came back\n", 'gets all back');
+    }
+    kill TERM => $pid;
+    waitpid $pid, 0;
+    is($?, 0, 'the server ends when it is told to');
+    ok(!-e "$dir/echo", 'and takes its node along');
+    skip 'libuv is not installed', 2 if !@uv;
 }
 
 done_testing;
