@@ -177,26 +177,26 @@ pub(crate) fn recv_messages(
     mut into: impl FnMut(OwnedFd),
 ) -> Stop {
     let mut fds = Fds::new();
-    let mut proven = 0;
+    // What is proven is slots, and a message takes no more of them than it has descriptors: most have
+    // one, so that a proof lasts for many.
+    let mut slots = 0;
     for left in (1..=messages).rev() {
-        if proven == 0 {
-            proven = match prove_room(passer, left) {
-                Ok(room) => room,
+        if slots < MAX_PER_MESSAGE {
+            slots = match prove_room(passer, left) {
+                Ok(room) => room * MAX_PER_MESSAGE,
                 Err(error) => return Stop::Error(error.into()),
             };
         }
-        proven -= 1;
         match take(passer, MAX_PER_MESSAGE, &mut fds) {
             Ok(()) if fds.is_empty() => return Stop::Shutdown,
-            Ok(()) if fds.len() >= enough => {
-                fds.drain(..).for_each(&mut into);
-                break;
-            }
-            Ok(()) => {
-                enough -= fds.len();
-                fds.drain(..).for_each(&mut into);
-            }
+            Ok(()) => {}
             Err(error) => return Stop::Error(error.into()),
+        }
+        slots -= fds.len();
+        enough = enough.saturating_sub(fds.len());
+        fds.drain(..).for_each(&mut into);
+        if enough == 0 {
+            break;
         }
     }
     Stop::Enough
@@ -204,6 +204,8 @@ pub(crate) fn recv_messages(
 
 /// For how many messages, from one up, there is room. With no free slot the kernel would deliver a
 /// message's byte and destroy its descriptors, so nothing may come between this and the receiving.
+/// What a rehearsal proves is the next message, which has at least one descriptor if it has any: what
+/// is left of the one message's slots is never enough for another.
 fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<usize, Errno> {
     match sys::room_for_messages(messages) {
         0 => sys::rehearse(passer).map(|()| 1),
