@@ -90,7 +90,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-docs check-install
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-speed check-docs check-install
 
 check-format:
 	$(CARGO) fmt --check
@@ -112,6 +112,9 @@ check-perl: perl-module
 
 check-faults: perl-module $(soak_programs)
 	$(PROVE) -v tests/soak/soak :: --short
+
+check-speed: lib
+	$(PROVE) -v tests/instructions.t
 
 check-docs: all
 	$(PROVE) -v tests/docs.t

@@ -1,0 +1,238 @@
+/* Makes one kind of call of the C ABI so many times, for tests/instructions.t, which counts what the
+ * library does meanwhile.
+ *
+ *     calls           the names of all kinds
+ *     calls NAME N    N calls; then prints how many system calls were this program's own
+ *     calls N         all kinds, N calls and then 2 N of each, in functions named case_NAME, none of
+ *                     which calls another
+ *
+ * All in one process, and nothing ever waits: what is received was sent before.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include <fdpasser.h>
+
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifdef OWN_SELECT
+/* Valgrind keeps descriptors of its own at the upper end of the table, so that the library would find no
+ * room there, ever, and look at each message first. This says what the kernel says without Valgrind. */
+int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
+{
+    (void)nfds, (void)in, (void)out, (void)except, (void)timeout;
+    return 0;
+}
+#endif
+
+#define MAX FDPASSER_MAX_PER_MESSAGE
+#define MESSAGES 16
+#define AT_ONCE 50 /* messages that fit into any socket */
+#define CASE(name) __attribute__((noipa)) void case_##name(long n); void case_##name(long n)
+
+static int passers[2];
+static int fds[MAX], got[MESSAGES * MAX];
+static long own; /* system calls of this program's */
+
+static void must(int good, const char *what)
+{
+    if (!good)
+        err(1, "%s", what);
+}
+
+static void close_all(const int *which, ssize_t count)
+{
+    for (ssize_t i = 0; i < count; i++) {
+        close(which[i]);
+        own++;
+    }
+}
+
+/* --- the other end ------------------------------------------------------------------------------ */
+
+static union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(MAX * sizeof(int))];
+} control;
+static char byte;
+static struct iovec iov = {&byte, 1};
+static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
+
+static void put(int messages, int count)
+{
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
+    msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    while (messages-- > 0) {
+        must(sendmsg(passers[0], &msg, MSG_DONTWAIT) == 1, "sendmsg");
+        own++;
+    }
+}
+
+static void take(int messages)
+{
+    while (messages-- > 0) {
+        msg.msg_controllen = sizeof control;
+        must(recvmsg(passers[1], &msg, MSG_DONTWAIT) == 1, "recvmsg");
+        own++;
+        close_all((int *)CMSG_DATA(&control.header),
+                  (control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    }
+}
+
+/* --- the calls ------------------------------------------------------------------------------------ */
+
+/* Ends what comes before the first. */
+CASE(start) { (void)n; }
+
+CASE(socketpair)
+{
+    while (n-- > 0) {
+        int pair[2];
+
+        must(fdpasser_socketpair(pair) == 0, "fdpasser_socketpair");
+        close_all(pair, 2);
+    }
+}
+
+CASE(send_fd)
+{
+    for (; n > 0; n -= AT_ONCE) {
+        for (int i = 0; i < AT_ONCE; i++)
+            must(fdpasser_send_fd(passers[0], fds[0]) == 1, "fdpasser_send_fd");
+        take(AT_ONCE);
+    }
+}
+
+static inline void recv_fds_singly(long n)
+{
+    for (; n > 0; n -= AT_ONCE) {
+        put(AT_ONCE, 1);
+        for (int i = 0; i < AT_ONCE; i++) {
+            int fd = fdpasser_recv_fd(passers[1]);
+
+            must(fd > 0, "fdpasser_recv_fd");
+            close_all(&fd, 1);
+        }
+    }
+}
+
+CASE(recv_fd) { recv_fds_singly(n); }
+
+static void soft_limit(rlim_t soft)
+{
+    struct rlimit limit;
+
+    must(getrlimit(RLIMIT_NOFILE, &limit) == 0, "getrlimit");
+    limit.rlim_cur = soft;
+    must(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
+}
+
+/* With so few slots room for the largest message cannot be proven, and each is looked at first. */
+CASE(recv_fd_few_slots)
+{
+    soft_limit(64);
+    recv_fds_singly(n);
+    soft_limit(1024);
+}
+
+static void send_fds(long n, int count)
+{
+    while (n-- > 0) {
+        must(fdpasser_send_fds(passers[0], fds, (size_t)count, (unsigned)count) == count,
+             "fdpasser_send_fds");
+        take(1);
+    }
+}
+
+CASE(send_fds_1) { send_fds(n, 1); }
+CASE(send_fds_16) { send_fds(n, 16); }
+CASE(send_fds_253) { send_fds(n, 253); }
+
+static void recv_fds(long n, int count)
+{
+    while (n-- > 0) {
+        put(1, count);
+        must(fdpasser_recv_fds(passers[1], got, MAX) == count, "fdpasser_recv_fds");
+        close_all(got, count);
+    }
+}
+
+CASE(recv_fds_1) { recv_fds(n, 1); }
+CASE(recv_fds_16) { recv_fds(n, 16); }
+CASE(recv_fds_253) { recv_fds(n, 253); }
+
+CASE(try_recv_fds_nothing)
+{
+    while (n-- > 0)
+        must(fdpasser_try_recv_fds(passers[1], got, MAX) == -1 && errno == EAGAIN,
+             "fdpasser_try_recv_fds");
+}
+
+CASE(try_recv_messages_16)
+{
+    while (n-- > 0) {
+        int status;
+
+        put(MESSAGES, 1);
+        must(fdpasser_try_recv_messages(passers[1], got, MESSAGES * MAX, MESSAGES, &status) ==
+                     MESSAGES &&
+                 status == 1,
+             "fdpasser_try_recv_messages");
+        close_all(got, MESSAGES);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    void (*run)(long n);
+} cases[] = {
+#define ENTRY(name) {#name, case_##name}
+    ENTRY(socketpair),   ENTRY(send_fd),      ENTRY(recv_fd),
+    ENTRY(send_fds_1),   ENTRY(send_fds_16),  ENTRY(send_fds_253),
+    ENTRY(recv_fds_1),   ENTRY(recv_fds_16),  ENTRY(recv_fds_253),
+    ENTRY(try_recv_messages_16), ENTRY(try_recv_fds_nothing),
+    ENTRY(recv_fd_few_slots),
+};
+
+int main(int argc, char **argv)
+{
+    long n = argc > 1 ? atol(argv[argc - 1]) : 0;
+
+    for (size_t i = 0; argc == 1 && i < sizeof cases / sizeof *cases; i++)
+        puts(cases[i].name);
+    if (argc == 1)
+        return 0;
+    if (n <= 0 || n % AT_ONCE != 0)
+        errx(1, "usage: calls [NAME] N, N being a multiple of %d", AT_ONCE);
+    soft_limit(1024);
+    must(fdpasser_socketpair(passers) == 0, "fdpasser_socketpair");
+    for (int i = 0; i < MAX; i++)
+        fds[i] = STDIN_FILENO;
+    own = 0;
+    case_start(0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (argc == 2) {
+            cases[i].run(n);
+            cases[i].run(2 * n);
+        } else if (strcmp(cases[i].name, argv[1]) == 0) {
+            cases[i].run(n);
+            printf("%ld\n", own);
+            return 0;
+        }
+    }
+    if (argc != 2)
+        errx(1, "no such call: %s", argv[1]);
+    return 0;
+}
