@@ -26,7 +26,7 @@ static := $(out)/libfdpasser.a
 sealed := target/sealed/libfdpasser.a
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
-.PHONY: all lib perl-module setup demo test check soak sanitize header install dist clean help
+.PHONY: all lib perl-module setup demo test check soak sanitize bench header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -77,6 +77,11 @@ soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
 sanitize: setup ## the C programs with AddressSanitizer and ThreadSanitizer (needs a nightly Rust)
 	$(PROVE) -v tests/sanitize.t
 
+bench: ## measure side by side with what else there is (five minutes, on an idle machine)
+	@scripts/setup bench
+	@$(MAKE) --no-print-directory all
+	benches/run
+
 target/soak/fault.so: tests/soak/fault.c tests/soak/ledger.h
 	@mkdir -p target/soak
 	$(CC) -std=c99 -Wall -Wextra -Werror $(CFLAGS) -shared -fPIC -o $@ $< -ldl
@@ -113,8 +118,8 @@ check-perl: perl-module
 check-faults: perl-module $(soak_programs)
 	$(PROVE) -v tests/soak/soak :: --short
 
-check-speed: lib
-	$(PROVE) -v tests/instructions.t
+check-speed: all
+	$(PROVE) -v tests/instructions.t tests/bench.t
 
 check-docs: all
 	$(PROVE) -v tests/docs.t

@@ -158,4 +158,7 @@ SKIP: {
     skip 'libuv is not installed', 2 if !@uv;
 }
 
+chomp(my $quotes = `$^X benches/quote --check 2>&1`);
+is($?, 0, 'README quotes the figures of benches/results.txt') or diag $quotes;
+
 done_testing;

@@ -1,0 +1,83 @@
+/* The floor: sendmsg and recvmsg and nothing else, as bare as it gets. No care is taken of a full
+ * table, of odd messages, of interruptions or of what a socket is.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include "peer.h"
+
+static union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(MOST * sizeof(int))];
+} control;
+
+static char byte;
+static struct iovec iov = {&byte, 1};
+static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
+
+static void send_message(int count)
+{
+    msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+    if (sendmsg(PASSER, &msg, MSG_NOSIGNAL) != 1)
+        err(1, "sendmsg");
+}
+
+static int receive_message(void)
+{
+    int count;
+
+    msg.msg_controllen = sizeof control;
+    if (recvmsg(PASSER, &msg, MSG_CMSG_CLOEXEC) != 1)
+        err(1, "recvmsg");
+    count = (int)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    for (int i = 0; i < count; i++)
+        close(((int *)CMSG_DATA(&control.header))[i]);
+    return count;
+}
+
+static void prepare(void)
+{
+    control.header.cmsg_level = SOL_SOCKET;
+    control.header.cmsg_type = SCM_RIGHTS;
+    memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+}
+
+static void send_all(void)
+{
+    for (long left = n; left > 0; left -= per)
+        send_message(next(left));
+}
+
+static void recv_all(void)
+{
+    for (long left = n; left > 0;)
+        left -= receive_message();
+}
+
+static void ping(void)
+{
+    for (long left = n; left > 0; left--) {
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        *(int *)CMSG_DATA(&control.header) = fds[0];
+        send_message(1);
+        receive_message();
+    }
+}
+
+static void pong(void)
+{
+    for (long left = n; left > 0; left--) {
+        msg.msg_controllen = sizeof control;
+        if (recvmsg(PASSER, &msg, MSG_CMSG_CLOEXEC) != 1)
+            err(1, "recvmsg");
+        /* The very message goes back. */
+        send_message(1);
+        close(*(int *)CMSG_DATA(&control.header));
+    }
+}
+
+const struct role roles[] = {
+    {"send", prepare, send_all}, {"recv", NULL, recv_all}, {"ping", NULL, ping},
+    {"pong", NULL, pong},        {NULL, NULL, NULL},
+};

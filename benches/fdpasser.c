@@ -1,0 +1,115 @@
+/* The C ABI of this library.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include <fdpasser.h>
+
+#include <errno.h>
+#include <poll.h>
+
+#include "peer.h"
+
+#define MESSAGES 16
+static int got[MESSAGES * MOST];
+
+static void send_each(void)
+{
+    for (long left = n; left > 0; left--)
+        if (send_fd(PASSER, fds[0]) != 1)
+            err(1, "send_fd");
+}
+
+static void recv_each(void)
+{
+    for (long left = n; left > 0; left--) {
+        int fd = recv_fd(PASSER);
+
+        if (fd <= 0)
+            err(1, "recv_fd");
+        close(fd);
+    }
+}
+
+/* Many in one call, `per` in each message. */
+static int *many;
+
+static void prepare_many(void)
+{
+    many = malloc((size_t)n * sizeof *many);
+    if (many == NULL)
+        err(1, "malloc");
+    for (long i = 0; i < n; i++)
+        many[i] = fds[0];
+}
+
+static void send_many(void)
+{
+    if (fdpasser_send_fds(PASSER, many, (size_t)n, (unsigned)per) != n)
+        err(1, "fdpasser_send_fds");
+}
+
+static void recv_many(void)
+{
+    for (long left = n; left > 0;) {
+        ssize_t count = fdpasser_recv_fds(PASSER, got, MOST);
+
+        if (count <= 0)
+            err(1, "fdpasser_recv_fds");
+        left -= count;
+        while (count > 0)
+            close(got[--count]);
+    }
+}
+
+/* Several messages in one call, for who waits in poll(). */
+static void recv_messages(void)
+{
+    struct pollfd wait = {PASSER, POLLIN, 0};
+
+    for (long left = n; left > 0;) {
+        int status;
+        ssize_t count =
+            fdpasser_try_recv_messages(PASSER, got, MESSAGES * MOST, MESSAGES, &status);
+
+        if (count < 0 || (count == 0 && status != -EAGAIN))
+            errx(1, "fdpasser_try_recv_messages: %d", status);
+        left -= count;
+        while (count > 0)
+            close(got[--count]);
+        if (status == -EAGAIN && left > 0)
+            poll(&wait, 1, -1);
+    }
+}
+
+static void ping(void)
+{
+    for (long left = n; left > 0; left--) {
+        int fd;
+
+        if (send_fd(PASSER, fds[0]) != 1 || (fd = recv_fd(PASSER)) <= 0)
+            err(1, "ping");
+        close(fd);
+    }
+}
+
+static void pong(void)
+{
+    for (long left = n; left > 0; left--) {
+        int fd = recv_fd(PASSER);
+
+        if (fd <= 0 || send_fd(PASSER, fd) != 1)
+            err(1, "pong");
+        close(fd);
+    }
+}
+
+const struct role roles[] = {
+    {"send_fd", NULL, send_each},
+    {"recv_fd", NULL, recv_each},
+    {"send_fds", prepare_many, send_many},
+    {"recv_fds", NULL, recv_many},
+    {"recv_messages", NULL, recv_messages},
+    {"ping", NULL, ping},
+    {"pong", NULL, pong},
+    {NULL, NULL, NULL},
+};
