@@ -80,7 +80,7 @@ sub peer_cred {
 
 sub push_send_fh {
     my ($self, $fh, $cb) = @_;
-    $self->_assert_usable;
+    $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     push @{ $self->{send_queue} }, [ $fh, $cb ];
@@ -90,7 +90,7 @@ sub push_send_fh {
 
 sub push_recv_fh {
     my ($self, $cb) = @_;
-    $self->_assert_usable;
+    $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
     push @{ $self->{recv_queue} }, $cb;
     $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
@@ -136,13 +136,19 @@ sub _send_now {
     my $settle = AnyEvent::FDpasser::Settle->new($self, 'send');
 
     for (my $left = FAIR_SHARE ; ; $left--) {
-        my $sent = $self->{sent} ||= [];
-        if (!@$sent) {
+        my $sent = $self->{sent};
+        if (!$sent || !@$sent) {
             my $queue = $self->{send_queue};
             return if !$queue || !@$queue || $left <= 0;
-            my $per_message = $self->{max_fds_per_message} || 1;
-            my $count       = $per_message < @$queue ? $per_message : @$queue;
-            my $n = _send(fileno $self->{fh}, $per_message, map { _fileno($_->[0]) } @$queue[ 0 .. $count - 1 ]);
+            my $n;
+            if (my $per_message = $self->{max_fds_per_message}) {
+                my $count = $per_message < @$queue ? $per_message : @$queue;
+                $n = _send(fileno $self->{fh}, $per_message, map { _fileno($_->[0]) } @$queue[ 0 .. $count - 1 ]);
+            }
+            else {
+                my $fh = $queue->[0][0];
+                $n = _send(fileno $self->{fh}, 1, ref $fh eq 'GLOB' && !tied *$fh ? fileno $fh : _fileno($fh));
+            }
             if ($n < 0) {
                 my $reason = _error($!);
                 my $ms     = _retry_ms($reason);
@@ -150,8 +156,11 @@ sub _send_now {
                 return $settle->pause($ms) if $ms > 0;
                 return $self->_fail($reason);
             }
-            push @$sent, splice @$queue, 0, $n;
-            $self->_soon('send') if $n > 1 && !$self->{send_timer};
+            $sent = $queue;
+            if ($n > 1) {
+                $self->{sent} = $sent = [ splice @$queue, 0, $n ];
+                $self->_soon('send') if !$self->{send_timer};
+            }
         }
         my $cb = (shift @$sent)->[1];    # closes the handle, unless the caller has kept it
         $cb->() if $cb;
@@ -163,8 +172,14 @@ sub _recv_now {
     my $settle = AnyEvent::FDpasser::Settle->new($self, 'recv');
 
     for (my $left = FAIR_SHARE ; ; $left--) {
-        my $queue    = $self->{recv_queue} || [];
-        my $received = $self->{received} ||= [];
+        my ($queue, $received) = @$self{qw(recv_queue received)};
+        # Most times there is nothing more to it.
+        if ($left > 0 && $received && @$received && $queue && @$queue) {
+            (shift @$queue)->(shift @$received);
+            next;
+        }
+        $queue    ||= [];
+        $received ||= $self->{received} = [];
         return $self->_finish if $self->{ended}   && !@$received;
         return $self->_finish if $self->{failing} && !@$queue;
         return                if !@$queue || $left <= 0;
