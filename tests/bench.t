@@ -66,12 +66,15 @@ cmp_ok($results{queued}[0]{1000} // 0, '>', 0, $queues[0]);
 cmp_ok($results{passers}[0]{100} // 0, '>', 0, $passers[0]);
 is_deeply([ map { $_->{fds} + $_->{'more fds'} } grep { $_->{passers} == 1000 && $_->{who} =~ /^AnyEvent/ } @{ $results{idle} } ],
     [ map { 1 } 0 .. (defined $throughput{'AnyEvent::FDpasser, EV, socket, 16 per message'}) ], 'an idle passer holds one descriptor');
+for my $idle (grep { $_->{passers} == 10_000 && $_->{who} =~ /^AnyEvent/ } @{ $results{idle} }) {
+    # A target of issue 4, as are the system calls below.
+    cmp_ok($idle->{handle} + $idle->{passer}, '<=', 1.3 * 1024, "bytes of an idle passer and its handle: $idle->{who}");
+}
 
 SKIP: {
     my ($why) = $text =~ /^bench: SKIPPED: (system calls: .*)/m;
     skip $why, 2 if defined $why;
     my ($traced) = grep { $_->{who} eq $traced[0] } @{ $results{calls} };
-    # These are the targets of issue 4.
     cmp_ok($traced->{all} // 99, '<=', 6.2, 'system calls for a pipe that a Perl program receives');
     cmp_ok($traced->{poll} // 99, '<', 0.1, 'of which polls');
 }
