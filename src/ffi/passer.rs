@@ -201,9 +201,7 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
     guard(|| {
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
-        if !sys::table::is_open(borrow(&fd)?) {
-            return Err(Errno::EBADF);
-        }
+        sys::table::is_open(borrow(&fd)?)?;
         if fd == passer.as_fd().as_raw_fd() {
             return Err(Errno::EINVAL);
         }

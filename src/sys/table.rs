@@ -31,10 +31,10 @@ pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Is there a descriptor under this number?
+/// Is there a descriptor under this number? EBADF if not.
 #[cfg(feature = "capi")]
-pub(crate) fn is_open(fd: BorrowedFd<'_>) -> bool {
-    fcntl(fd, FcntlArg::F_GETFD).is_ok()
+pub(crate) fn is_open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    fcntl(fd, FcntlArg::F_GETFD).map(drop)
 }
 
 /// Is there a free slot from 3 up? EMFILE if not.

@@ -15,6 +15,7 @@
  *   uid=1                  without privileges
  *   stop=6                 serve until this is at end of file
  *   hostile=1              whatever the peer sends is its own business
+ *   queue=10               by way of the object with queues, so many at a time in each
  */
 
 #define _GNU_SOURCE
@@ -46,15 +47,17 @@ struct stream {
     int passer;
     uint16_t who; /* in the ledger; for a sender also the stream's number */
     unsigned next, count;
-    int held[MAX]; /* pushed, not yet accepted */
+    int held[MAX]; /* pushed, not yet accepted; in a queue by their serial numbers */
     unsigned n_held;
+    fdpasser *p;
+    int asked;
     double not_before;
     bool done, waits;
 };
 
 static const char *role = "", *passers = "", *path, *file;
 static int ledger = -1, id, seed, count = 1, per = 1, threads = 1, block, bad, small, churn, slow, forks,
-           uid, stop = -1, hostile;
+           uid, stop = -1, hostile, queue;
 static struct stat ledger_stat;
 static bool sends;
 
@@ -335,6 +338,153 @@ static void run(struct stream *all, int first, int step, int n)
     }
 }
 
+/* --- the same with queues -------------------------------------------------------------------------- */
+
+static void begin(struct stream *s)
+{
+    int fd;
+    do
+        fd = fcntl(s->passer, F_DUPFD_CLOEXEC, 3);
+    while (fd < 0 && fdpasser_retry_ms(errno) >= 0);
+    if (fd < 0)
+        die("fcntl");
+    while (!(s->p = fdpasser_new(fd)))
+        if (fdpasser_retry_ms(errno) < 0)
+            die("fdpasser_new");
+    if (fdpasser_set_per_message(s->p, (unsigned)per))
+        die("fdpasser_set_per_message");
+    fdpasser_set_max_queued(s->p, (unsigned)queue);
+    s->asked = 0;
+}
+
+static void push(struct stream *s)
+{
+    while (s->next < s->count) {
+        uint64_t number = (uint64_t)s->who << 24 | s->next;
+        bool is_bad = bad && !roll((unsigned)bad);
+        int fd = 1 << 20;
+        if (!is_bad && (fd = open(file, O_RDONLY | O_CLOEXEC)) < 0) {
+            if (errno != EMFILE && errno != ENFILE)
+                die(file);
+            return;
+        }
+        if (!is_bad && lseek(fd, (off_t)number, SEEK_SET) < 0)
+            die("lseek");
+        if (fdpasser_push_send_fd(s->p, fd) == 1) {
+            ledger_number(ledger, 'P', s->who, 0, number);
+            s->held[s->n_held++] = (int)s->next++;
+            continue;
+        }
+        int error = errno;
+        if (!is_bad)
+            close(fd); /* ours as before, or the count of descriptors is wrong at the end */
+        if (error == EAGAIN && s->n_held == (unsigned)queue)
+            return;
+        if (!is_bad && fdpasser_retry_ms(error) < 0)
+            die("fdpasser_push_send_fd");
+        if (is_bad && error == EBADF) {
+            ledger_number(ledger, 'P', s->who, 0, number);
+            ledger_number(ledger, 'F', s->who, EBADF, number);
+            s->next++;
+        }
+    }
+}
+
+/* The first n in the queue have met their fate. */
+static void gone(struct stream *s, unsigned n, char fate, int error)
+{
+    for (unsigned i = 0; i < n; i++)
+        ledger_number(ledger, fate, s->who, (unsigned)error, (uint64_t)s->who << 24 | (unsigned)s->held[i]);
+    s->n_held -= n;
+    memmove(s->held, s->held + n, s->n_held * sizeof *s->held);
+}
+
+static void queue_turn(struct stream *s, int revents)
+{
+    int state = fdpasser_process(s->p, revents), error = errno, fd;
+    gone(s, s->n_held - (unsigned)fdpasser_queued(s->p), 'A', 0);
+    while ((fd = fdpasser_next_fd(s->p)) != -1) {
+        take(s, fd);
+        s->asked--;
+    }
+    if (errno != EAGAIN)
+        die("fdpasser_next_fd");
+    if (state == 0 && sends)
+        die("an end that nobody can have seen");
+    if (state > 0) {
+        s->done = sends && s->next == s->count && s->n_held == 0;
+        return;
+    }
+    s->done = true;
+    if (state == 0)
+        return;
+    if (fdpasser_process(s->p, POLLIN | POLLOUT) != -1 || errno != error)
+        die("an error that is not final");
+    if (sends && (error == EPIPE || error == ECONNRESET))
+        gone(s, s->n_held, 'F', error);
+    else if (error == ENOTRECOVERABLE) {
+        ledger_number(ledger, 'D', s->who, 0, 0);
+        ledger_number(ledger, 'X', s->who, 0, 0); /* what comes behind it is not read */
+    } else if (!hostile || (error != EBADMSG && error != ECONNRESET)) {
+        errno = error;
+        die("fdpasser_process");
+    }
+}
+
+static void run_queues(struct stream *all, int first, int step, int n)
+{
+    for (;;) {
+        struct pollfd p[MAX_PASSERS];
+        int left = 0, wait = -1;
+        for (int i = first; i < n; i += step) {
+            struct stream *s = &all[i];
+            if (s->done)
+                continue;
+            if (sends)
+                push(s);
+            while (!sends && s->asked < queue) {
+                int more = 1 + (int)roll((unsigned)(queue - s->asked));
+                if (fdpasser_push_recv(s->p, more))
+                    die("fdpasser_push_recv");
+                s->asked += more;
+            }
+            int events = fdpasser_events(s->p), ms = fdpasser_timeout_ms(s->p);
+            if (sends && fdpasser_queued(s->p) == 0)
+                ms = s->next == s->count ? 0 : 1; /* there was no slot to open anything in */
+            if (ms >= 0 && (wait < 0 || ms < wait))
+                wait = ms;
+            p[left++] = (struct pollfd){events ? fdpasser_fileno(s->p) : -1, (short)events, 0};
+        }
+        if (left == 0)
+            return;
+        /* A soft limit that is low for the moment is EINVAL. Then all is ready, and some of it is not. */
+        if (poll(p, (nfds_t)left, wait) < 0)
+            memset(p, -1, sizeof *p * (size_t)left);
+        for (int i = first, j = 0; i < n; i += step)
+            if (!all[i].done) {
+                queue_turn(&all[i], p[j++].revents);
+                if (slow && !roll((unsigned)slow)) {
+                    ledger_text(ledger, 'I', all[i].who, 0, "slow");
+                    pause_for((int)roll(5));
+                }
+            }
+    }
+}
+
+/* All of the streams that are this thread's, with queues or without. */
+static void run_all(struct stream *all, int first, int step, int n)
+{
+    if (!queue) {
+        run(all, first, step, n);
+        return;
+    }
+    for (int i = first; i < n; i += step)
+        begin(&all[i]);
+    run_queues(all, first, step, n);
+    for (int i = first; i < n; i += step)
+        fdpasser_free(all[i].p);
+}
+
 /* --- connections ---------------------------------------------------------------------------------- */
 
 /* As many connections as it takes, with a few descriptors over each. */
@@ -354,7 +504,7 @@ static void connect_and_send(struct stream *s)
         s->count += 1 + roll(5);
         if (s->count > total)
             s->count = total;
-        run(s, 0, 1, 1);
+        run_all(s, 0, 1, 1);
         close(s->passer);
     }
 }
@@ -414,7 +564,7 @@ static void serve(struct stream *s)
         if (hostile && roll(2))
             fdpasser_try_send_fds(s->passer, &listener, 1, 1); /* unread: they will reset us */
         s->done = false;
-        run(s, 0, 1, 1);
+        run_all(s, 0, 1, 1);
         close(s->passer);
         if (++connections == 300)
             warm = rss();
@@ -434,7 +584,7 @@ static void *thread(void *number)
 {
     int first = (int)(intptr_t)number;
     reseed((unsigned)first + 1);
-    run(streams, first, threads, n_streams);
+    run_all(streams, first, threads, n_streams);
     return NULL;
 }
 
@@ -508,7 +658,7 @@ static void go(void)
     for (int t = 1; t < threads; t++)
         if (pthread_create(&thread_of[t], NULL, thread, (void *)(intptr_t)t))
             die("pthread_create");
-    run(streams, 0, threads, n_streams);
+    run_all(streams, 0, threads, n_streams);
     for (int t = 1; t < threads; t++)
         pthread_join(thread_of[t], NULL);
     enough = true;
@@ -530,7 +680,7 @@ static void arguments(char **argv)
         {"ledger", 0, &ledger}, {"id", 0, &id}, {"seed", 0, &seed}, {"count", 0, &count},
         {"per", 0, &per}, {"threads", 0, &threads}, {"block", 0, &block}, {"bad", 0, &bad},
         {"small", 0, &small}, {"churn", 0, &churn}, {"slow", 0, &slow}, {"fork", 0, &forks},
-        {"uid", 0, &uid}, {"stop", 0, &stop}, {"hostile", 0, &hostile},
+        {"uid", 0, &uid}, {"stop", 0, &stop}, {"hostile", 0, &hostile}, {"queue", 0, &queue},
     };
     for (; *argv; argv++) {
         char *value = strchr(*argv, '=');
