@@ -37,9 +37,6 @@ HELPER void push_numbered(fdpasser *p, int number)
     EQUAL(fdpasser_push_send_fd(p, numbered(number)), 1);
 }
 
-/* How often this process has asked the kernel. A loop that spins asks too often. */
-static unsigned polls;
-
 /* One round of the loop that the header recommends: its result is fdpasser_process()'s. */
 HELPER int turn(fdpasser *p)
 {
@@ -49,7 +46,6 @@ HELPER int turn(fdpasser *p)
     CHECK(events >= 0);
     CHECK(timeout >= -1);
     CHECK(events != 0 || timeout >= 0); /* or it would be for ever */
-    polls++;
     CHECK(poll(&f, 1, timeout) >= 0);
     return fdpasser_process(p, f.revents);
 }
