@@ -126,6 +126,17 @@ C
     is(output_of("the header's $what", "./$name"), "5\n", 'and receives until the orderly shutdown');
 }
 
+# The tables of programs have what is there.
+my @ffi = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
+is_deeply([ sort $readme =~ m{\]\((examples/ffi/[^)]+)\)}g ], \@ffi, 'README names the programs in examples/ffi');
+is_deeply(
+    [ sort map { "examples/$_" } slurp('examples/README.md') =~ m{^\| `(ffi/[^`]+)`}mg ],
+    \@ffi, 'and so does examples/README.md'
+);
+
+my %soname = map { $_ => 1 } map { /\b(libfdpasser\.so\.[0-9.]*[0-9])/g } $readme, map { slurp($_) } @ffi;
+is_deeply([ map { "$lib/$_" } sort keys %soname ], [ glob "$lib/libfdpasser.so.*" ], 'they all know the soname');
+
 # docs/queues.md: a client for poll, a server for epoll, and the client for libuv.
 my @programs = slurp('docs/queues.md') =~ /^```c\n(.*?)^```$/msg;
 is(scalar @programs, 3, 'docs/queues.md has three programs');

@@ -1,0 +1,161 @@
+// fdpasser.hpp - fdpasser.h with owners for what must be closed and exceptions for what fails. C++17.
+//
+// Header only: copy it. It does not replace fdpasser.h, which says what the functions do.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#ifndef FDPASSER_HPP
+#define FDPASSER_HPP
+
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <fdpasser.h>
+#include <unistd.h>
+
+// Not `fdpasser`, which is the name of C's type.
+namespace fdpassing {
+
+// Closes its descriptor.
+class unique_fd {
+public:
+    unique_fd() = default;
+    explicit unique_fd(int fd) noexcept : fd_(fd) {}
+    unique_fd(unique_fd &&other) noexcept : fd_(other.release()) {}
+    unique_fd &operator=(unique_fd &&other) noexcept
+    {
+        reset(other.release());
+        return *this;
+    }
+    ~unique_fd() { reset(); }
+
+    int get() const noexcept { return fd_; }
+    explicit operator bool() const noexcept { return fd_ >= 0; }
+    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+    void reset(int fd = -1) noexcept
+    {
+        if (fd_ >= 0)
+            ::close(fd_);
+        fd_ = fd;
+    }
+
+private:
+    int fd_ = -1;
+};
+
+// A failure, with its errno as the code.
+[[noreturn]] inline void fail(const char *what)
+{
+    throw std::system_error(errno, std::generic_category(), what);
+}
+
+// One descriptor cannot be sent. The passer goes on.
+class refused : public std::system_error {
+public:
+    refused(int error, unique_fd fd)
+        : std::system_error(error, std::generic_category(), "the descriptor was not sent"),
+          fd_(std::make_shared<unique_fd>(std::move(fd)))
+    {
+    }
+    // The descriptor, the caller's again; the first time only.
+    unique_fd take() { return std::move(*fd_); }
+
+private:
+    std::shared_ptr<unique_fd> fd_; // an exception must be copyable
+};
+
+// A connected pair of descriptors to make passers of, or for send_fd() and recv_fd().
+inline std::pair<unique_fd, unique_fd> socketpair()
+{
+    int fds[2];
+
+    if (::fdpasser_socketpair(fds) != 0)
+        fail("fdpasser_socketpair");
+    return {unique_fd(fds[0]), unique_fd(fds[1])};
+}
+
+// One end of a connection, with a queue for each direction, for any event loop. It can be moved, and is
+// for one thread at a time.
+class passer {
+public:
+    // Takes the socket if it succeeds.
+    explicit passer(unique_fd &&socket) : object_(::fdpasser_new(socket.get()))
+    {
+        if (!object_)
+            fail("fdpasser_new");
+        (void)socket.release();
+    }
+
+    // To be polled, and for nothing else.
+    int fd() const { return checked("fdpasser_fileno", ::fdpasser_fileno(object_.get())); }
+    // What to poll for. If it is 0, do not poll at all.
+    int events() const { return checked("fdpasser_events", ::fdpasser_events(object_.get())); }
+    // As poll(2) takes it.
+    int timeout_ms() const noexcept { return ::fdpasser_timeout_ms(object_.get()); }
+
+    // Takes the descriptor if it is queued. False if the queue is full.
+    [[nodiscard]] bool push_send(unique_fd &&fd)
+    {
+        if (::fdpasser_push_send_fd(object_.get(), fd.get()) < 0) {
+            if (errno == EAGAIN)
+                return false;
+            fail("fdpasser_push_send_fd");
+        }
+        (void)fd.release();
+        return true;
+    }
+    void push_recv(int count) { checked("fdpasser_push_recv", ::fdpasser_push_recv(object_.get(), count)); }
+    void set_max_queued(unsigned count)
+    {
+        checked("fdpasser_set_max_queued", ::fdpasser_set_max_queued(object_.get(), count));
+    }
+    void set_per_message(unsigned count)
+    {
+        checked("fdpasser_set_per_message", ::fdpasser_set_per_message(object_.get(), count));
+    }
+
+    // Does what can be done without waiting. False when the peer has shut down in good order.
+    bool process(int revents)
+    {
+        int state = ::fdpasser_process(object_.get(), revents);
+
+        if (state < 0) {
+            int error = errno;
+
+            if (unique_fd fd{::fdpasser_refused(object_.get())})
+                throw refused(error, std::move(fd));
+            errno = error;
+            fail("fdpasser_process");
+        }
+        return state > 0;
+    }
+
+    std::optional<unique_fd> next_fd()
+    {
+        unique_fd fd{::fdpasser_next_fd(object_.get())};
+
+        return fd ? std::optional(std::move(fd)) : std::nullopt;
+    }
+    int queued() const { return checked("fdpasser_queued", ::fdpasser_queued(object_.get())); }
+    bool drained() const { return checked("fdpasser_drained", ::fdpasser_drained(object_.get())) != 0; }
+
+private:
+    struct deleter {
+        void operator()(::fdpasser *p) const noexcept { ::fdpasser_free(p); }
+    };
+
+    static int checked(const char *what, int result)
+    {
+        if (result < 0)
+            fail(what);
+        return result;
+    }
+
+    std::unique_ptr<::fdpasser, deleter> object_;
+};
+
+} // namespace fdpassing
+
+#endif

@@ -1,0 +1,3 @@
+module fdpasser.example/pass
+
+go 1.19

@@ -1,0 +1,146 @@
+#!/usr/bin/env ruby
+# frozen_string_literal: true
+
+# Sends or receives numbered descriptors: Ruby's Fiddle, with IO.select to wait.
+#
+# Usage: pass.rb send|recv COUNT PASSER
+#
+# PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
+# read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+#
+# FDPASSER_LIBRARY says where the library is, if it is not installed:
+#     FDPASSER_LIBRARY=target/release/libfdpasser.so
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
+
+require "fiddle/import"
+require "socket"
+
+# The C functions, as they are.
+module LibFdpasser
+  extend Fiddle::Importer
+  dlload ENV.fetch("FDPASSER_LIBRARY", "libfdpasser.so.0.1")
+
+  extern "void *fdpasser_new(int fd)"
+  extern "void fdpasser_free(void *p)"
+  extern "int fdpasser_fileno(void *p)"
+  extern "int fdpasser_push_send_fd(void *p, int fd)"
+  extern "int fdpasser_push_recv(void *p, int count)"
+  extern "int fdpasser_events(void *p)"
+  extern "int fdpasser_timeout_ms(void *p)"
+  extern "int fdpasser_process(void *p, int revents)"
+  extern "int fdpasser_refused(void *p)"
+  extern "int fdpasser_next_fd(void *p)"
+  extern "int fdpasser_queued(void *p)"
+end
+
+# One end of a connection. Threads that share one have to take turns.
+class Passer
+  POLLIN = 1
+  POLLOUT = 4
+
+  # Owns the descriptor from now on. With a block it is closed at the end of it.
+  def self.open(fd)
+    passer = new(fd)
+    begin
+      yield passer
+    ensure
+      passer.close
+    end
+  end
+
+  def initialize(fd)
+    @object = LibFdpasser.fdpasser_new(fd)
+    raise failure("fdpasser_new") if @object.null?
+
+    # Only to wait on: the descriptor is the object's.
+    @socket = UNIXSocket.for_fd(LibFdpasser.fdpasser_fileno(@object))
+    @socket.autoclose = false
+    @open = true
+  end
+
+  def close
+    LibFdpasser.fdpasser_free(@object)
+    @object = Fiddle::NULL
+  end
+
+  # Queues an IO, which is the passer's from now on.
+  def push_send(io)
+    raise failure("fdpasser_push_send_fd") if LibFdpasser.fdpasser_push_send_fd(@object, io.fileno).negative?
+
+    io.autoclose = false
+  end
+
+  # Returns when no more than so many of the queued descriptors are left.
+  def flush(left: 0)
+    turn while LibFdpasser.fdpasser_queued(@object) > left
+  end
+
+  # The next one as an IO, or nil when the peer has shut down in good order.
+  def recv
+    LibFdpasser.fdpasser_push_recv(@object, 1)
+    while (fd = LibFdpasser.fdpasser_next_fd(@object)).negative?
+      return nil unless @open
+
+      turn
+    end
+    IO.for_fd(fd)
+  end
+
+  private
+
+  # Waits until there is something to do, and does it.
+  def turn
+    events = LibFdpasser.fdpasser_events(@object)
+    timeout = LibFdpasser.fdpasser_timeout_ms(@object)
+    readable, writable = IO.select(
+      (events & POLLIN).zero? ? [] : [@socket],
+      (events & POLLOUT).zero? ? [] : [@socket],
+      [],
+      timeout.negative? ? nil : timeout / 1000.0
+    )
+    found = (readable&.any? ? POLLIN : 0) | (writable&.any? ? POLLOUT : 0)
+    state = LibFdpasser.fdpasser_process(@object, found)
+    if state.negative?
+      error = failure("fdpasser_process")
+      refused = LibFdpasser.fdpasser_refused(@object)
+      IO.for_fd(refused).close unless refused.negative?
+      raise error
+    end
+    @open = state.positive?
+  end
+
+  def failure(what)
+    SystemCallError.new(what, Fiddle.last_error)
+  end
+end
+
+def send_numbered(passer, count)
+  (1..count).each do |number|
+    reader, writer = IO.pipe
+    writer.print(number)
+    writer.close
+    passer.push_send(reader)
+    passer.flush(left: 16)
+  end
+  passer.flush
+end
+
+def receive_numbered(passer, count)
+  (1..count).each do |number|
+    io = passer.recv or abort "the end came before #{number}"
+    text = io.read
+    io.close
+    abort "#{text.inspect} came, not #{number}" unless text == number.to_s
+  end
+  abort "more than #{count} came" if passer.recv
+end
+
+role, count, fd = ARGV
+unless ARGV.length == 3 && %w[send recv].include?(role) && [count, fd].all?(/\A\d+\z/)
+  abort "usage: pass.rb send|recv COUNT PASSER"
+end
+
+Passer.open(fd.to_i) do |passer|
+  role == "send" ? send_numbered(passer, count.to_i) : receive_numbered(passer, count.to_i)
+end

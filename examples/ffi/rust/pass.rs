@@ -1,0 +1,109 @@
+//! Sends or receives numbered descriptors: the crate itself, with poll(2) to wait.
+//!
+//! Usage: pass send|recv COUNT PASSER
+//!
+//! PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT sockets, which
+//! read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+//!
+//!     cargo build --example pass
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use fdpasser::{Events, Passer, Progress};
+use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Waits until there is something to do, and does it. False when the peer has shut down in good order.
+fn turn(passer: &mut Passer) -> io::Result<bool> {
+    let events = passer.events();
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::POLLIN, events.readable);
+    flags.set(PollFlags::POLLOUT, events.writable);
+    let timeout = passer.timeout().map_or(PollTimeout::NONE, |time| {
+        // Rounded up: woken a little too early, it would have nothing to do yet.
+        PollTimeout::try_from(time.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
+    });
+    let mut fds = [PollFd::new(passer.as_fd(), flags)];
+    // With no flags, leave it out: POLLHUP comes without being asked for.
+    match poll(&mut fds[flags.is_empty().into()..], timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let found = fds[0].revents().unwrap_or(PollFlags::empty());
+    let hung_up = found.intersects(PollFlags::POLLERR | PollFlags::POLLHUP);
+    let ready = Events {
+        readable: hung_up || found.contains(PollFlags::POLLIN),
+        writable: hung_up || found.contains(PollFlags::POLLOUT),
+    };
+    match passer.process(ready)? {
+        Progress::Open => Ok(true),
+        Progress::Shutdown => Ok(false),
+        Progress::Refused(refused) => Err(refused.into()),
+    }
+}
+
+/// What reads as `number` and then ends.
+fn numbered(number: usize) -> io::Result<OwnedFd> {
+    let (mut near, far) = UnixStream::pair()?;
+    write!(near, "{number}")?;
+    Ok(far.into())
+}
+
+fn send(passer: &mut Passer, count: usize) -> Result<()> {
+    for number in 1..=count {
+        passer.push_send_fd(numbered(number)?)?;
+        while passer.queued() > 16 {
+            turn(passer)?;
+        }
+    }
+    while passer.queued() > 0 {
+        turn(passer)?;
+    }
+    Ok(())
+}
+
+fn receive(passer: &mut Passer, count: usize) -> Result<()> {
+    let mut received = 0;
+    passer.push_recv(16);
+    loop {
+        let open = turn(passer)?;
+        while let Some(fd) = passer.next_fd() {
+            received += 1;
+            let mut text = String::new();
+            File::from(fd).read_to_string(&mut text)?;
+            if received > count || text != received.to_string() {
+                return Err(format!("{text:?} came as number {received} of {count}").into());
+            }
+            passer.push_recv(1);
+        }
+        if !open {
+            break;
+        }
+    }
+    if received < count {
+        return Err(format!("the end came after {received}").into());
+    }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, role, count, passer] = args.as_slice() else {
+        return Err("usage: pass send|recv COUNT PASSER".into());
+    };
+    let count = count.parse()?;
+    // SAFETY: we were told that it is there for us, and nothing else in this program has it.
+    let socket = unsafe { OwnedFd::from_raw_fd(passer.parse()?) };
+    let mut passer = Passer::new(socket)?;
+    match role.as_str() {
+        "send" => send(&mut passer, count),
+        "recv" => receive(&mut passer, count),
+        _ => Err(format!("neither send nor recv: {role}").into()),
+    }
+}
