@@ -26,7 +26,7 @@ static := $(out)/libfdpasser.a
 sealed := target/sealed/libfdpasser.a
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
-.PHONY: all lib perl-module setup demo test check soak sanitize bench header install dist clean help
+.PHONY: all lib perl-module setup demo test check interop soak sanitize bench header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -69,6 +69,11 @@ demo: setup ## the main job: a Perl and a C worker answer connections handed to 
 test: setup ## set-up, then check
 	@$(MAKE) --no-print-directory check
 
+interop: ## every sender against every receiver, in all languages
+	@scripts/setup interop
+	@$(MAKE) --no-print-directory all
+	tests/interop/matrix
+
 MINUTES ?= 30
 soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
 	@$(MAKE) --no-print-directory perl-module $(soak_programs)
@@ -95,7 +100,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-speed check-docs check-install
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install
 
 check-format:
 	$(CARGO) fmt --check
@@ -114,6 +119,9 @@ check-c: lib
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
+
+check-interop: all
+	$(PROVE) -v tests/interop/matrix :: --quick
 
 check-faults: perl-module $(soak_programs)
 	$(PROVE) -v tests/soak/soak :: --short
