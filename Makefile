@@ -71,7 +71,7 @@ test: setup ## set-up, then check
 
 interop: ## every sender against every receiver, in all languages
 	@scripts/setup interop
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all target/soak/fault.so
 	tests/interop/matrix
 
 MINUTES ?= 30
@@ -120,7 +120,7 @@ check-c: lib
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
 
-check-interop: all
+check-interop: all target/soak/fault.so
 	$(PROVE) -v tests/interop/matrix :: --quick
 
 check-faults: perl-module $(soak_programs)
