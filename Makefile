@@ -19,11 +19,21 @@ version := $(shell sed -n '/^version/{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
 # While the major version is 0 the minor one is part of the soname; build.rs knows the same.
 abi     := $(if $(filter 0.%,$(version)),$(basename $(version)),$(firstword $(subst ., ,$(version))))
 
-out    := target/release
+# FDPASSER_SYSV=1 in the environment selects the SysV interface, which is kept in a directory of its own.
+ifneq ($(filter-out 0,$(FDPASSER_SYSV)),)
+target := target/sysv
+export CARGO_TARGET_DIR := $(CURDIR)/$(target)
+sysv := yes
+else
+target := target
+sysv :=
+endif
+
+out    := $(target)/release
 header := include/fdpasser.h
 shared := $(out)/libfdpasser.so
 static := $(out)/libfdpasser.a
-sealed := target/sealed/libfdpasser.a
+sealed := $(target)/sealed/libfdpasser.a
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
 .PHONY: all lib perl-module setup demo test check interop soak sanitize bench header install dist clean help
@@ -52,10 +62,27 @@ header: ## bring include/fdpasser.h up to date with src/ffi
 
 # --- the Perl module ----------------------------------------------------------------------------
 
+ifneq ($(sysv),)
+# The module is built in a copy, so that the one for sockets stays as it is. Its own Makefile.PL runs cargo.
+crate   := $(target)/crate
+streams := $(target)/streams_sim/libstreams_sim.so
+
+$(streams): tests/streams_sim/streams_sim.c
+	@mkdir -p $(@D)
+	$(CC) -std=c99 -Wall -Wextra -Werror -pedantic $(CFLAGS) -shared -fPIC -pthread -Wl,-soname,$(@F) -o $@ $<
+
+perl-module:
+	@mkdir -p $(crate)/perl
+	@for entry in *; do case $$entry in target|perl) ;; *) ln -sfn "$(CURDIR)/$$entry" $(crate)/;; esac; done
+	@tar -C perl -cf - -T perl/MANIFEST | tar -C $(crate)/perl -xf -
+	cd $(crate)/perl && $(PERL) Makefile.PL
+	$(MAKE) -C $(crate)/perl --no-print-directory
+else
 perl-module: lib ## build perl/blib
 	@[ perl/Makefile -nt perl/Makefile.PL ] || \
 	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(static) $(PERL) Makefile.PL)
 	$(MAKE) -C perl --no-print-directory
+endif
 
 # --- set-up, demo, tests ------------------------------------------------------------------------
 
@@ -100,7 +127,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install check-sysv
 
 check-format:
 	$(CARGO) fmt --check
@@ -114,11 +141,25 @@ check-rust:
 
 check-build: all
 
+ifneq ($(sysv),)
+check-c: lib $(streams)
+	$(PROVE) -v tests/sysv.t tests/c.t
+
+# What is not about sockets or the number of descriptors in a message.
+sysv_perl := basic callbacks close-on-exec error-drops fork lifetime many new numbers pool send-handles spurious
+check-perl: perl-module $(streams)
+	cd $(crate)/perl && LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
+	    $(PROVE) -v -b -It/lib $(sysv_perl:%=t/%.t)
+else
 check-c: lib
 	$(PROVE) -v tests/abi.t tests/c.t
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
+endif
+
+check-sysv:
+	FDPASSER_SYSV=1 $(MAKE) --no-print-directory check
 
 check-interop: all target/soak/fault.so
 	$(PROVE) -v tests/interop/matrix :: --quick

@@ -105,9 +105,26 @@
  * them may, as any close does, release fcntl() locks that this process has on the
  * same file.
  *
+ * The SysV interface (fdpasser_mode() == FDPASSER_MODE_SYSV) differs in this:
+ *
+ * - A message carries one descriptor, and none is ever destroyed for want of a slot.
+ * - ENOSTR takes the place of ENOTSOCK and EAFNOSUPPORT. A peer that closed without
+ *   having read all of ours is an orderly shutdown, and not ECONNRESET.
+ * - On a passer in blocking mode the try_ functions may wait if another thread or
+ *   process uses the same end.
+ * - Close-on-exec is set directly after receiving and accepting, not with it.
+ * - fdpasser_server() mounts a pipe on a plain file, which it creates; fdetach()
+ *   undoes that, and an unlink() before it is EBUSY. What makes way at the path is
+ *   another mounted pipe, or an empty file. For a moment of a take-over connecting
+ *   is ECONNREFUSED; the old listener then is hung up, and accepting from it is
+ *   ENXIO. There is no backlog to set, and if the pipe is full fdpasser_connect()
+ *   fails with EAGAIN. There are no abstract addresses.
+ *
  * The wire: one message is one NUL byte with one descriptor attached as
  * SCM_RIGHTS, which is what IO::FDPass, Python's socket.send_fds, the textbook
- * code and the original AnyEvent::FDpasser understand.
+ * code and the original AnyEvent::FDpasser understand. With the SysV interface the
+ * byte comes first, and then the descriptor, by I_SENDFD. NULs without a descriptor
+ * are skipped there.
  */
 
 
@@ -128,7 +145,8 @@
 #define FDPASSER_MODE_SYSV 2
 
 /**
- * The most descriptors that one message can carry.
+ * No message carries more descriptors than this. (Linux carries as many, other systems fewer, and the
+ * SysV interface one.)
  */
 #define FDPASSER_MAX_PER_MESSAGE 253
 
@@ -335,7 +353,7 @@ int fdpasser_mode(void);
 
 /**
  * Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in
- * each message.
+ * each message, or as many as one message carries on this system if that is less.
  *
  * Only a peer that expects several descriptors in a message understands a per_message above 1; this
  * library always does. A descriptor that the system refuses goes into no message: those before it

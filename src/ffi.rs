@@ -34,7 +34,8 @@ pub const FDPASSER_MODE_BSD: c_int = 1;
 /// fdpasser_mode(): descriptors travel by I_SENDFD over STREAMS.
 pub const FDPASSER_MODE_SYSV: c_int = 2;
 
-/// The most descriptors that one message can carry.
+/// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and the
+/// SysV interface one.)
 pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
 
 const _: () = assert!(FDPASSER_MODE_BSD == Mode::Bsd as c_int);
@@ -242,7 +243,7 @@ pub extern "C" fn fdpasser_mode() -> c_int {
 }
 
 /// Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in
-/// each message.
+/// each message, or as many as one message carries on this system if that is less.
 ///
 /// Only a peer that expects several descriptors in a message understands a per_message above 1; this
 /// library always does. A descriptor that the system refuses goes into no message: those before it

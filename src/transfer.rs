@@ -10,8 +10,11 @@ use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The most descriptors that one message can carry.
-pub const MAX_PER_MESSAGE: usize = sys::MAX_PER_MESSAGE;
+/// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and
+/// STREAMS one.)
+pub const MAX_PER_MESSAGE: usize = 253;
+
+const _: () = assert!(sys::MAX_PER_MESSAGE <= MAX_PER_MESSAGE);
 
 /// Sends one descriptor. Waits for room in the socket if the passer is in blocking mode.
 ///
@@ -25,7 +28,8 @@ pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
     Ok(sys::send(passer.as_fd(), &[fd.as_fd()], Wait::AsPasser)?)
 }
 
-/// Sends `fds` in order, `per_message` (0 means 1) in each message, and says how many were sent.
+/// Sends `fds` in order, `per_message` (0 means 1) in each message, or as many as one message carries on
+/// this system if that is less, and says how many were sent.
 ///
 /// Only a peer that receives with this library, or otherwise expects several descriptors in a
 /// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
@@ -127,7 +131,8 @@ pub(crate) fn send(
 ) -> Result<usize, Errno> {
     let mut per_message = match per_message {
         0 => 1,
-        n if n <= MAX_PER_MESSAGE => n,
+        n if n <= sys::MAX_PER_MESSAGE => n,
+        n if n <= MAX_PER_MESSAGE => sys::MAX_PER_MESSAGE,
         _ => return Err(Errno::EINVAL),
     };
     let mut sent = 0;

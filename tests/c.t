@@ -26,42 +26,56 @@ use constant {
 
 chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
 my $root = abs_path('.');
-my $lib  = "$root/target/release";
-my $out  = "$root/target/ctests";
+my $sysv = $ENV{FDPASSER_SYSV};
+my $target = $sysv ? "$root/target/sysv" : "$root/target";
+my $lib  = "$target/release";
+my $out  = "$target/ctests";
 my $cc   = $ENV{CC} // 'cc';
 
-my @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -pthread);
+my @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -Itests/c -pthread);
+# In SysV mode the simulation of STREAMS comes before libc.
+my @streams = $sysv ? ("-L$target/streams_sim", qw(-Wl,--no-as-needed -lstreams_sim), "-Wl,-rpath,$target/streams_sim") : ();
+push @flags, '-DFDPASSER_SYSV' if $sysv;
 my %libraries = (
     shared => ["-L$lib", '-lfdpasser', "-Wl,-rpath,$lib"],
     static => ["$lib/libfdpasser.a", qw(-lgcc_s -lpthread -ldl -lm)],
 );
 
-my @names = @ARGV ? @ARGV : map { basename($_, '.c') } sort glob 'tests/c/*.c';
+my @names = @ARGV ? @ARGV : map { m{^tests/c/(.*)\.c$} } sort glob 'tests/c/*.c' . ($sysv ? ' tests/c/sysv/*.c' : '');
 @names or die "no programs in tests/c";
 -e "$lib/libfdpasser.$_" or die "$lib/libfdpasser.$_ is missing: run `make lib`" for qw(so a);
 
+# Programs say themselves why they are not for SysV mode.
+my %not_sysv;
+if ($sysv) {
+    for my $name (@names) {
+        slurp("tests/c/$name.c") =~ m{^/\* Not in SysV mode: (.*?)\. \*/$}ms or next;
+        ($not_sysv{$name} = $1) =~ s/\s*\n \* */ /g;
+    }
+}
 my $no_valgrind = system('valgrind --version >/dev/null 2>&1') != 0;
-my @modes = qw(shared static valgrind);
-plan tests => @names * @modes;
+my @modes = $sysv ? qw(shared static) : qw(shared static valgrind);
+my @run = grep { !$not_sysv{$_} } @names;
+plan tests => @run * @modes + keys %not_sysv;
 
-make_path($out);
+make_path($out, "$out/sysv");
 # Nothing of a program that fails stays in the system's /tmp.
 my $scratch = File::Temp->newdir;
 $ENV{TMPDIR} = $scratch;
 delete $ENV{FDPASSER_VALGRIND};
 
 my (@queue, %result);
-for my $name (@names) {
+for my $name (@run) {
     for my $mode (qw(shared static)) {
         my @build = ("$name.$mode.build", split(' ', $cc), @flags, "tests/c/$name.c",
-            '-o', "$out/$name.$mode", @{ $libraries{$mode} });
+            '-o', "$out/$name.$mode", @streams, @{ $libraries{$mode} });
         push @queue, \@build;
     }
 }
 run_all(@queue);
 
 @queue = ();
-for my $name (@names) {
+for my $name (@run) {
     for my $mode (@modes) {
         my $binary = "$out/$name." . ($mode eq 'valgrind' ? 'shared' : $mode);
         next if $mode eq 'valgrind' and $no_valgrind;
@@ -76,7 +90,10 @@ for my $name (@names) {
 }
 run_all(@queue);
 
-report($_) for @names;
+report($_) for @run;
+for my $name (sort keys %not_sysv) {
+  SKIP: { skip "$name, which is not for SysV mode: $not_sysv{$name}", 1 }
+}
 
 # --- verdicts ------------------------------------------------------------------------------------
 

@@ -19,6 +19,10 @@
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
 //!
+//! There are two: `scm` with `unix_socket` and `room`, and `streams` (FDPASSER_SYSV=1).
+//!
+//! There are two: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise.
+//!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
 //! is an [`OwnedFd`] before anything is decided about it. Descriptors below 3 may come out of a
 //! backend's `receive`: [`table::all_above_stdio`] moves them, in the layer above.
@@ -26,12 +30,17 @@
 use arrayvec::ArrayVec;
 use std::os::fd::OwnedFd;
 
+mod node;
 pub(crate) mod table;
 
 #[cfg(not(fdpasser_sysv))]
 mod peer;
 #[cfg(not(fdpasser_sysv))]
+mod room;
+#[cfg(not(fdpasser_sysv))]
 mod scm;
+#[cfg(fdpasser_sysv)]
+mod streams;
 #[cfg(not(fdpasser_sysv))]
 mod unix_server;
 #[cfg(not(fdpasser_sysv))]
@@ -40,15 +49,17 @@ mod unix_socket;
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
     peer::{peer_cred, unread_by_peer},
-    scm::{receive, rehearse, room_for_messages, send, wait_readable, MAX_PER_MESSAGE, MODE},
+    room::room_for_messages,
+    scm::{receive, rehearse, send, wait_readable, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
     unix_socket::{accept, connect, pair, set_nonblocking},
 };
 
 #[cfg(fdpasser_sysv)]
-compile_error!(
-    "FDPASSER_SYSV asks for the SysV interface (STREAMS), which this version does not have yet"
-);
+pub(crate) use self::streams::{
+    accept, connect, pair, peer_cred, receive, rehearse, room_for_messages, send, server,
+    server_with, set_nonblocking, unlink, unread_by_peer, wait_readable, MAX_PER_MESSAGE, MODE,
+};
 
 /// May a call sleep?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

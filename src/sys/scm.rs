@@ -19,8 +19,6 @@ use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-pub(crate) use table::room_for_messages;
-
 pub(crate) const MODE: Mode = Mode::Bsd;
 
 /// Linux's SCM_MAX_FD.

@@ -1,20 +1,20 @@
 //! The BSD interface's listeners, and their nodes in the file system.
 
-use super::table::above_stdio;
+use super::node::{as_path, errno, node_at, Lock};
 use super::unix_socket::{address, is_abstract, set_nonblocking, stream};
 use crate::Node;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, AT_FDCWD};
+use nix::fcntl::AT_FDCWD;
 use nix::sys::socket::{self, Backlog};
 use nix::sys::stat::{fchmod, fchmodat, FchmodatFlags, Mode};
 use std::collections::hash_map::RandomState;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A listener at `path`, which replaces a socket that is there, live or left over.
@@ -194,73 +194,4 @@ fn is_live(path: &Path) -> Result<bool, Errno> {
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Keeps exclusive servers that start at once at one path from replacing each other: of two that find the
-/// same left-over, each would take the other's new node for it. The system lets go of it if we die.
-struct Lock {
-    path: PathBuf,
-    _file: Flock<File>,
-}
-
-impl Lock {
-    fn take(server: &Path) -> Result<Self, Errno> {
-        let mut name = OsString::from(".");
-        name.push(server.file_name().ok_or(Errno::EEXIST)?);
-        name.push(".fdpasser-lock");
-        let path = server.with_file_name(name);
-        loop {
-            let file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&path)
-                .map_err(|e| errno(&e))?;
-            let file = File::from(above_stdio(file.into())?);
-            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
-                // It starts up, and will be the live one.
-                Err((_, Errno::EWOULDBLOCK)) => return Err(Errno::EADDRINUSE),
-                Err((_, error)) => return Err(error),
-            };
-            // Whoever had it before takes it away; then this one is nobody's.
-            let ours = file.metadata().map_err(|e| errno(&e))?;
-            match node_at(&path) {
-                Ok(found) if found == Node::of(&ours) => return Ok(Self { path, _file: file }),
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(errno(&e)),
-            }
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Still locked, so still ours; best effort.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-impl Node {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
-fn node_at(path: &Path) -> io::Result<Node> {
-    fs::symlink_metadata(path).map(|found| Node::of(&found))
-}
-
-fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
-}
-
-fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }

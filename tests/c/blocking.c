@@ -127,5 +127,6 @@ static void test(void)
     waits_for_end();
     IN_CHILD(fills_during_wait(64));
     IN_CHILD(fills_during_wait(1024));
-    times_out();
+    if (!SYSV) /* there is no SO_RCVTIMEO */
+        times_out();
 }

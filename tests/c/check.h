@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -35,6 +36,13 @@
 #define DEADLINE 120
 
 #define MAX FDPASSER_MAX_PER_MESSAGE
+
+/* tests/c.t says so. In SysV mode a message carries one descriptor, so that several are several messages. */
+#ifdef FDPASSER_SYSV
+enum { SYSV = 1 };
+#else
+enum { SYSV = 0 };
+#endif
 
 /* --- verdicts -------------------------------------------------------------------------------- */
 
@@ -297,6 +305,17 @@ HELPER void close_pair(const int pair[2])
 }
 
 /* Sends what the library never would: any bytes, with any number of descriptors. */
+#ifdef FDPASSER_SYSV
+HELPER void hostile_send(int stream, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+{
+    if (n_fds == 0)
+        EQUAL(write(stream, bytes, n_bytes), n_bytes);
+    for (size_t i = 0; i < n_fds; i++) { /* one is all that a message carries */
+        EQUAL(write(stream, bytes, n_bytes), n_bytes);
+        EQUAL(ioctl(stream, 'S' << 8 | 021 /* I_SENDFD */, fds[i]), 0);
+    }
+}
+#else
 HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
 {
     union {
@@ -324,8 +343,9 @@ HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int 
     }
     EQUAL(sendmsg(sock, &msg, MSG_NOSIGNAL), n_bytes);
 }
+#endif
 
-/* One message of `n` files, with the numbers from `first` up. */
+/* One message of `n` files, with the numbers from `first` up; as many messages in SysV mode. */
 HELPER void send_numbered(int sock, int first, size_t n)
 {
     int fds[MAX] = {0};
@@ -338,12 +358,19 @@ HELPER void send_numbered(int sock, int first, size_t n)
         close(fds[i]);
 }
 
+/* Receives one message of `n` descriptors; as many messages in SysV mode. */
+HELPER void receive_message(int passer, int *fds, size_t n)
+{
+    for (size_t i = 0; i < (SYSV ? n : 1); i++)
+        EQUAL(fdpasser_recv_fds(passer, fds + i, n - i), SYSV ? 1 : n);
+}
+
 /* Receives one message that must be just that. */
 HELPER void receive_numbered(int passer, int first, size_t n)
 {
     int fds[MAX];
 
-    EQUAL(fdpasser_recv_fds(passer, fds, n), n);
+    receive_message(passer, fds, n);
     for (size_t i = 0; i < n; i++)
         RECEIVED(fds[i], first + (int)i);
 }

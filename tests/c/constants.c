@@ -14,7 +14,11 @@ static void test(void)
                  {0, -1},           {-1, -1},           {INT_MAX, -1},      {INT_MIN, -1}};
     int passing = 0;
 
+#ifdef FDPASSER_SYSV
+    EQUAL(fdpasser_mode(), FDPASSER_MODE_SYSV);
+#else
     EQUAL(fdpasser_mode(), FDPASSER_MODE_BSD);
+#endif
     EQUAL(FDPASSER_MODE_BSD, 1);
     EQUAL(FDPASSER_MODE_SYSV, 2);
     EQUAL(FDPASSER_MAX_PER_MESSAGE, 253);

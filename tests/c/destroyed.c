@@ -1,5 +1,6 @@
 /* The kernel destroyed descriptors of a message: ENOTRECOVERABLE, what did arrive is closed, and the
  * stream is in step. To have it happen for certain, recvmsg() here is our own. */
+/* Not in SysV mode: no message of STREAMS is ever destroyed for want of a slot. */
 #include "check.h"
 #include <sys/syscall.h>
 

@@ -63,7 +63,7 @@ static void files(void)
         {
             int both[2];
 
-            EQUAL(fdpasser_recv_fds(pair[1], both, 2), 2);
+            receive_message(pair[1], both, 2);
             OURS(both[0]);
             OURS(both[1]);
             close_pair(both);

@@ -19,7 +19,8 @@ static void full_of_o_path(rlim_t limit, size_t on_top)
     ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     free_slots(1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
-    ERRNO(fdpasser_recv_fds(pair[1], &(int){0}, 1), EMFILE);
+    if (!SYSV)
+        ERRNO(fdpasser_recv_fds(pair[1], &(int){0}, 1), EMFILE);
     free_slots(1);
     receive_numbered(pair[1], 2, 2);
     empty_table();

@@ -1,5 +1,6 @@
 /* A table that is full up to where the kernel would have to enlarge it, with descriptors that are never
  * ready, so that no look at it by select(2) finds any: still no more is taken than there is room for. */
+/* Not in SysV mode: it is about looks at messages of several descriptors. */
 #include "check.h"
 
 enum { SIZE = 512, MESSAGES = 3 };

@@ -1,5 +1,6 @@
 /* A message that carries more descriptors than there are free slots: EMFILE and nothing is consumed,
  * for every number of free slots that is too small. */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 static void with(rlim_t limit, size_t n, size_t step)

@@ -76,8 +76,11 @@ static void test(void)
     /* One more than the backlog is taken; then connecting waits. */
     while (n < LENGTH(clients) && (clients[n] = fdpasser_connect("s")) != -1)
         n++;
-    EQUAL(errno, EINTR);
-    CHECK(n >= 1 && n < LENGTH(clients));
+    if (!SYSV) { /* there connecting never waits */
+        EQUAL(errno, EINTR);
+        CHECK(n < LENGTH(clients));
+    }
+    CHECK(n >= 1);
     EQUAL(timer_delete(timer), 0);
     EQUAL(fdpasser_retry_ms(EINTR), 0);
 

@@ -1,4 +1,5 @@
 /* A kind of descriptor that the kernel refuses to send: that one's failure, and the passer goes on. */
+/* Not in SysV mode: which kinds of descriptor the simulation refuses says nothing. */
 #include "check.h"
 #include <sys/syscall.h>
 

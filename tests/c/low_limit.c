@@ -20,7 +20,8 @@ static void lowered(rlim_t limit)
     ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     close(fillers[2]);
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
-    ERRNO(fdpasser_recv_fds(pair[1], (int[2]){0, 0}, 2), EMFILE);
+    if (!SYSV)
+        ERRNO(fdpasser_recv_fds(pair[1], (int[2]){0, 0}, 2), EMFILE);
     close(fillers[4]);
     receive_numbered(pair[1], 2, 2);
     fillers[2] = fillers[--n_fillers];
@@ -62,7 +63,7 @@ static void test(void)
 
     for (size_t i = 0; i < LENGTH(limits); i++)
         IN_CHILD(lowered(limits[i]));
-    for (rlim_t limit = 0; limit <= 3; limit++)
+    for (rlim_t limit = SYSV; limit <= 3; limit++) /* poll(2) needs a limit of 1 */
         IN_CHILD(tiny(limit));
     IN_CHILD(tiny_without_stdin());
 }

@@ -1,6 +1,7 @@
 /* A program with a send_fd() and a recv_fd() of its own: these are what it calls, and the library, shared
  * or static, goes on calling its own. */
 #define FDPASSER_NO_SHORT_NAMES
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 static int calls;

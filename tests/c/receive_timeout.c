@@ -1,5 +1,6 @@
 /* A blocking passer waits for as long as its SO_RCVTIMEO says: not less, and hardly more; and one that is
  * longer than poll(2) can be told is still long. */
+/* Not in SysV mode: streams have no SO_RCVTIMEO. */
 #include "check.h"
 #include <sys/time.h>
 #include <time.h>

@@ -1,6 +1,7 @@
 /* Control messages in a shape that this kernel never gives them, but that their format allows: several
  * blocks of descriptors, and more descriptors than a message can carry. Every one is owned: none is lost,
  * none is left open. To have it happen, recvmsg() here is our own. */
+/* Not in SysV mode: it is about SCM_RIGHTS. */
 #include "check.h"
 #include <sys/syscall.h>
 

@@ -1,4 +1,5 @@
 /* Bytes that come without a descriptor: EBADMSG for each, nothing is opened, the stream is in step. */
+/* Not in SysV mode: NULs without a descriptor are skipped; sysv/wire.c. */
 #include "check.h"
 
 static void test(void)

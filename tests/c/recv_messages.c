@@ -1,4 +1,5 @@
 /* Several messages in one call: in order, and the status says why there are no more. */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 enum { MESSAGES = 16 };

@@ -1,6 +1,7 @@
 /* Out-of-band bytes, which the library never sends and Linux knows on local sockets too: whatever becomes
  * of them, the stream stays in step, nothing is opened, and the passer does not poll readable while
  * there is nothing to be had, which would make every loop spin. */
+/* Not in SysV mode: it is about sockets. */
 #include "check.h"
 
 static void send_out_of_band(int sock, int fd)

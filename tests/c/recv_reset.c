@@ -1,5 +1,6 @@
 /* The peer closed without reading all of ours: what it had sent comes first, then ECONNRESET. That is
  * no orderly shutdown, which is what follows it. */
+/* Not in SysV mode: a peer that closes with descriptors unread is not noticed. */
 #include "check.h"
 
 static void reset(int full)

@@ -1,4 +1,5 @@
 /* Several descriptors in one message: all of them, in order, where the array holds them. */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 static void test(void)

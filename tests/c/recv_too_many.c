@@ -1,4 +1,5 @@
 /* More descriptors than the caller has room for: EMSGSIZE, all are closed, and the stream is in step. */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 static void test(void)

@@ -2,6 +2,7 @@
  * opens and closes duplicates, which costs time, and may release fcntl() locks of this process; so it
  * must be left to a table that is nearly full. To count the looks, recvmsg() and select() here are our
  * own. */
+/* Not in SysV mode: it is about how room is proven for SCM_RIGHTS. */
 #include "check.h"
 #include <sys/select.h>
 #include <sys/syscall.h>

@@ -1,6 +1,7 @@
 /* Each error that is one descriptor's fault, in the middle of a batch: those before it are sent, the count
  * is its index, and the next call, which begins with it, has the errno. An error that is the passer's is
  * not tried with each of them singly. The system rarely says most of these, so sendmsg() here is our own. */
+/* Not in SysV mode: it is about sendmsg. */
 #include "check.h"
 #include <sys/syscall.h>
 

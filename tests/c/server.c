@@ -100,6 +100,10 @@ static void test(void)
     at("caf\xc3\xa9");
     at("new\nline");
 
+    if (SYSV) { /* a mount is no node of that kind, and has no backlog; sysv/server.c */
+        leave_directory(name);
+        return;
+    }
     EQUAL(queue(10), 11); /* the kernel takes one more than the backlog */
     EQUAL(queue(0), 11);
     EQUAL(queue(-1), 11);

@@ -1,4 +1,5 @@
 /* Linux's abstract addresses, by way of the functions that are told a length; and a NUL elsewhere. */
+/* Not in SysV mode: abstract addresses are those of sockets. */
 #include "check.h"
 
 static void at(const char *address, size_t length)

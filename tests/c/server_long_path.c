@@ -1,5 +1,6 @@
 /* A path may have 107 bytes, also to be taken over, however short its last part is; one of 108 is
  * refused and never cut. */
+/* Not in SysV mode: it is about the length of sockets' addresses. */
 #include "check.h"
 
 enum { LONGEST = sizeof ((struct sockaddr_un *)0)->sun_path - 1 };

@@ -1,4 +1,5 @@
 /* What is no socket is left alone, and a failure leaves nothing behind. */
+/* Not in SysV mode: a mount needs another kind of node; sysv/server.c. */
 #include "check.h"
 
 /* The node is what it was before. */

@@ -1,5 +1,6 @@
 /* While servers take a path over from each other there is no moment in which it is missing, or in which
  * nobody listens there. */
+/* Not in SysV mode: a mount cannot be taken over in one step. */
 #include "check.h"
 
 enum { TAKE_OVERS = 300 };

@@ -1,4 +1,5 @@
 /* What is no connected local stream socket: each kind works, or has its errno; in either direction. */
+/* Not in SysV mode: it is about sockets; sysv/wire.c has the rest. */
 #include "check.h"
 #include <netinet/in.h>
 

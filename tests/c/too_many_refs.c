@@ -1,5 +1,6 @@
 /* ETOOMANYREFS: the kernel lets an unprivileged user have only so many descriptors in flight. That
  * passes with time, while the socket polls writable all along. */
+/* Not in SysV mode: STREAMS know no such limit. */
 #include "check.h"
 
 static void as_user(void)

@@ -1,5 +1,6 @@
 /* The wire, byte for byte: a message is one NUL byte, with its descriptors in one SCM_RIGHTS block and
  * nothing else. Every other implementation relies on it. */
+/* Not in SysV mode: it is about SCM_RIGHTS; sysv/wire.c has the other. */
 #include "check.h"
 
 static void message(int sock, size_t n, int first)

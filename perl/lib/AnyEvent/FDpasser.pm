@@ -702,8 +702,9 @@ message, and then this cannot happen.
 
 =head2 Platforms
 
-Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> asks for the SysV interface,
-which this version does not have yet.
+Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for
+illumos and Solaris. It was not tried on either, only on Linux, against a simulation of what their manual pages
+say.
 
 =head1 COMPATIBILITY
 

@@ -1,0 +1,599 @@
+//! The SysV interface: descriptors passed by I_SENDFD over STREAMS pipes, for illumos and Solaris.
+//!
+//! | what | how |
+//! |---|---|
+//! | a pair | pipe(2), both ends of which are read and written |
+//! | send | write(2) of one NUL, then ioctl(I_SENDFD) |
+//! | receive | ioctl(I_RECVFD) |
+//! | server | a pipe with connld pushed on one end, which fattach(3C) mounts on the path |
+//! | accept | ioctl(I_RECVFD) on the other end |
+//! | connect | open(2) of the path; isastream(3C) tells whether that was a server |
+//!
+//! # The wire
+//!
+//! One message is one NUL byte, then one descriptor. The original AnyEvent::FDpasser writes and expects it
+//! so, though the byte carries nothing here. But no system call sends both, or takes both, and so either
+//! side may be caught between them: by a signal, its end, or somebody else who uses the same end of the
+//! pipe. That no such accident puts the stream out of step, it is the descriptor that counts here:
+//!
+//! - A descriptor is received with or without a byte in front, and NULs in front are skipped, one or several.
+//! - A NUL whose descriptor has not come yet is nothing yet; one whose descriptor never comes is nothing.
+//! - Any other byte is a message without a descriptor.
+//!
+//! So two senders may interleave (byte, byte, descriptor, descriptor), one of two receivers may get the
+//! byte and the other the descriptor, and a sender may die half-way.
+//!
+//! # A full table
+//!
+//! I_RECVFD puts the message back where there is no slot for it, so nothing is destroyed, by no race
+//! either. The byte in front would be gone by then, and though this module does not miss it, others would:
+//! so there is a look for a free slot before the byte is taken. That look is needed anyway, as slots 0
+//! to 2 do not count.
+//!
+//! # What there is no help for
+//!
+//! - There is no call that says "do not wait" on a blocking descriptor, as MSG_DONTWAIT does. So poll(2)
+//!   comes first, and where another receiver (or sender) comes between, a `try_` call on a *blocking*
+//!   passer waits. On a non-blocking one nothing waits, ever.
+//! - There is no way to receive with close-on-exec set: it is set directly afterwards, and a fork and exec of
+//!   another thread's may come between.
+//! - There is no notice that the peer closed with our descriptors unread: that is an orderly shutdown.
+//! - A server's path cannot be taken over in one step: for a moment between fdetach and fattach
+//!   connecting to it is ECONNREFUSED. The old listener is hung up by it.
+//! - When a server's queue is full, connecting does not wait: EAGAIN.
+//!
+//! # What this was tested with
+//!
+//! There was no SysV system to run it on. The tests run it on Linux, over `tests/streams_sim`, which
+//! simulates what the manual pages say; so they show that this code is right if the manual pages are, and
+//! not that a real system agrees with either.
+#![allow(
+    unsafe_code,
+    reason = "ioctl, getmsg and their structures are pointers throughout"
+)]
+
+use super::node::{as_path, errno, node_at, Lock};
+use super::table::{above_stdio, one_free_slot};
+use super::{Fds, Message, Wait};
+use crate::{Mode, Node, PeerCred};
+use libc::{c_char, c_int, c_uint, gid_t, uid_t};
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::ffi::{CStr, CString};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::{mem, ptr};
+
+pub(crate) const MODE: Mode = Mode::SysV;
+
+pub(crate) const MAX_PER_MESSAGE: usize = 1;
+
+/// What the libc crate lacks, or has for one of the two systems only. Values and layouts are those of
+/// illumos' `sys/stropts.h`, prototypes those of its `stropts.h`, `ucred.h` and `signal.h`.
+mod stropts {
+    use super::{c_char, c_int, c_uint, gid_t, uid_t};
+
+    const STR: c_int = (b'S' as c_int) << 8;
+    pub const I_PUSH: c_int = STR | 0o2;
+    pub const I_RECVFD: c_int = STR | 0o16;
+    pub const I_PEEK: c_int = STR | 0o17;
+    pub const I_SENDFD: c_int = STR | 0o21;
+
+    #[cfg(any(target_os = "illumos", target_os = "solaris"))]
+    const _: () = assert!(
+        I_PUSH == libc::I_PUSH
+            && I_RECVFD == libc::I_RECVFD
+            && I_PEEK == libc::I_PEEK
+            && I_SENDFD == libc::I_SENDFD
+    );
+
+    /// Opaque.
+    #[repr(C)]
+    pub struct Ucred {
+        _private: [u8; 0],
+    }
+
+    #[repr(C)]
+    pub struct StrRecvFd {
+        pub fd: c_int,
+        pub uid: uid_t,
+        pub gid: gid_t,
+        pub fill: [c_char; 8],
+    }
+
+    #[repr(C)]
+    pub struct StrBuf {
+        pub maxlen: c_int,
+        pub len: c_int,
+        pub buf: *mut c_char,
+    }
+
+    #[repr(C)]
+    pub struct StrPeek {
+        pub ctlbuf: StrBuf,
+        pub databuf: StrBuf,
+        pub flags: c_uint,
+    }
+
+    extern "C" {
+        pub fn isastream(fd: c_int) -> c_int;
+        pub fn fattach(fd: c_int, path: *const c_char) -> c_int;
+        pub fn fdetach(path: *const c_char) -> c_int;
+        pub fn getmsg(fd: c_int, ctl: *mut StrBuf, data: *mut StrBuf, flags: *mut c_int) -> c_int;
+        pub fn getpeerucred(fd: c_int, peer: *mut *mut Ucred) -> c_int;
+        pub fn ucred_geteuid(peer: *const Ucred) -> uid_t;
+        pub fn ucred_getegid(peer: *const Ucred) -> gid_t;
+        pub fn ucred_getpid(peer: *const Ucred) -> libc::pid_t;
+        pub fn ucred_free(peer: *mut Ucred);
+        pub fn sigpending(set: *mut libc::sigset_t) -> c_int;
+        pub fn sigtimedwait(
+            set: *const libc::sigset_t,
+            info: *mut libc::siginfo_t,
+            timeout: *const libc::timespec,
+        ) -> c_int;
+    }
+}
+use stropts::{StrBuf, StrPeek, StrRecvFd};
+
+const _: () = assert!(mem::size_of::<StrRecvFd>() == 20);
+const _: () = assert!(mem::size_of::<StrBuf>() == 8 + mem::size_of::<*mut c_char>());
+const _: () =
+    assert!(mem::size_of::<StrPeek>() == 2 * mem::size_of::<StrBuf>() + mem::size_of::<usize>());
+
+/// What goes in front of a descriptor.
+const NUL: u8 = 0;
+
+/// How many messages of nothing but NULs may come in a row: more than there are senders on one end.
+const MOST_NULS: usize = 256;
+
+// --- connections ---------------------------------------------------------------------------------
+
+/// Both ends of a new connection.
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: room for two; and then they are ours, and nobody else knows them.
+    let (a, b) = unsafe {
+        Errno::result(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
+        (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))
+    };
+    Ok((above_stdio(a)?, above_stdio(b)?))
+}
+
+/// A listener at `path`, which replaces one that is there, live or left over.
+///
+/// The length of the queue is the pipe's; there is no backlog to set. The pipe's other end is held by the
+/// mount alone, from here on, until that is undone with fdetach(3C), by somebody or the next server.
+pub(crate) fn server(path: &[u8], backlog: i32) -> Result<OwnedFd, Errno> {
+    server_with(path, backlog, None, false).map(|(listener, _)| listener)
+}
+
+/// The same with a say in the node's mode, and in what is replaced: with `exclusive` no live one.
+pub(crate) fn server_with(
+    path: &[u8],
+    _backlog: i32,
+    mode: Option<u32>,
+    exclusive: bool,
+) -> Result<(OwnedFd, Node), Errno> {
+    let name = c_path(path)?;
+    if mode.is_some_and(|bits| bits > 0o777) {
+        return Err(Errno::EINVAL);
+    }
+    let bytes = path;
+    let path = as_path(bytes);
+    let _lock = exclusive.then(|| Lock::take(path)).transpose()?;
+    if exclusive && is_live(bytes)? {
+        return Err(Errno::EADDRINUSE);
+    }
+    let (listener, mounted) = pair()?;
+    // SAFETY: a C string; I_PUSH reads no more.
+    Errno::result(unsafe {
+        libc::ioctl(
+            mounted.as_raw_fd(),
+            stropts::I_PUSH as _,
+            c"connld".as_ptr(),
+        )
+    })?;
+    for _ in 0..100 {
+        let made = mount_point(path, &name, mode)?;
+        // SAFETY: a C string.
+        match Errno::result(unsafe { stropts::fattach(mounted.as_raw_fd(), name.as_ptr()) }) {
+            Ok(_) => return Ok((listener, node_at(path).map_err(|e| errno(&e))?)),
+            Err(Errno::EBUSY) if exclusive => return Err(Errno::EADDRINUSE),
+            // Another server was faster: the last one has it.
+            Err(Errno::EBUSY) => drop(detach(&name)),
+            Err(error) => {
+                if made {
+                    // Ours since a moment ago; best effort.
+                    let _ = fs::remove_file(path);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// Sees to it that a plain file is at `path` to be mounted on. True if it was made here.
+///
+/// A mounted pipe shows as a FIFO, and an empty file is what it leaves behind when it goes: those make way.
+/// All else is somebody's, such as a FIFO that nothing is mounted on.
+fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errno> {
+    let set_mode = |file: File| match mode {
+        Some(bits) => file.set_permissions(Permissions::from_mode(bits)),
+        None => Ok(()),
+    };
+    for _ in 0..100 {
+        let mut new = OpenOptions::new();
+        // Before it has its mode it has no more than that.
+        let at_first = mode.map_or(0o666, |bits| bits & 0o600);
+        match new.write(true).create_new(true).mode(at_first).open(path) {
+            Ok(file) => return set_mode(file).map(|()| true).map_err(|e| errno(&e)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(errno(&e)),
+        }
+        match fs::symlink_metadata(path) {
+            Ok(node) if node.is_file() && node.len() == 0 => {
+                if mode.is_some() {
+                    let mut file = OpenOptions::new();
+                    file.read(true)
+                        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+                    file.open(path).and_then(set_mode).map_err(|e| errno(&e))?;
+                }
+                return Ok(false);
+            }
+            Ok(node) if node.file_type().is_fifo() => match detach(name) {
+                Err(Errno::EINVAL) => return Err(Errno::EEXIST),
+                result => result?,
+            },
+            Ok(_) => return Err(Errno::EEXIST),
+            // It went between the two looks.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(errno(&e)),
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// Does anybody accept at `path`? Who does gets a connection that ends at once.
+fn is_live(path: &[u8]) -> Result<bool, Errno> {
+    match fs::symlink_metadata(as_path(path)) {
+        Ok(node) if node.file_type().is_fifo() => match connect(path) {
+            Ok(_) | Err(Errno::EAGAIN) => Ok(true),
+            Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
+            Err(error) => Err(error),
+        },
+        _ => Ok(false),
+    }
+}
+
+/// Undoes the mount at `path` and removes what it was on, if it is this one; says whether it was. (If
+/// another server takes the path over between the look and the removal, it loses its mount: no system
+/// call does both.)
+pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
+    let name = c_path(path)?;
+    let path = as_path(path);
+    match node_at(path) {
+        Ok(found) if found == node => {
+            detach(&name)?;
+            fs::remove_file(path).map_err(|e| errno(&e))?;
+            Ok(true)
+        }
+        Ok(_) => Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(errno(&e)),
+    }
+}
+
+fn detach(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: a C string.
+    Errno::result(unsafe { stropts::fdetach(name.as_ptr()) }).map(drop)
+}
+
+/// The next connection of `listener`.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    loop {
+        // With none from 3 up what was received would have to be dropped.
+        one_free_slot(listener)?;
+        match receive_one(listener) {
+            Err(Errno::EAGAIN) => wait_readable(listener)?,
+            result => return above_stdio(result?),
+        }
+    }
+}
+
+/// A connection to the listener at `path`.
+pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
+    let name = c_path(path)?;
+    // Opening is connecting already, so the place of what it answers comes first.
+    one_free_slot(fs::File::open("/").map_err(|e| errno(&e))?.as_fd())?;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: a C string; and then it is ours, and nobody else knows it.
+    let passer = unsafe {
+        let fd = Errno::result(libc::open(name.as_ptr(), flags)).map_err(|error| match error {
+            // connld has nobody to give the other end to.
+            Errno::ENXIO | Errno::EPIPE => Errno::ECONNREFUSED,
+            other => other,
+        })?;
+        OwnedFd::from_raw_fd(fd)
+    };
+    must_be_stream(&passer).map_err(|_| Errno::ECONNREFUSED)?;
+    above_stdio(passer)
+}
+
+fn c_path(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
+}
+
+/// ENOSTR if it is none.
+fn must_be_stream(fd: &impl AsRawFd) -> Result<(), Errno> {
+    // SAFETY: only looks.
+    match Errno::result(unsafe { stropts::isastream(fd.as_raw_fd()) })? {
+        0 => Err(Errno::ENOSTR),
+        _ => Ok(()),
+    }
+}
+
+/// Who is at the other end. (Each descriptor that arrives also tells its sender's uid and gid, in strrecvfd,
+/// as each connection does that is accepted; getpeerucred(3C) can be asked at any time, and knows the
+/// process too.)
+pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
+    must_be_stream(&passer)?;
+    let mut peer = ptr::null_mut();
+    // SAFETY: the first call makes what the others read, and the last frees it, once.
+    unsafe {
+        Errno::result(stropts::getpeerucred(passer.as_raw_fd(), &mut peer))?;
+        let cred = PeerCred {
+            uid: stropts::ucred_geteuid(peer),
+            gid: stropts::ucred_getegid(peer),
+            pid: Some(stropts::ucred_getpid(peer)).filter(|&pid| pid > 0),
+        };
+        stropts::ucred_free(peer);
+        Ok(cred)
+    }
+}
+
+/// No call tells how much the other end has not read yet.
+pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
+/// O_NONBLOCK, for all who have `passer` open.
+pub(crate) fn set_nonblocking(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
+    fcntl(passer, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK)).map(drop)
+}
+
+// --- sending -------------------------------------------------------------------------------------
+
+/// Sends one message with all of `fds`, of which there is one.
+///
+/// All that can be known to fail is looked for before the byte is written. If I_SENDFD fails all the
+/// same, the byte has gone, and means nothing to this module.
+pub(crate) fn send(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    wait: Wait,
+) -> Result<(), Errno> {
+    let [fd] = fds else {
+        return Err(Errno::EINVAL);
+    };
+    // Nothing may be written to what is a file, or a TCP socket.
+    must_be_stream(&passer)?;
+    fcntl(fd, FcntlArg::F_GETFD)?;
+    let timeout = match wait {
+        Wait::AsPasser if !is_nonblocking(passer)? => PollTimeout::NONE,
+        _ => PollTimeout::ZERO,
+    };
+    wait_writable(passer, timeout)?;
+    write_nul(passer).map_err(peer_is_gone)?;
+    loop {
+        // SAFETY: I_SENDFD takes a number.
+        match Errno::result(unsafe {
+            libc::ioctl(passer.as_raw_fd(), stropts::I_SENDFD as _, fd.as_raw_fd())
+        }) {
+            // It never waits by itself.
+            Err(Errno::EAGAIN) if timeout == PollTimeout::NONE => wait_writable(passer, timeout)?,
+            // The descriptor is open, so it is the passer that is no pipe of this kind.
+            Err(Errno::EINVAL) => return Err(Errno::ENOSTR),
+            result => return result.map(drop).map_err(peer_is_gone),
+        }
+    }
+}
+
+fn peer_is_gone(error: Errno) -> Errno {
+    match error {
+        Errno::ENXIO => Errno::EPIPE,
+        other => other,
+    }
+}
+
+fn wait_writable(passer: BorrowedFd<'_>, timeout: PollTimeout) -> Result<(), Errno> {
+    match poll(&mut [PollFd::new(passer, PollFlags::POLLOUT)], timeout)? {
+        0 => Err(Errno::EAGAIN),
+        _ => Ok(()), // also POLLHUP: the write says what is wrong
+    }
+}
+
+/// write(2) raises SIGPIPE, which no flag forbids, in the thread that calls it. So it is held back here, and
+/// taken off again if it was not there before.
+fn write_nul(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut sigpipe = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    let mut pending = MaybeUninit::uninit();
+    let no_time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: each set is filled in by the first call that gets it; the byte is one.
+    unsafe {
+        libc::sigemptyset(sigpipe.as_mut_ptr());
+        libc::sigaddset(sigpipe.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, sigpipe.as_ptr(), before.as_mut_ptr());
+        libc::sigemptyset(pending.as_mut_ptr());
+        stropts::sigpending(pending.as_mut_ptr());
+        let was_pending = libc::sigismember(pending.as_ptr(), libc::SIGPIPE) == 1;
+
+        let result = Errno::result(libc::write(passer.as_raw_fd(), [NUL].as_ptr().cast(), 1));
+
+        if result == Err(Errno::EPIPE) && !was_pending {
+            while stropts::sigtimedwait(sigpipe.as_ptr(), ptr::null_mut(), &no_time) == -1
+                && Errno::last() == Errno::EINTR
+            {}
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
+        result.map(drop)
+    }
+}
+
+// --- receiving -----------------------------------------------------------------------------------
+
+/// Nothing is proven beforehand: each message is rehearsed, which is cheap here.
+pub(crate) fn room_for_messages(_messages: usize) -> usize {
+    0
+}
+
+/// EMFILE if there is no free slot from 3 up and what waits may need one.
+pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    match one_free_slot(passer) {
+        Err(Errno::EMFILE) if descriptor_may_wait(passer)? => Err(Errno::EMFILE),
+        Err(Errno::EMFILE) => Ok(()),
+        result => result,
+    }
+}
+
+/// Is the first message a descriptor, or NULs, which one comes behind?
+fn descriptor_may_wait(passer: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut bytes = [NUL; 256];
+    let mut peek = StrPeek {
+        ctlbuf: no_buffer(),
+        databuf: buffer(&mut bytes),
+        flags: 0,
+    };
+    // SAFETY: `peek` points at `bytes`, which outlives the call.
+    match Errno::result(unsafe { libc::ioctl(passer.as_raw_fd(), stropts::I_PEEK as _, &mut peek) })
+    {
+        Ok(0) => Ok(false), // nothing, or the end
+        Ok(_) => {
+            let len = usize::try_from(peek.databuf.len).unwrap_or(0);
+            Ok(bytes[..len].iter().all(|&byte| byte == NUL))
+        }
+        Err(Errno::EBADMSG) => Ok(true), // no data: a descriptor
+        Err(error) => Err(if_stream(passer, error)),
+    }
+}
+
+/// Takes one message if there is one. `rehearse` comes directly before.
+pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, Errno> {
+    for _ in 0..MOST_NULS {
+        match receive_one(passer) {
+            Ok(fd) => {
+                fds.push(fd);
+                return Ok(message(1));
+            }
+            Err(Errno::ENXIO) => return Ok(message(0)), // hung up, and nothing is left
+            Err(Errno::EBADMSG) => {}
+            Err(error) => return Err(error),
+        }
+        if !skip_nuls(passer)? {
+            break;
+        }
+    }
+    Ok(message(1)) // bytes, and no descriptor
+}
+
+fn message(bytes: usize) -> Message {
+    Message {
+        bytes,
+        truncated: false,
+    }
+}
+
+/// I_RECVFD, if anything waits; EAGAIN if not.
+fn receive_one(from: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    if poll(
+        &mut [PollFd::new(from, PollFlags::POLLIN)],
+        PollTimeout::ZERO,
+    )? == 0
+    {
+        return Err(if_stream(from, Errno::EAGAIN));
+    }
+    let mut received = StrRecvFd {
+        fd: -1,
+        uid: 0,
+        gid: 0,
+        fill: [0; 8],
+    };
+    // SAFETY: `received` is what I_RECVFD fills in.
+    Errno::result(unsafe { libc::ioctl(from.as_raw_fd(), stropts::I_RECVFD as _, &mut received) })
+        .map_err(|error| if_stream(from, error))?;
+    // SAFETY: the kernel just made it for us; nobody else knows it.
+    let fd = unsafe { OwnedFd::from_raw_fd(received.fd) };
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(fd)
+}
+
+/// What is wrong: this, or that it is no stream in the first place?
+fn if_stream(fd: BorrowedFd<'_>, error: Errno) -> Errno {
+    must_be_stream(&fd).err().unwrap_or(error)
+}
+
+/// Takes a message of bytes, or its first part if it is long. True if all of them are NUL.
+fn skip_nuls(passer: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut bytes = [NUL; 256];
+    // What a peer puts into a control part must go as well, or it would wait for ever.
+    let mut control = [NUL; 256];
+    let mut data = buffer(&mut bytes);
+    let mut ctl = buffer(&mut control);
+    let mut flags = 0;
+    // SAFETY: both point at arrays that outlive the call.
+    match Errno::result(unsafe {
+        stropts::getmsg(passer.as_raw_fd(), &mut ctl, &mut data, &mut flags)
+    }) {
+        Ok(_) => {
+            let len = usize::try_from(data.len).unwrap_or(0);
+            Ok(ctl.len <= 0 && bytes[..len].iter().all(|&byte| byte == NUL))
+        }
+        // Another receiver took the bytes, and there is a descriptor.
+        Err(Errno::EBADMSG) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn buffer(bytes: &mut [u8]) -> StrBuf {
+    StrBuf {
+        maxlen: bytes.len() as c_int,
+        len: -1,
+        buf: bytes.as_mut_ptr().cast(),
+    }
+}
+
+/// A part that is not looked at.
+fn no_buffer() -> StrBuf {
+    StrBuf {
+        maxlen: -1,
+        len: -1,
+        buf: ptr::null_mut(),
+    }
+}
+
+/// Sleeps until there may be something to receive.
+pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    if is_nonblocking(passer)? {
+        return Err(Errno::EAGAIN);
+    }
+    poll(
+        &mut [PollFd::new(passer, PollFlags::POLLIN)],
+        PollTimeout::NONE,
+    )
+    .map(drop)
+}
+
+fn is_nonblocking(passer: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
+    Ok(status.contains(OFlag::O_NONBLOCK))
+}
