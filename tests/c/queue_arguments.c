@@ -1,5 +1,6 @@
 /* The queue's functions with arguments that no caller should pass: an errno for each, no crash, and nobody
  * else's descriptor is closed. */
+/* Not in SysV mode: errors of sockets. */
 #include "queue.h"
 
 static void no_object(fdpasser *p)

@@ -1,5 +1,6 @@
 /* A bounded queue: one push too many is EAGAIN and leaves the descriptor with the caller. Without a bound a
  * full socket costs nothing but memory. */
+/* Not in SysV mode: what the peer has not taken is not to be had. */
 #include "queue.h"
 
 static void bounded(void)

@@ -1,5 +1,6 @@
 /* How it ends: orderly, by an error, or by two of them. What has reached this end is handed out before, and
  * each end is told of. */
+/* Not in SysV mode: a peer that closes with descriptors unread is not noticed. */
 #include "queue.h"
 
 /* Turns until it is over; the result. */

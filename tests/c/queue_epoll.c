@@ -1,5 +1,6 @@
 /* The loops of docs/queues.md other than poll: epoll that reports levels, and epoll that reports changes only.
  * Many passers in one loop, and each gets its turn. */
+/* Not in SysV mode: what the peer has not taken is not to be had. */
 #include "queue.h"
 #include <sys/epoll.h>
 

@@ -1,5 +1,6 @@
 /* No more is taken from the socket than the program asked for; what a message has in excess waits in the
  * passer; and nothing is taken, nor given, outside of fdpasser_process(). */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "queue.h"
 
 /* How many messages wait in the socket, by looking at one byte each. */

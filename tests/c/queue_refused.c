@@ -1,4 +1,5 @@
 /* A descriptor that the kernel refuses to send comes back, told of once; those before it and behind it go. */
+/* Not in SysV mode: errors of sockets. */
 #include "queue.h"
 #include <sys/syscall.h>
 

@@ -1,5 +1,6 @@
 /* An exclusive server takes over what is left, and not from who is live; of several that start at once
  * exactly one has the path. */
+/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
 #include "check.h"
 
 static int serve(void)

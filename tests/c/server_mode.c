@@ -1,5 +1,6 @@
 /* The node's mode is what was asked for, whatever the umask, which stays as it is; and there is no moment in
  * which it has more. */
+/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
 #include "check.h"
 #include <pthread.h>
 

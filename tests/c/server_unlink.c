@@ -1,5 +1,6 @@
 /* fdpasser_unlink() removes the node that its server made, and no other, though it be taken over at that
  * very moment. */
+/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
 #include "check.h"
 
 static int serve(fdpasser_node *node)

@@ -49,6 +49,46 @@ static void permissions(mode_t mask)
     umask(old);
 }
 
+static void options(void)
+{
+    fdpasser_node node = {0, 0}, old;
+    struct stat found;
+    int listener, other;
+    mode_t mask = umask(077);
+
+    for (int left_over = 0; left_over < 2; left_over++) {
+        listener = fdpasser_server_with("s", 1, 5, 0620, FDPASSER_EXCLUSIVE, &node);
+        OURS(listener);
+        EQUAL(lstat("s", &found), 0);
+        EQUAL(found.st_mode & 0777, 0620);
+        EQUAL(node.inode, found.st_ino);
+        EQUAL(node.device, found.st_dev);
+        ERRNO(fdpasser_server_with("s", 1, 5, -1, FDPASSER_EXCLUSIVE, NULL), EADDRINUSE);
+        close(fdpasser_accept(listener)); /* that was a connection, and ended at once */
+        EQUAL(entries("."), 1); /* no lock is left */
+        serves(listener);
+        if (left_over == 0)
+            close(listener);
+    }
+    old = node;
+    other = fdpasser_server_with("s", 1, 5, 0604, 0, NULL);
+    OURS(other);
+    EQUAL(lstat("s", &found), 0);
+    EQUAL(found.st_mode & 0777, 0604);
+    serves(other);
+    close(listener);
+    EQUAL(fdpasser_unlink("nowhere", 7, &old), 0);
+    close(other);
+    listener = fdpasser_server_with("s", 1, 5, -1, 0, &node);
+    EQUAL(fdpasser_unlink("s", 1, &node), 1);
+    EQUAL(entries("."), 0);
+    EQUAL(fdpasser_unlink("s", 1, &node), 0);
+    close(listener);
+    ERRNO(fdpasser_server_with("s", 1, 5, 01777, 0, NULL), EINVAL);
+    EQUAL(entries("."), 0);
+    umask(mask);
+}
+
 static void full_table(void)
 {
     int listener = fdpasser_server("s", 0);
@@ -74,6 +114,7 @@ static void test(void)
     int listener, second, fd, ends[2];
 
     enter_directory(name);
+    options();
     listener = fdpasser_server("s", 0);
     OURS(listener);
     CHECK(is_fifo("s"));
