@@ -127,7 +127,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install check-sysv
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install check-sysv check-portability
 
 check-format:
 	$(CARGO) fmt --check
@@ -157,6 +157,13 @@ check-c: lib
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
 endif
+
+check-portability:
+	$(PROVE) -v tests/portability :: --quick
+
+.PHONY: portability
+portability: ## what can be told here about other systems, a line for each
+	@$(PROVE) -v tests/portability
 
 check-sysv:
 	FDPASSER_SYSV=1 $(MAKE) --no-print-directory check

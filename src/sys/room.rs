@@ -1,76 +1,128 @@
 //! The proof that there is room for a message, before it is taken.
-#![allow(unsafe_code, reason = "select(2) on a set of our own size")]
+#![allow(
+    unsafe_code,
+    reason = "select(2) on a set of our own size, and getrlimit(2)"
+)]
 
-use super::MAX_PER_MESSAGE;
-use nix::sys::resource::{getrlimit, Resource};
+pub(crate) use proof::room_for_messages;
 
-type Word = libc::c_ulong;
-const BITS: usize = Word::BITS as usize;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod proof {
+    use super::super::MAX_PER_MESSAGE;
+    use nix::sys::resource::{getrlimit, Resource};
 
-/// Slots below this number are left out of every window: 0, 1 and 2 do not count, and a table is
-/// never smaller than a word.
-const WINDOW_FLOOR: usize = BITS;
+    type Word = libc::c_ulong;
+    const BITS: usize = Word::BITS as usize;
 
-/// For how many of the largest messages, up to `messages`, there is room for certain. 0 means that it
-/// is not certain for a single one.
-///
-/// This is the proof that stands in front of every `recvmsg`, so it must be cheap, and it may be
-/// sufficient without being necessary. The kernel keeps a process's open descriptors in a table
-/// that doubles as it fills; a number beyond the table's present size cannot be open. `select(2)`
-/// is where that size shows: the kernel cuts `nfds` down to it and neither reads nor writes the
-/// bits beyond (Linux's select(2), under BUGS, documents that it "silently ignores" them). So ask
-/// about a window of numbers at the top end of a range: bits that come back untouched from a call
-/// that found nothing ready were never looked at, and all of the window is free.
-///
-/// Unlike `poll(2)`'s POLLNVAL this is not fooled by O_PATH descriptors, which poll reports as not
-/// open; unlike dup and close it never occupies a slot that another thread may want.
-pub(crate) fn room_for_messages(messages: usize) -> usize {
-    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
-        return 0;
-    };
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // Small tables first, where the bit set is short; then as far as is still cheap to copy.
-    let room = room_below::<{ 1024 / BITS }>(limit, messages);
-    if room > 0 {
-        return room;
+    /// Slots below this number are left out of every window: 0, 1 and 2 do not count, and a table is
+    /// never smaller than a word.
+    const WINDOW_FLOOR: usize = BITS;
+
+    /// For how many of the largest messages, up to `messages`, there is room for certain. 0 means that it
+    /// is not certain for a single one.
+    ///
+    /// This is the proof that stands in front of every `recvmsg`, so it must be cheap, and it may be
+    /// sufficient without being necessary. The kernel keeps a process's open descriptors in a table
+    /// that doubles as it fills; a number beyond the table's present size cannot be open. `select(2)`
+    /// is where that size shows: the kernel cuts `nfds` down to it and neither reads nor writes the
+    /// bits beyond (Linux's select(2), under BUGS, documents that it "silently ignores" them). So ask
+    /// about a window of numbers at the top end of a range: bits that come back untouched from a call
+    /// that found nothing ready were never looked at, and all of the window is free.
+    ///
+    /// Unlike `poll(2)`'s POLLNVAL this is not fooled by O_PATH descriptors, which poll reports as not
+    /// open; unlike dup and close it never occupies a slot that another thread may want.
+    pub(crate) fn room_for_messages(messages: usize) -> usize {
+        let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+            return 0;
+        };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        // Small tables first, where the bit set is short; then as far as is still cheap to copy.
+        let room = room_below::<{ 1024 / BITS }>(limit, messages);
+        if room > 0 {
+            return room;
+        }
+        room_below::<{ 65536 / BITS }>(limit, messages)
     }
-    room_below::<{ 65536 / BITS }>(limit, messages)
+
+    /// Looks below the soft limit, or below `WORDS` words where the limit is higher.
+    fn room_below<const WORDS: usize>(limit: usize, messages: usize) -> usize {
+        let end = (limit / BITS).min(WORDS);
+        let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
+        let wanted = messages.min(most);
+        if wanted == 0 {
+            return 0;
+        }
+        if is_beyond_the_table::<WORDS>(end, wanted) {
+            return wanted;
+        }
+        // A larger window reaches further down.
+        usize::from(wanted > 1 && is_beyond_the_table::<WORDS>(end, 1))
+    }
+
+    /// Is the window of slots for so many messages, which ends at word `end`, above the table's end?
+    fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
+        let start = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
+        let mut bits: [Word; WORDS] = [0; WORDS];
+        bits[start..end].fill(Word::MAX);
+        let mut no_time = libc::timeval {
+            tv_sec: 0,
+            tv_usec: 0,
+        };
+        // SAFETY: `bits` holds `end * BITS` bits, in the layout that the kernel gives an fd_set, and
+        // the kernel touches no more than that; the other two sets may be null.
+        let ready = unsafe {
+            libc::select(
+                (end * BITS) as libc::c_int,
+                bits.as_mut_ptr().cast(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                &mut no_time,
+            )
+        };
+        ready == 0 && bits[start..end].iter().all(|&word| word == Word::MAX)
+    }
 }
 
-/// Looks below the soft limit, or below `WORDS` words where the limit is higher.
-fn room_below<const WORDS: usize>(limit: usize, messages: usize) -> usize {
-    let end = (limit / BITS).min(WORDS);
-    let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
-    let wanted = messages.min(most);
-    if wanted == 0 {
-        return 0;
-    }
-    if is_beyond_the_table::<WORDS>(end, wanted) {
-        return wanted;
-    }
-    // A larger window reaches further down.
-    usize::from(wanted > 1 && is_beyond_the_table::<WORDS>(end, 1))
-}
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod proof {
+    use super::super::MAX_PER_MESSAGE;
+    use std::mem::MaybeUninit;
 
-/// Is the window of slots for so many messages, which ends at word `end`, above the table's end?
-fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
-    let start = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
-    let mut bits: [Word; WORDS] = [0; WORDS];
-    bits[start..end].fill(Word::MAX);
-    let mut no_time = libc::timeval {
-        tv_sec: 0,
-        tv_usec: 0,
-    };
-    // SAFETY: `bits` holds `end * BITS` bits, in the layout that the kernel gives an fd_set, and
-    // the kernel touches no more than that; the other two sets may be null.
-    let ready = unsafe {
-        libc::select(
-            (end * BITS) as libc::c_int,
-            bits.as_mut_ptr().cast(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            &mut no_time,
-        )
-    };
-    ready == 0 && bits[start..end].iter().all(|&word| word == Word::MAX)
+    /// For how many of the largest messages, up to `messages`, there is room for certain: for one, or it is
+    /// not certain.
+    ///
+    /// `poll(2)` marks a number that is not open with POLLNVAL. So ask about the last ones below the soft
+    /// limit, which are taken last: sufficient, and not necessary.
+    pub(crate) fn room_for_messages(messages: usize) -> usize {
+        usize::from(messages > 0 && last_are_free())
+    }
+
+    fn last_are_free() -> bool {
+        let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+        // SAFETY: the call fills in `limit`, or fails. (nix lacks it on Solaris.)
+        let limit = unsafe {
+            if libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) != 0 {
+                return false;
+            }
+            limit.assume_init().rlim_cur
+        };
+        let end = i32::try_from(limit).unwrap_or(i32::MAX);
+        let Some(first) = end.checked_sub(MAX_PER_MESSAGE as i32).filter(|&n| n >= 3) else {
+            return false;
+        };
+        let mut numbers = [libc::pollfd {
+            fd: 0,
+            events: 0,
+            revents: 0,
+        }; MAX_PER_MESSAGE];
+        for (entry, number) in numbers.iter_mut().zip(first..) {
+            entry.fd = number;
+        }
+        // SAFETY: as many entries as it is told.
+        let found = unsafe { libc::poll(numbers.as_mut_ptr(), numbers.len() as libc::nfds_t, 0) };
+        found == MAX_PER_MESSAGE as i32
+            && numbers
+                .iter()
+                .all(|entry| entry.revents & libc::POLLNVAL != 0)
+    }
 }

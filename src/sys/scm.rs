@@ -2,6 +2,29 @@
 //!
 //! The two system calls are made on libc: nix's `RecvMsg::cmsgs` leaks what arrived when
 //! MSG_CTRUNC is set.
+//!
+//! # Where systems differ
+//!
+//! Only Linux was run. The rest is what headers and manual pages say, and was type-checked.
+//!
+//! | | Linux, Android | FreeBSD, DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos | Solaris |
+//! |---|---|---|---|---|---|---|---|
+//! | close-on-exec when receiving | MSG_CMSG_CLOEXEC | the same | the same | the same | fcntl afterwards | MSG_CMSG_CLOEXEC | fcntl afterwards |
+//! | and for sockets (`unix_socket`) | SOCK_CLOEXEC, accept4 | the same | the same | the same | fcntl afterwards | SOCK_CLOEXEC, accept4 | the same |
+//! | no SIGPIPE | MSG_NOSIGNAL | the same | the same | the same | the same, and SO_NOSIGPIPE before each send | MSG_NOSIGNAL | the same |
+//! | is it a local socket | SO_DOMAIN | getsockname | getsockname | getsockname | getsockname | getsockname | getsockname |
+//! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | the same | the same | the same | the same | the same |
+//! | a look at a message with MSG_PEEK | installs duplicates | must not be made: may copy what are no descriptors of ours | the same | the same | the same | the same | the same |
+//! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE, lost | as FreeBSD | as FreeBSD | EMSGSIZE, lost | EMFILE | EMFILE |
+//! | `cmsg_len` if truncated | cut | cut | cut | cut | not cut: run past the buffer | cut | cut |
+//! | alignment in a control message | that of size_t | that of a word, or more | the same | the same | 4 bytes | 4 bytes | 4 bytes |
+//! | descriptors in a message | 253 | a few hundred at most, less than that where pointers are 8 bytes wide | the same | the same | 512 | 253 or fewer | the same |
+//! | who the peer is (`peer`) | SO_PEERCRED | getpeereid | getpeereid | getpeereid | getpeereid | getpeerucred | getpeerucred |
+//!
+//! CMSG_SPACE and CMSG_DATA see to the alignment. A message that is refused for its size is sent again as
+//! several of one. Where a look cannot be made, it is not known how many descriptors wait: one free slot
+//! passes for enough, so a message of several can be destroyed in part by a table that is nearly
+//! full. That is reported (ENOTRECOVERABLE).
 #![allow(
     unsafe_code,
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
@@ -30,6 +53,7 @@ const RIGHTS: usize = MAX_PER_MESSAGE * mem::size_of::<RawFd>();
 #[repr(C)]
 union Control<const N: usize> {
     _align: libc::cmsghdr,
+    _and_on_the_bsds: usize,
     bytes: [MaybeUninit<u8>; N],
 }
 
@@ -100,6 +124,8 @@ fn send_with<const N: usize>(
         (*header).cmsg_len = libc::CMSG_LEN(len as u32) as _;
         ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), len);
     }
+    #[cfg(target_vendor = "apple")]
+    no_sigpipe(passer)?;
     let flags = match wait {
         Wait::AsPasser => libc::MSG_NOSIGNAL,
         Wait::Never => libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
@@ -108,6 +134,41 @@ fn send_with<const N: usize>(
     Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) }).map(drop)
 }
 
+/// A passer that the caller made may not have this yet.
+#[cfg(target_vendor = "apple")]
+fn no_sigpipe(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let on: c_int = 1;
+    // SAFETY: `on` is a c_int. (nix has no SO_NOSIGPIPE.)
+    Errno::result(unsafe {
+        libc::setsockopt(
+            passer.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NOSIGPIPE,
+            ptr::from_ref(&on).cast(),
+            mem::size_of::<c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    // SAFETY: all zeros is a valid sockaddr_storage.
+    let mut address: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `address` has room for `len` bytes.
+    Errno::result(unsafe {
+        libc::getsockname(
+            socket.as_raw_fd(),
+            ptr::from_mut(&mut address).cast(),
+            &mut len,
+        )
+    })?;
+    // Some systems have nothing to say of a local socket without a name.
+    Ok(len == 0 || c_int::from(address.ss_family) == libc::AF_UNIX)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
     let mut domain: c_int = 0;
     let mut len = mem::size_of::<c_int>() as libc::socklen_t;
@@ -136,6 +197,7 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
 /// end, another may take this message before we do, and the one behind it may be larger: then, and
 /// only in a table that is nearly full, the kernel can destroy what did not fit. `receive` reports
 /// that.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut fds = Fds::new();
     let message = match recvmsg(passer, &mut fds, libc::MSG_PEEK) {
@@ -156,6 +218,48 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Finds out, where room is not proven, whether the next message fits, and consumes nothing.
+///
+/// Elsewhere MSG_PEEK does not install what it shows, so what it shows are no descriptors: the look is
+/// without a control buffer, and tells bytes, which a descriptor may come with, from nothing and the end.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let full = match table::one_free_slot(passer) {
+        Err(Errno::EMFILE) => Errno::EMFILE,
+        result => return result,
+    };
+    let mut byte = 0u8;
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    // SAFETY: room for one byte.
+    match Errno::result(unsafe {
+        libc::recv(
+            passer.as_raw_fd(),
+            ptr::from_mut(&mut byte).cast(),
+            1,
+            flags,
+        )
+    }) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(full),
+        Err(Errno::EAGAIN) => setsockopt(&passer, sockopt::OobInline, &true),
+        Err(error) => Err(error),
+    }
+}
+
+/// What recvmsg takes beside the flags of the moment.
+#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
+const RECEIVE: c_int = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+const RECEIVE: c_int = libc::MSG_DONTWAIT;
+
+/// Where the kernel cannot, as soon as they are ours.
+#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+fn close_on_exec(fds: &Fds) -> Result<(), Errno> {
+    use nix::fcntl::FdFlag;
+    fds.iter()
+        .try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))
+}
+
 fn recvmsg(passer: BorrowedFd<'_>, fds: &mut Fds, flags: c_int) -> Result<Message, Errno> {
     let mut byte = MaybeUninit::<u8>::uninit();
     let mut iov = libc::iovec {
@@ -169,12 +273,23 @@ fn recvmsg(passer: BorrowedFd<'_>, fds: &mut Fds, flags: c_int) -> Result<Messag
     msg.msg_iovlen = 1;
     msg.msg_control = ptr::from_mut(&mut control).cast();
     msg.msg_controllen = RECEIVE_CONTROL as _;
-    let flags = flags | libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = flags | RECEIVE;
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
-    let bytes = Errno::result(unsafe { libc::recvmsg(passer.as_raw_fd(), &mut msg, flags) })?;
+    let bytes = Errno::result(unsafe { libc::recvmsg(passer.as_raw_fd(), &mut msg, flags) });
+    // Linux never says so here. Where it is said, there was no slot for what came, and it is gone.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    if bytes == Err(Errno::EMSGSIZE) {
+        return Ok(Message {
+            bytes: 1,
+            truncated: true,
+        });
+    }
+    let bytes = bytes?;
     // SAFETY: `msg` is as the kernel left it after success, and this is the only time that the
     // descriptors in it are taken.
     let overflow = unsafe { own(&msg, fds) };
+    #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
+    close_on_exec(fds)?;
     Ok(Message {
         bytes: bytes as usize,
         truncated: overflow || msg.msg_flags & libc::MSG_CTRUNC != 0,
@@ -200,6 +315,16 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
             reason = "cmsg_len is 32 bits wide elsewhere"
         )]
         let len = (cmsg.cmsg_len as usize).saturating_sub(data as usize - header as usize);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let len = {
+            // macOS leaves the length as it was sent, however little of it is there.
+            #[allow(
+                clippy::unnecessary_cast,
+                reason = "msg_controllen is size_t on some systems"
+            )]
+            let end = msg.msg_control as usize + msg.msg_controllen as usize;
+            len.min(end.saturating_sub(data as usize))
+        };
         match (cmsg.cmsg_level, cmsg.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 // SAFETY: `len` bytes of descriptors that the kernel installed for us.

@@ -10,24 +10,39 @@ use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+/// Where there is no such flag, [`ours`] sets it afterwards.
+#[cfg(not(target_vendor = "apple"))]
+const CLOEXEC: SockFlag = SockFlag::SOCK_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOEXEC: SockFlag = SockFlag::empty();
+
+/// Close-on-exec and from 3 up.
+#[cfg(not(target_vendor = "apple"))]
+fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    above_stdio(fd)
+}
+#[cfg(target_vendor = "apple")]
+fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    fcntl(&fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    above_stdio(fd)
+}
+
 /// Both ends of a new connection.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
-    let (a, b) = socket::socketpair(
-        AddressFamily::Unix,
-        SockType::Stream,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?;
-    Ok((above_stdio(a)?, above_stdio(b)?))
+    let (a, b) = socket::socketpair(AddressFamily::Unix, SockType::Stream, None, CLOEXEC)?;
+    Ok((ours(a)?, ours(b)?))
 }
 
 /// The next connection of `listener`.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // A connection taken off the queue cannot be put back, so look for its place first.
     one_free_slot(listener)?;
-    let fd = socket::accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?;
+    #[cfg(not(target_vendor = "apple"))]
+    let fd = socket::accept4(listener.as_raw_fd(), CLOEXEC)?;
+    #[cfg(target_vendor = "apple")]
+    let fd = socket::accept(listener.as_raw_fd())?;
     // SAFETY: the kernel just made it for us.
-    above_stdio(unsafe { OwnedFd::from_raw_fd(fd) })
+    ours(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// A connection to the listener at `path`.
@@ -48,10 +63,10 @@ pub(crate) fn set_nonblocking(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 pub(super) fn stream() -> Result<OwnedFd, Errno> {
-    above_stdio(socket::socket(
+    ours(socket::socket(
         AddressFamily::Unix,
         SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
+        CLOEXEC,
         None,
     )?)
 }
