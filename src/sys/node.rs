@@ -3,6 +3,7 @@
 use super::table::above_stdio;
 use crate::Node;
 use nix::errno::Errno;
+#[cfg(not(target_os = "solaris"))]
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,7 +16,39 @@ use std::path::{Path, PathBuf};
 /// same left-over, each would take the other's new node for it. The system lets go of it if we die.
 pub(super) struct Lock {
     path: PathBuf,
-    _file: Flock<File>,
+    _file: Locked,
+}
+
+#[cfg(not(target_os = "solaris"))]
+type Locked = Flock<File>;
+
+#[cfg(not(target_os = "solaris"))]
+fn lock(file: File) -> Result<Locked, Errno> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
+}
+
+/// There is no flock(2) in nix for it: a lock of fcntl(2)'s, which does not tell threads apart.
+#[cfg(target_os = "solaris")]
+type Locked = File;
+
+#[cfg(target_os = "solaris")]
+fn lock(file: File) -> Result<Locked, Errno> {
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_sysid: 0,
+        l_pid: 0,
+        l_pad: [0; 4],
+    };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETLK(&whole)).map_err(
+        |error| match error {
+            Errno::EACCES => Errno::EWOULDBLOCK,
+            other => other,
+        },
+    )?;
+    Ok(file)
 }
 
 impl Lock {
@@ -34,12 +67,11 @@ impl Lock {
                 .open(&path)
                 .map_err(|e| errno(&e))?;
             let file = File::from(above_stdio(file.into())?);
-            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(file) => file,
+            let file = lock(file).map_err(|error| match error {
                 // It starts up, and will be the live one.
-                Err((_, Errno::EWOULDBLOCK)) => return Err(Errno::EADDRINUSE),
-                Err((_, error)) => return Err(error),
-            };
+                Errno::EWOULDBLOCK => Errno::EADDRINUSE,
+                other => other,
+            })?;
             // Whoever had it before takes it away; then this one is nobody's.
             let ours = file.metadata().map_err(|e| errno(&e))?;
             match node_at(&path) {
