@@ -97,8 +97,8 @@
  * kernel destroys the descriptors that did not fit. The same can happen in a
  * table that is nearly full (fewer than about 300 free slots below the soft
  * limit) when several processes receive messages of different sizes from one
- * end. Either is reported, as ENOTRECOVERABLE, which nothing else is except a
- * security module that refuses a descriptor.
+ * end. Either is reported, as ENOTRECOVERABLE (ENOLINK on NetBSD), which nothing
+ * else is except a security module that refuses a descriptor.
  *
  * Where the table is nearly full, a waiting message is looked at before it is
  * taken, which opens and closes duplicates of its descriptors. So closing one of

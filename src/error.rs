@@ -56,4 +56,4 @@ pub(crate) const NO_DESCRIPTOR: Errno = Errno::EBADMSG;
 pub(crate) const TOO_MANY: Errno = Errno::EMSGSIZE;
 
 /// The kernel destroyed part of a message. No system call that we make reports this by itself.
-pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
+pub(crate) const DESTROYED: Errno = crate::sys::DESTROYED;

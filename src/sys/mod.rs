@@ -11,6 +11,7 @@
 //! | `server_with(path, backlog, mode, exclusive)` | the same with a mode, and refusing to replace a live one; also which node it made |
 //! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; a node is known for as long as its listener is open |
 //! | `peer_cred(passer)` | who is at the other end |
+//! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `send(passer, fds, wait)` | one message, all of `fds` or nothing; never SIGPIPE |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
@@ -28,6 +29,7 @@
 //! backend's `receive`: [`table::all_above_stdio`] moves them, in the layer above.
 
 use arrayvec::ArrayVec;
+use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
 mod node;
@@ -60,6 +62,12 @@ pub(crate) use self::streams::{
     accept, connect, pair, peer_cred, receive, rehearse, room_for_messages, send, server,
     server_with, set_nonblocking, unlink, unread_by_peer, wait_readable, MAX_PER_MESSAGE, MODE,
 };
+
+/// The errno that says so, which no call of ours fails with by itself. (nix does not know the usual one there.)
+#[cfg(not(target_os = "netbsd"))]
+pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
+#[cfg(target_os = "netbsd")]
+pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
 
 /// May a call sleep?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

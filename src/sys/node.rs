@@ -23,8 +23,8 @@ pub(super) struct Lock {
 type Locked = Flock<File>;
 
 #[cfg(not(target_os = "solaris"))]
-fn lock(file: File) -> Result<Locked, Errno> {
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
+fn lock(file: File) -> Result<Locked, (File, Errno)> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
 }
 
 /// There is no flock(2) in nix for it: a lock of fcntl(2)'s, which does not tell threads apart.
@@ -32,7 +32,7 @@ fn lock(file: File) -> Result<Locked, Errno> {
 type Locked = File;
 
 #[cfg(target_os = "solaris")]
-fn lock(file: File) -> Result<Locked, Errno> {
+fn lock(file: File) -> Result<Locked, (File, Errno)> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK,
         l_whence: libc::SEEK_SET as libc::c_short,
@@ -42,13 +42,11 @@ fn lock(file: File) -> Result<Locked, Errno> {
         l_pid: 0,
         l_pad: [0; 4],
     };
-    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETLK(&whole)).map_err(
-        |error| match error {
-            Errno::EACCES => Errno::EWOULDBLOCK,
-            other => other,
-        },
-    )?;
-    Ok(file)
+    match nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_SETLK(&whole)) {
+        Ok(_) => Ok(file),
+        Err(Errno::EACCES) => Err((file, Errno::EWOULDBLOCK)),
+        Err(error) => Err((file, error)),
+    }
 }
 
 impl Lock {
@@ -67,11 +65,12 @@ impl Lock {
                 .open(&path)
                 .map_err(|e| errno(&e))?;
             let file = File::from(above_stdio(file.into())?);
-            let file = lock(file).map_err(|error| match error {
+            let file = match lock(file) {
+                Ok(file) => file,
                 // It starts up, and will be the live one.
-                Errno::EWOULDBLOCK => Errno::EADDRINUSE,
-                other => other,
-            })?;
+                Err((_, Errno::EWOULDBLOCK)) => return Err(Errno::EADDRINUSE),
+                Err((_, error)) => return Err(error),
+            };
             // Whoever had it before takes it away; then this one is nobody's.
             let ours = file.metadata().map_err(|e| errno(&e))?;
             match node_at(&path) {

@@ -19,6 +19,7 @@
 //! | `cmsg_len` if truncated | cut | cut | cut | cut | not cut: run past the buffer | cut | cut |
 //! | alignment in a control message | that of size_t | that of a word, or more | the same | the same | 4 bytes | 4 bytes | 4 bytes |
 //! | descriptors in a message | 253 | a few hundred at most, less than that where pointers are 8 bytes wide | the same | the same | 512 | 253 or fewer | the same |
+//! | the errno of descriptors destroyed | ENOTRECOVERABLE | the same | ENOLINK | ENOTRECOVERABLE | the same | the same | the same |
 //! | who the peer is (`peer`) | SO_PEERCRED | getpeereid | getpeereid | getpeereid | getpeereid | getpeerucred | getpeerucred |
 //!
 //! CMSG_SPACE and CMSG_DATA see to the alignment. A message that is refused for its size is sent again as
