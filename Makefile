@@ -128,6 +128,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install check-sysv check-portability
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-speed check-docs check-examples check-install
 
 check-format:
 	$(CARGO) fmt --check
@@ -179,6 +180,9 @@ check-speed: all
 
 check-docs: all
 	$(PROVE) -v tests/docs.t
+
+check-examples: all
+	$(PROVE) -v tests/examples.t
 
 check-install: all
 	$(PROVE) -v tests/install.t

@@ -587,7 +587,8 @@ int fdpasser_i_am_child(fdpasser *p);
 void fdpasser_free(fdpasser *p);
 
 /**
- * The passer's descriptor, to be polled and for nothing else.
+ * The passer's descriptor, to be polled; and, once all is sent, to be shut down for writing
+ * (shutdown(2), SHUT_WR) by who has no more to send and waits for the peer's end. For nothing else.
  *
  * Ownership: it stays the object's.
  *

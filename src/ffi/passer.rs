@@ -126,7 +126,8 @@ pub unsafe extern "C" fn fdpasser_free(p: *mut fdpasser) {
     });
 }
 
-/// The passer's descriptor, to be polled and for nothing else.
+/// The passer's descriptor, to be polled; and, once all is sent, to be shut down for writing
+/// (shutdown(2), SHUT_WR) by who has no more to send and waits for the peer's end. For nothing else.
 ///
 /// Ownership: it stays the object's.
 ///
