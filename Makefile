@@ -10,6 +10,7 @@ INSTALL ?= install
 prefix     ?= /usr/local
 includedir ?= $(prefix)/include
 libdir     ?= $(prefix)/lib
+mandir     ?= $(prefix)/share/man
 DESTDIR    ?=
 
 # The exact versions of Cargo.lock, always; `make check` also forbids the network.
@@ -189,9 +190,14 @@ check-install: all
 
 # --- packaging ----------------------------------------------------------------------------------
 
-install: all ## install library, header, pkg-config file and Perl module under prefix (DESTDIR honoured)
-	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig
+target/fdpasser.3: $(header) scripts/man-page Cargo.toml
+	@mkdir -p target
+	$(PERL) scripts/man-page $(header) $(version) > $@
+
+install: all target/fdpasser.3 ## install library, header, manual page, pkg-config file and Perl module under prefix (DESTDIR honoured)
+	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(mandir)/man3
 	$(INSTALL) -m 644 $(header) $(DESTDIR)$(includedir)/
+	$(INSTALL) -m 644 target/fdpasser.3 $(DESTDIR)$(mandir)/man3/
 	$(INSTALL) -m 644 $(static) $(DESTDIR)$(libdir)/
 	$(INSTALL) -m 755 $(shared) $(DESTDIR)$(libdir)/libfdpasser.so.$(version)
 	ln -sf libfdpasser.so.$(version) $(DESTDIR)$(libdir)/libfdpasser.so.$(abi)

@@ -54,6 +54,29 @@ SKIP: {
     output_of('the program needs no library', "$dir/static");
 }
 
+# --- the manual page
+
+my $page  = "$prefix/share/man/man3/fdpasser.3";
+my $roff  = do { local $/; open my $in, '<', $page or die "$page: $!"; <$in> };
+my @found = sort $roff =~ /^\.SS (\w+)$/mg;
+SKIP: {
+    my @exported = `nm -D --defined-only target/release/libfdpasser.so 2>&1`;
+    skip 'nm is not installed', 1 if $?;
+    @exported = sort map { / [TtWw] (\w+)$/ ? $1 : () } @exported;
+    is("@found", "@exported", 'the manual page has what the library exports, each once');
+}
+for (
+    [ 'groff',  'groff -man -ww -z -Tutf8' ],
+    [ 'mandoc', 'mandoc -Tlint -Wwarning' ],
+  )
+{
+    my ($program, $command) = @$_;
+  SKIP: {
+        skip "$program is not installed", 1 if !grep { -x "$_/$program" } split /:/, $ENV{PATH};
+        is(`$command $page 2>&1`, '', "$program finds nothing wrong with it");
+    }
+}
+
 # --- the CPAN tarball
 
 output_of('make the tarball', "scripts/perl-dist $dir/dist");
