@@ -158,10 +158,11 @@ static int dispatch(void)
             perror("passing a connection");
             int fd = fdpasser_refused(p);
             if (fd < 0)
-                return EXIT_FAILURE;
+                exit(EXIT_FAILURE);
             close(fd);
         }
     }
+    fdpasser_free(p);
     return EXIT_SUCCESS;
 }
 
@@ -193,10 +194,11 @@ static void reap(struct child *children, int n)
         for (int i = 0; i < n; i++) {
             if (children[i].pid != pid)
                 continue;
-            children[i].pid = status == 0 ? -1 : 0;
-            if (status != 0 && time(NULL) - children[i].started < 1)
+            bool done = status == 0 || (stopping && i == 0);
+            children[i].pid = done ? -1 : 0;
+            if (!done && time(NULL) - children[i].started < 1)
                 sleep(1);
-            if (status == 0 && i == 0)
+            if (done && i == 0)
                 close(ends[0]); /* the last one, so that the workers see the end */
         }
     }
@@ -225,9 +227,12 @@ static void supervise(int n)
         if (running == 0)
             break;
         sigwait(&signals, &signal);
-        if (signal == SIGCHLD)
+        if (signal == SIGCHLD) {
             reap(children, n);
-        else if (children[0].pid > 0)
+            continue;
+        }
+        stopping = 1;
+        if (children[0].pid > 0)
             kill(children[0].pid, SIGTERM);
     } while (true);
     free(children);

@@ -117,7 +117,7 @@ sub start {
     my ($job) = @_;
     defined(my $pid = fork) or die "fork: $!\n";
     if (!$pid) {
-        $SIG{$_} = 'DEFAULT' for qw(CHLD INT TERM);
+        delete @SIG{qw(CHLD INT TERM)};    # AnyEvent leaves alone what is set
         sigprocmask(SIG_UNBLOCK, $signals);
         # Each closes what the others use, or it would never see their end.
         my $ok = eval {
@@ -137,7 +137,7 @@ sub start {
 sub reap {
     while ((my $pid = waitpid -1, WNOHANG) > 0) {
         my ($job, $started) = (delete $job{$pid}, delete $started{$pid});
-        if ($?) {
+        if ($? && !($stopping && $job eq 'dispatcher')) {
             sleep 1 if time - $started < 1;
             start($job);
         }
