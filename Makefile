@@ -128,8 +128,7 @@ check: ## run all tests with what is there, offline
 	@$(PERL) tests/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-install check-sysv check-portability
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-faults check-speed check-docs check-examples check-install
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-examples check-install check-sysv check-portability
 
 check-format:
 	$(CARGO) fmt --check
