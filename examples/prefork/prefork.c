@@ -32,6 +32,7 @@
 #include <fdpasser.h>
 
 enum {
+    MAX_WORKERS = 1000,
     MAX_QUEUED = 64, /* beyond what the passer's socket holds; further ones wait in the listener */
     MAX_REQUEST = 8192,
     REQUEST_SECONDS = 10,
@@ -43,6 +44,7 @@ struct child {
     time_t started;
 };
 
+static struct child children[1 + MAX_WORKERS]; /* the dispatcher first */
 static int listener, ends[2]; /* the dispatcher's end, and the workers' */
 
 static void die(const char *what)
@@ -185,7 +187,7 @@ static void start(struct child *child, bool is_dispatcher, const sigset_t *mask)
 }
 
 /* What ends with 0 has done its work. All else is to be started again, but not all the time. */
-static void reap(struct child *children, int n)
+static void reap(int n)
 {
     int status;
     pid_t pid;
@@ -206,12 +208,9 @@ static void reap(struct child *children, int n)
 
 static void supervise(int n)
 {
-    struct child *children = calloc((size_t)n, sizeof *children); /* the dispatcher first */
     sigset_t signals, before;
     int signal, running;
 
-    if (children == NULL)
-        die("calloc");
     sigemptyset(&signals);
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);
@@ -228,14 +227,13 @@ static void supervise(int n)
             break;
         sigwait(&signals, &signal);
         if (signal == SIGCHLD) {
-            reap(children, n);
+            reap(n);
             continue;
         }
         stopping = 1;
         if (children[0].pid > 0)
             kill(children[0].pid, SIGTERM);
     } while (true);
-    free(children);
 }
 
 int main(int argc, char **argv)
@@ -244,7 +242,7 @@ int main(int argc, char **argv)
     socklen_t len = sizeof a;
     int on = 1, workers = argc == 3 ? atoi(argv[2]) : 0;
 
-    if (workers < 1 || workers > 1000) {
+    if (workers < 1 || workers > MAX_WORKERS) {
         fprintf(stderr, "usage: %s PORT WORKERS\n", argv[0]);
         return 2;
     }
