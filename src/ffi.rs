@@ -38,8 +38,6 @@ pub const FDPASSER_MODE_SYSV: c_int = 2;
 /// SysV interface one.)
 pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
 
-const _: () = assert!(FDPASSER_MODE_BSD == Mode::Bsd as c_int);
-const _: () = assert!(FDPASSER_MODE_SYSV == Mode::SysV as c_int);
 const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == transfer::MAX_PER_MESSAGE);
 
 /// Makes a connected pair of passers, one for each side of a fork (or for two threads).
@@ -239,7 +237,10 @@ pub extern "C" fn recv_fd(passer: c_int) -> c_int {
 /// Threads and fork: safe.
 #[no_mangle]
 pub extern "C" fn fdpasser_mode() -> c_int {
-    crate::mode() as c_int
+    match crate::mode() {
+        Mode::Bsd => FDPASSER_MODE_BSD,
+        Mode::SysV => FDPASSER_MODE_SYSV,
+    }
 }
 
 /// Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in
@@ -477,7 +478,7 @@ unsafe fn receive_messages(
     status: *mut c_int,
 ) -> Result<ssize_t, Errno> {
     let messages = messages as usize;
-    if !(1..=16).contains(&messages) || n < messages * transfer::MAX_PER_MESSAGE {
+    if !(1..=16).contains(&messages) || n < messages * FDPASSER_MAX_PER_MESSAGE as usize {
         return Err(Errno::EINVAL);
     }
     check_array(fds, n)?;
