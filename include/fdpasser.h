@@ -484,7 +484,8 @@ int fdpasser_server_with(const char *path, size_t path_len, int backlog, int mod
  * Ownership: no descriptors.
  *
  * Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
- * with errno: EFAULT (path or node is NULL), EACCES, EPERM, EROFS, ENOTDIR, ELOOP, ENAMETOOLONG.
+ * with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
+ * ELOOP, ENAMETOOLONG.
  *
  * Blocking: no.
  *
@@ -771,8 +772,8 @@ int fdpasser_queued(const fdpasser *p);
  *
  * Returns 1 if so, also if the peer closed its end without receiving them (which
  * fdpasser_process() reports as ECONNRESET); 0 if not yet; or -1 with errno EOPNOTSUPP (the system
- * does not tell) or EINVAL (p as for fdpasser_fileno()). There is no event for it: look again
- * after a while, or let the peer answer.
+ * does not tell), ENOTSOCK (the passer is no socket) or EINVAL (it is not connected; also: p as for
+ * fdpasser_fileno()). There is no event for it: look again after a while, or let the peer answer.
  *
  * Blocking: no.
  *

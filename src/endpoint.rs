@@ -87,7 +87,7 @@ pub fn server_with(path: impl AsRef<Path>, options: &ServerOptions) -> io::Resul
 /// Call this before the listener is closed, as the system may give a later node the same identity.
 ///
 /// # Errors
-/// As rename(2) and unlink(2).
+/// As rename(2) and unlink(2). EINVAL: a NUL inside.
 pub fn unlink(path: impl AsRef<Path>, node: &Node) -> io::Result<bool> {
     Ok(sys::unlink(path.as_ref().as_os_str().as_bytes(), *node)?)
 }

@@ -326,7 +326,7 @@ impl Passer {
     /// Is all sent, and has the peer taken it? (Or closed its end, which will show as ECONNRESET.)
     ///
     /// # Errors
-    /// EOPNOTSUPP: the system does not tell.
+    /// EOPNOTSUPP: the system does not tell. ENOTSOCK, EINVAL: this is no connected socket.
     pub fn drained(&self) -> io::Result<bool> {
         Ok(sys::unread_by_peer(self.as_fd())? == 0 && self.to_send.is_empty())
     }

@@ -82,7 +82,8 @@ pub unsafe extern "C" fn fdpasser_server_with(
 /// Ownership: no descriptors.
 ///
 /// Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
-/// with errno: EFAULT (path or node is NULL), EACCES, EPERM, EROFS, ENOTDIR, ELOOP, ENAMETOOLONG.
+/// with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
+/// ELOOP, ENAMETOOLONG.
 ///
 /// Blocking: no.
 ///

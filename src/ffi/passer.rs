@@ -404,8 +404,8 @@ pub unsafe extern "C" fn fdpasser_queued(p: *const fdpasser) -> c_int {
 ///
 /// Returns 1 if so, also if the peer closed its end without receiving them (which
 /// fdpasser_process() reports as ECONNRESET); 0 if not yet; or -1 with errno EOPNOTSUPP (the system
-/// does not tell) or EINVAL (p as for fdpasser_fileno()). There is no event for it: look again
-/// after a while, or let the peer answer.
+/// does not tell), ENOTSOCK (the passer is no socket) or EINVAL (it is not connected; also: p as for
+/// fdpasser_fileno()). There is no event for it: look again after a while, or let the peer answer.
 ///
 /// Blocking: no.
 ///

@@ -81,7 +81,11 @@ fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
 pub(crate) fn unread_by_peer(passer: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: this request (SIOCOUTQ, under the name that libc has for it) writes one c_int.
-    Errno::result(unsafe { libc::ioctl(passer.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) })?;
+    let asked = unsafe { libc::ioctl(passer.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) };
+    Errno::result(asked).map_err(|error| match error {
+        Errno::ENOTTY => Errno::ENOTSOCK, // by its name it is a terminal's request
+        other => other,
+    })?;
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 

@@ -118,6 +118,8 @@ static void no_socket(void)
         int again = dup(cases[i].fd);
         fdpasser *p = make_passer(cases[i].fd);
 
+        if (cases[i].sending == ENOTSOCK)
+            ERRNO(fdpasser_drained(p), ENOTSOCK);
         push_numbered(p, 1);
         ERRNO(fdpasser_process(p, POLLOUT), cases[i].sending);
         ERRNO(fdpasser_process(p, POLLOUT), cases[i].sending);

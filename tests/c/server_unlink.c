@@ -44,6 +44,7 @@ static void ours_or_not(void)
 
     ERRNO(fdpasser_unlink("s", 1, NULL), EFAULT);
     ERRNO(fdpasser_unlink(NULL, 1, &node), EFAULT);
+    ERRNO(fdpasser_unlink("s\0s", 3, &node), EINVAL);
     listener = fdpasser_server_with("\0fdpasser-unlink", 16, 5, -1, 0, &node);
     if (listener != -1) {
         CHECK(node.device == 0 && node.inode == 0);
