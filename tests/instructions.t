@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# What each call of the C ABI costs, in instructions of this library's and in system calls, against the
-# figures of tests/instructions/figures: not in time, so that it is the same on a busy machine. `make lib`
-# comes first. To make what is measured the new figures: perl tests/instructions.t --accept
+# What each call of the C ABI costs, or with queues each descriptor, in instructions of this library's and in
+# system calls, against the figures of tests/instructions/figures: not in time, so that it is the same on a busy
+# machine. `make lib` comes first. To make what is measured the new figures: perl tests/instructions.t --accept
 #
 # Instructions are counted by callgrind, and only those in libfdpasser.so, for N and for 2 N calls: the
 # difference is what N calls cost, without what is done once. System calls are counted by strace in the
@@ -162,7 +162,7 @@ sub write_figures {
         $measured{$what} or BAIL_OUT("nothing is accepted, as no $what were counted");
     }
     open my $to, '>', $file or die "$file: $!";
-    print {$to} "# What one call takes: instructions of the library's, and system calls.\n",
+    print {$to} "# What one call takes, or with queues one descriptor: instructions of the library's, and system calls.\n",
         "# Written by tests/instructions.t --accept.\n# machine $here, compiler $built_by\n";
     printf {$to} "%-22s %8s %6s\n", $_, map { show($_) } $measured{instructions}{$_}, $measured{'system calls'}{$_} for @calls;
     close $to or die "$file: $!";

@@ -3,6 +3,7 @@
  *
  *     calls           the names of all kinds
  *     calls NAME N    N calls; then prints how many system calls were this program's own
+ *                     (of the kinds queue_*: N descriptors)
  *     calls N         all kinds, N calls and then 2 N of each, in functions named case_NAME, none of
  *                     which calls another
  *
@@ -14,6 +15,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,7 @@ int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *ti
 #define CASE(name) __attribute__((noipa)) void case_##name(long n); void case_##name(long n)
 
 static int passers[2];
+static fdpasser *queues[2]; /* over passers of their own */
 static int fds[MAX], got[MESSAGES * MAX];
 static long own; /* system calls of this program's */
 
@@ -65,7 +68,8 @@ static char byte;
 static struct iovec iov = {&byte, 1};
 static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
-static void put(int messages, int count)
+/* Over `passer`, as all of these. */
+static void put_over(int passer, int messages, int count)
 {
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
@@ -73,21 +77,25 @@ static void put(int messages, int count)
     memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
     msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
     while (messages-- > 0) {
-        must(sendmsg(passers[0], &msg, MSG_DONTWAIT) == 1, "sendmsg");
+        must(sendmsg(passer, &msg, MSG_DONTWAIT) == 1, "sendmsg");
         own++;
     }
 }
 
-static void take(int messages)
+static void put(int messages, int count) { put_over(passers[0], messages, count); }
+
+static void take_over(int passer, int messages)
 {
     while (messages-- > 0) {
         msg.msg_controllen = sizeof control;
-        must(recvmsg(passers[1], &msg, MSG_DONTWAIT) == 1, "recvmsg");
+        must(recvmsg(passer, &msg, MSG_DONTWAIT) == 1, "recvmsg");
         own++;
         close_all((int *)CMSG_DATA(&control.header),
                   (control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
     }
 }
+
+static void take(int messages) { take_over(passers[1], messages); }
 
 /* --- the calls ------------------------------------------------------------------------------------ */
 
@@ -192,7 +200,62 @@ CASE(try_recv_messages_16)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- */
+/* --- queues: what one descriptor takes, in messages of so many -------------------------------------- */
+
+static void queue_send(long n, int count)
+{
+    must(fdpasser_set_per_message(queues[0], (unsigned)count) == 0, "fdpasser_set_per_message");
+    for (; n > 0; n -= AT_ONCE) {
+        for (int i = 0; i < AT_ONCE; i++) {
+            int fd = dup(fds[0]);
+
+            must(fdpasser_push_send_fd(queues[0], fd) == 1, "fdpasser_push_send_fd");
+            own++;
+        }
+        must(fdpasser_process(queues[0], POLLOUT) == 1 && fdpasser_queued(queues[0]) == 0,
+             "fdpasser_process");
+        take_over(fdpasser_fileno(queues[1]), (AT_ONCE + count - 1) / count);
+    }
+}
+
+CASE(queue_send_1) { queue_send(n, 1); }
+CASE(queue_send_25) { queue_send(n, 25); }
+
+/* One at a time, as in a program whose queue is empty most of the time. */
+CASE(queue_send_singly)
+{
+    must(fdpasser_set_per_message(queues[0], 1) == 0, "fdpasser_set_per_message");
+    while (n-- > 0) {
+        must(fdpasser_push_send_fd(queues[0], dup(fds[0])) == 1, "fdpasser_push_send_fd");
+        own++;
+        must(fdpasser_process(queues[0], POLLOUT) == 1 && fdpasser_queued(queues[0]) == 0,
+             "fdpasser_process");
+        take_over(fdpasser_fileno(queues[1]), 1);
+    }
+}
+
+/* `messages` at once, so many in each. */
+static void queue_receive(long n, int messages, int count)
+{
+    for (; n > 0; n -= messages * count) {
+        must(fdpasser_push_recv(queues[1], messages * count) == 0, "fdpasser_push_recv");
+        put_over(fdpasser_fileno(queues[0]), messages, count);
+        must(fdpasser_process(queues[1], POLLIN) == 1, "fdpasser_process");
+        for (int i = 0; i < messages * count; i++) {
+            int fd = fdpasser_next_fd(queues[1]);
+
+            must(fd > 0, "fdpasser_next_fd");
+            close_all(&fd, 1);
+        }
+        must(fdpasser_next_fd(queues[1]) == -1 && errno == EAGAIN, "fdpasser_next_fd");
+    }
+}
+
+CASE(queue_receive_1) { queue_receive(n, AT_ONCE, 1); }
+CASE(queue_receive_25) { queue_receive(n, 2, 25); }
+CASE(queue_receive_singly) { queue_receive(n, 1, 1); }
+
+/* --------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -204,6 +267,8 @@ static const struct {
     ENTRY(recv_fds_1),   ENTRY(recv_fds_16),  ENTRY(recv_fds_253),
     ENTRY(try_recv_messages_16), ENTRY(try_recv_fds_nothing),
     ENTRY(recv_fd_few_slots),
+    ENTRY(queue_send_1), ENTRY(queue_send_25), ENTRY(queue_send_singly),
+    ENTRY(queue_receive_1), ENTRY(queue_receive_25), ENTRY(queue_receive_singly),
 };
 
 int main(int argc, char **argv)
@@ -217,6 +282,9 @@ int main(int argc, char **argv)
     if (n <= 0 || n % AT_ONCE != 0)
         errx(1, "usage: calls [NAME] N, N being a multiple of %d", AT_ONCE);
     soft_limit(1024);
+    must(fdpasser_socketpair(passers) == 0, "fdpasser_socketpair");
+    for (int i = 0; i < 2; i++)
+        must((queues[i] = fdpasser_new(passers[i])) != NULL, "fdpasser_new");
     must(fdpasser_socketpair(passers) == 0, "fdpasser_socketpair");
     for (int i = 0; i < MAX; i++)
         fds[i] = STDIN_FILENO;
