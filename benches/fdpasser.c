@@ -81,6 +81,54 @@ static void recv_messages(void)
     }
 }
 
+/* The object with queues, as in the loop that the header recommends. */
+enum { QUEUED = 100 };
+static fdpasser *queue;
+
+static void prepare_queue(void)
+{
+    if ((queue = fdpasser_new(PASSER)) == NULL || fdpasser_set_per_message(queue, (unsigned)per) != 0)
+        err(1, "fdpasser_new");
+}
+
+static int queue_turn(void)
+{
+    int events = fdpasser_events(queue);
+    struct pollfd wait = {events != 0 ? PASSER : -1, (short)events, 0};
+
+    poll(&wait, 1, fdpasser_timeout_ms(queue));
+    return fdpasser_process(queue, wait.revents);
+}
+
+/* It closes what it has sent, so it gets duplicates. */
+static void send_queue(void)
+{
+    for (long left = n; left > 0 || fdpasser_queued(queue) > 0;) {
+        for (; left > 0 && fdpasser_queued(queue) < QUEUED; left--)
+            if (fdpasser_push_send_fd(queue, dup(fds[0])) != 1)
+                err(1, "fdpasser_push_send_fd");
+        if (queue_turn() != 1)
+            err(1, "fdpasser_process");
+    }
+}
+
+static void recv_queue(void)
+{
+    if (fdpasser_push_recv(queue, QUEUED) != 0)
+        err(1, "fdpasser_push_recv");
+    for (long left = n; left > 0;) {
+        int fd, taken = 0;
+
+        if (queue_turn() != 1)
+            err(1, "fdpasser_process");
+        for (; (fd = fdpasser_next_fd(queue)) > 0; taken++)
+            close(fd);
+        if (taken > 0)
+            fdpasser_push_recv(queue, taken);
+        left -= taken;
+    }
+}
+
 static void ping(void)
 {
     for (long left = n; left > 0; left--) {
@@ -109,6 +157,8 @@ const struct role roles[] = {
     {"send_fds", prepare_many, send_many},
     {"recv_fds", NULL, recv_many},
     {"recv_messages", NULL, recv_messages},
+    {"send_queue", prepare_queue, send_queue},
+    {"recv_queue", prepare_queue, recv_queue},
     {"ping", NULL, ping},
     {"pong", NULL, pong},
     {NULL, NULL, NULL},
