@@ -6,9 +6,10 @@
 //! pointers are NULL or as long as the header asks for, while counts are anything.
 #![no_main]
 
+mod queue;
 mod support;
 
-use libc::{c_char, c_int, c_uint};
+use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, uid_t};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use std::ffi::{CString, OsStr};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{symlink, FileTypeExt};
+use std::os::unix::fs::{symlink, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use support::*;
 
@@ -44,6 +45,26 @@ extern "C" {
         status: *mut c_int,
     ) -> isize;
     fn fdpasser_retry_ms(err: c_int) -> c_int;
+    fn fdpasser_server_with(
+        path: *const c_char,
+        len: usize,
+        backlog: c_int,
+        mode: c_int,
+        flags: c_uint,
+        node: *mut Node,
+    ) -> c_int;
+    fn fdpasser_unlink(path: *const c_char, len: usize, node: *const Node) -> c_int;
+    fn fdpasser_peer_cred(p: c_int, uid: *mut uid_t, gid: *mut gid_t, pid: *mut pid_t) -> c_int;
+}
+
+const FDPASSER_EXCLUSIVE: c_uint = 1;
+
+/// fdpasser_node.
+#[repr(C)]
+#[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
+struct Node {
+    device: c_ulonglong,
+    inode: c_ulonglong,
 }
 
 // The symbols are in this crate.
@@ -52,7 +73,13 @@ use fdpasser as _;
 #[derive(Arbitrary, Debug)]
 struct Input {
     limit: u8,
-    ops: Vec<Call>,
+    ops: Vec<Op>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Op {
+    Plain(Call),
+    Queue(queue::Which, queue::Call),
 }
 
 /// A descriptor: one that a call gave out, one of the standing ones, or none.
@@ -81,6 +108,27 @@ enum Count {
 }
 
 #[derive(Arbitrary, Debug)]
+enum Mode {
+    Umask,
+    Good(u16),
+    Any(i32),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Flags {
+    None,
+    Exclusive,
+    Any(u32),
+}
+
+#[derive(Arbitrary, Debug)]
+enum WhichNode {
+    Null,
+    Made(u8),
+    Any(Node),
+}
+
+#[derive(Arbitrary, Debug)]
 enum Call {
     Pair {
         null: bool,
@@ -91,6 +139,24 @@ enum Call {
         backlog: i32,
         with_length: bool,
         blocking: bool,
+    },
+    ServerWith {
+        name: Name,
+        backlog: i32,
+        mode: Mode,
+        flags: Flags,
+        no_node: bool,
+        blocking: bool,
+    },
+    Unlink {
+        name: Name,
+        node: WhichNode,
+    },
+    PeerCred {
+        passer: Fd,
+        no_uid: bool,
+        no_gid: bool,
+        no_pid: bool,
     },
     Connect {
         name: Name,
@@ -160,6 +226,8 @@ struct State<'a> {
     world: &'a World,
     ours: Vec<OwnedFd>,
     waiting: usize,
+    objects: queue::Objects,
+    nodes: Vec<Node>,
 }
 
 /// What stands from run to run.
@@ -204,6 +272,13 @@ impl World {
                 0,
                 libc::EFD_CLOEXEC | libc::EFD_NONBLOCK,
             )));
+        }
+        // Cannot be sent. Some systems have none.
+        let mut parameters = [0_u8; 256];
+        // SAFETY: more than an io_uring_params; makes a new descriptor or none.
+        let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1, parameters.as_mut_ptr()) };
+        if ring >= 0 {
+            standing.push(owned(ring as RawFd));
         }
         standing.extend(pool.fds.into_iter().take(16));
         let mut template = std::env::temp_dir()
@@ -338,7 +413,7 @@ fn check(result: isize, what: &str, allowed: &[c_int]) -> bool {
 use libc::{
     EACCES, EADDRINUSE, EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EEXIST,
     EFAULT, EINTR, EINVAL, ELOOP, EMFILE, EMSGSIZE, ENAMETOOLONG, ENOBUFS, ENOENT, ENOMEM,
-    ENOTCONN, ENOTDIR, ENOTSOCK, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE, ETOOMANYREFS,
+    ENOTCONN, ENOTDIR, ENOTSOCK, EOPNOTSUPP, EPERM, EPIPE, EPROTOTYPE, EROFS, ETOOMANYREFS,
 };
 
 const SENDING: [c_int; 17] = [
@@ -377,6 +452,16 @@ const SERVING: [c_int; 12] = [
     EINVAL,
     ENOBUFS,
     ENOMEM,
+];
+const UNLINKING: [c_int; 8] = [
+    EFAULT,
+    EINVAL,
+    EACCES,
+    EPERM,
+    EROFS,
+    ENOTDIR,
+    ELOOP,
+    ENAMETOOLONG,
 ];
 const CONNECTING: [c_int; 13] = [
     EFAULT,
@@ -509,6 +594,21 @@ impl State<'_> {
                     self.adopt(fd, *blocking);
                 }
             }
+            Call::ServerWith {
+                name,
+                backlog,
+                mode,
+                flags,
+                no_node,
+                blocking,
+            } => self.server_with(name, *backlog, mode, flags, *no_node, *blocking),
+            Call::Unlink { name, node } => self.unlink(name, node),
+            Call::PeerCred {
+                passer,
+                no_uid,
+                no_gid,
+                no_pid,
+            } => peer_cred(self.number(*passer), *no_uid, *no_gid, *no_pid),
             Call::Connect {
                 name,
                 with_length,
@@ -731,6 +831,7 @@ impl State<'_> {
                 }
             }
             Call::FullTable { free, passer } => {
+                self.make_room();
                 let passer = self.number(*passer);
                 let fillers = fill_table((*free).into());
                 let mut fds = [-7; MAX];
@@ -752,6 +853,154 @@ impl State<'_> {
             }
         }
     }
+}
+
+impl State<'_> {
+    /// So much that fill_table() can leave some of it, and that the largest message fits if it leaves all.
+    pub fn make_room(&mut self) {
+        if fill_table(0).len() < 2 * MAX {
+            self.objects = queue::Objects::default();
+        }
+    }
+
+    fn server_with(
+        &mut self,
+        name: &Name,
+        backlog: c_int,
+        mode: &Mode,
+        flags: &Flags,
+        no_node: bool,
+        blocking: bool,
+    ) {
+        const UNTOUCHED: Node = Node {
+            device: 7,
+            inode: 77,
+        };
+        let mode = match mode {
+            Mode::Umask => -1,
+            Mode::Good(bits) => (bits & 0o777).into(),
+            Mode::Any(number) => *number,
+        };
+        let flags = match flags {
+            Flags::None => 0,
+            Flags::Exclusive => FDPASSER_EXCLUSIVE,
+            Flags::Any(number) => *number,
+        };
+        // A live server sees a connection.
+        if flags & FDPASSER_EXCLUSIVE != 0 && self.waiting >= CONNECTIONS {
+            return;
+        }
+        let mut node = UNTOUCHED;
+        let to = if no_node {
+            std::ptr::null_mut()
+        } else {
+            &mut node
+        };
+        let (name, fd) = at(name, true, |path, len| {
+            // SAFETY: so many bytes; NULL, or a node to be written.
+            unsafe { fdpasser_server_with(path, len.expect("a length"), backlog, mode, flags, to) }
+        });
+        let is_abstract = matches!(name.as_deref(), Some([0, ..]));
+        if name.is_some()
+            && (flags > FDPASSER_EXCLUSIVE
+                || !(-1..=0o777).contains(&mode)
+                || is_abstract && mode >= 0)
+        {
+            assert_eq!((fd, last_errno()), (-1, EINVAL));
+        } else {
+            check_name(name.as_deref(), true, fd);
+        }
+        let good = check(fd as isize, "server_with", &SERVING);
+        if good {
+            self.adopt(fd, blocking);
+        } else if last_errno() == EADDRINUSE && !is_abstract {
+            assert_eq!(flags, FDPASSER_EXCLUSIVE);
+            self.waiting += 1;
+        }
+        if !good || no_node {
+            assert_eq!(node, UNTOUCHED);
+            return;
+        }
+        if is_abstract {
+            assert_eq!((node.device, node.inode), (0, 0));
+            return;
+        }
+        let path = name.expect("it was good");
+        let found = fs::symlink_metadata(OsStr::from_bytes(&path)).expect("it is there");
+        assert!(found.file_type().is_socket());
+        assert_eq!((node.device, node.inode), (found.dev(), found.ino()));
+        if mode >= 0 {
+            assert_eq!(found.mode() & 0o7777, mode as u32);
+        }
+        self.nodes.push(node);
+    }
+
+    fn unlink(&self, name: &Name, node: &WhichNode) {
+        let node = match node {
+            WhichNode::Made(i) if !self.nodes.is_empty() => {
+                Some(&self.nodes[usize::from(*i) % self.nodes.len()])
+            }
+            WhichNode::Null | WhichNode::Made(_) => None,
+            WhichNode::Any(node) => Some(node),
+        };
+        let at_path = |path: &[u8]| {
+            fs::symlink_metadata(OsStr::from_bytes(path))
+                .ok()
+                .map(|found| Node {
+                    device: found.dev(),
+                    inode: found.ino(),
+                })
+        };
+        let before = name.bytes().as_deref().and_then(at_path);
+        let (name, result) = at(name, true, |path, len| {
+            let node = node.map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: so many bytes; NULL, or a node.
+            unsafe { fdpasser_unlink(path, len.expect("a length"), node) }
+        });
+        let good = check(result as isize, "unlink", &UNLINKING);
+        let (Some(name), Some(node)) = (name, node) else {
+            assert_eq!((result, last_errno()), (-1, EFAULT));
+            return;
+        };
+        if good {
+            assert_eq!(result == 1, before == Some(*node));
+        } else {
+            assert_ne!(last_errno(), EFAULT);
+        }
+        assert_eq!(at_path(&name), before.filter(|_| result != 1));
+    }
+}
+
+fn peer_cred(passer: RawFd, no_uid: bool, no_gid: bool, no_pid: bool) {
+    fn unless<T>(not: bool, to: &mut T) -> *mut T {
+        if not {
+            std::ptr::null_mut()
+        } else {
+            to
+        }
+    }
+    let (mut uid, mut gid, mut pid) = (7777, 7777, -7);
+    // SAFETY: NULL, or the address of an integer, three times.
+    let result = unsafe {
+        fdpasser_peer_cred(
+            passer,
+            unless(no_uid, &mut uid),
+            unless(no_gid, &mut gid),
+            unless(no_pid, &mut pid),
+        )
+    };
+    let good = check(
+        result as isize,
+        "peer_cred",
+        &[ENOTCONN, EINVAL, EAFNOSUPPORT, EBADF, ENOTSOCK],
+    );
+    // There is nobody here but us.
+    // SAFETY: no arguments.
+    let us = unsafe { (libc::geteuid(), libc::getegid(), libc::getpid()) };
+    assert_eq!(result, if good { 0 } else { -1 });
+    assert_eq!(uid, if good && !no_uid { us.0 } else { 7777 });
+    assert_eq!(gid, if good && !no_gid { us.1 } else { 7777 });
+    assert_eq!(pid, if good && !no_pid { us.2 } else { -7 });
 }
 
 fn at(
@@ -787,10 +1036,15 @@ fuzz_target!(|input: Input| {
             world,
             ours: Vec::new(),
             waiting: 0,
+            objects: queue::Objects::default(),
+            nodes: Vec::new(),
         };
-        for call in input.ops.iter().take(64) {
+        for op in input.ops.iter().take(64) {
             set_limit(limit);
-            state.call(call);
+            match op {
+                Op::Plain(call) => state.call(call),
+                Op::Queue(which, call) => state.queue_call(*which, call),
+            }
         }
         drop(state);
         set_limit(LIMITS[1]);

@@ -32,6 +32,13 @@ pub fn identity(fd: RawFd) -> (libc::dev_t, libc::ino_t) {
     }
 }
 
+/// None if there is no free slot, or it is not open.
+pub fn duplicate(fd: RawFd) -> Option<OwnedFd> {
+    // SAFETY: makes a new descriptor or none.
+    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
+    (copy >= 0).then(|| owned(copy))
+}
+
 pub fn owned(fd: RawFd) -> OwnedFd {
     assert!(fd >= 0, "{}", std::io::Error::last_os_error());
     // SAFETY: only called with what a system call or the library has just given us.

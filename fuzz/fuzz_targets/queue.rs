@@ -1,0 +1,532 @@
+//! The part of `calls` that is about the object with queues. A small model of each object knows what is
+//! queued and what was asked for, and that who waits as the object says never waits for nothing.
+
+use crate::support::*;
+use crate::{check, Fd, State};
+use libc::{c_int, c_short, c_uint, POLLIN, POLLOUT};
+use libc::{
+    EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNRESET, EINVAL, EMFILE, ENOTCONN, ENOTSOCK,
+    EOPNOTSUPP, EPERM, EPIPE,
+};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+#[repr(C)]
+struct Opaque {
+    _private: [u8; 0],
+}
+
+extern "C" {
+    fn fdpasser_new(fd: c_int) -> *mut Opaque;
+    fn fdpasser_new_pair() -> *mut Opaque;
+    fn fdpasser_i_am_parent(p: *mut Opaque) -> c_int;
+    fn fdpasser_i_am_child(p: *mut Opaque) -> c_int;
+    fn fdpasser_free(p: *mut Opaque);
+    fn fdpasser_fileno(p: *const Opaque) -> c_int;
+    fn fdpasser_set_per_message(p: *mut Opaque, per_message: c_uint) -> c_int;
+    fn fdpasser_set_max_queued(p: *mut Opaque, max_queued: c_uint) -> c_int;
+    fn fdpasser_push_send_fd(p: *mut Opaque, fd: c_int) -> c_int;
+    fn fdpasser_push_recv(p: *mut Opaque, count: c_int) -> c_int;
+    fn fdpasser_events(p: *const Opaque) -> c_int;
+    fn fdpasser_timeout_ms(p: *const Opaque) -> c_int;
+    fn fdpasser_process(p: *mut Opaque, revents: c_int) -> c_int;
+    fn fdpasser_refused(p: *mut Opaque) -> c_int;
+    fn fdpasser_next_fd(p: *mut Opaque) -> c_int;
+    fn fdpasser_queued(p: *const Opaque) -> c_int;
+    fn fdpasser_drained(p: *const Opaque) -> c_int;
+}
+
+/// One of ours; or NULL, as if there were none.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+pub struct Which(u8);
+
+#[derive(Arbitrary, Debug)]
+pub enum Call {
+    New(Fd),
+    NewPair,
+    /// Both ends of a new connection, which few sequences would come to otherwise.
+    Connected,
+    Choose {
+        parent: bool,
+    },
+    Free,
+    PerMessage(u8),
+    AnyPerMessage(u32),
+    MaxQueued(u8),
+    AnyMaxQueued(u32),
+    Push(Fd),
+    PushItself,
+    /// So many duplicates.
+    PushAlike(Fd, u8),
+    Receive(u8),
+    AnyReceive(i32),
+    Process(i32),
+    /// With what poll(2) finds, as a program would.
+    Turn,
+    /// The same when a pause is over.
+    WaitAndTurn,
+    /// The same with so few free slots.
+    TurnInFullTable(u8),
+    Refused,
+    Next {
+        keep: bool,
+    },
+    NextAll,
+    Drained,
+}
+
+const OBJECTS: usize = 6;
+
+/// A pause takes 50 ms; a run has no more than so many.
+const PAUSES: usize = 2;
+
+/// Not EBADF and ENOTRECOVERABLE: nobody closes what is not his, or races with us for the last slots.
+const PROCESSING: [c_int; 9] = [
+    EINVAL,
+    EOPNOTSUPP,
+    EPERM,
+    EPIPE,
+    ECONNRESET,
+    EBADMSG,
+    ENOTCONN,
+    ENOTSOCK,
+    EAFNOSUPPORT,
+];
+const REFUSING: [c_int; 3] = [EINVAL, EOPNOTSUPP, EPERM];
+
+#[derive(Default)]
+pub struct Objects {
+    all: Vec<Object>,
+    pauses: usize,
+}
+
+struct Object {
+    p: *mut Opaque,
+    /// None for a pair of which no end is chosen.
+    fd: Option<RawFd>,
+    /// The numbers of what is queued.
+    queue: VecDeque<RawFd>,
+    /// 0: no bound.
+    max_queued: usize,
+    /// Asked for and not yet handed out.
+    wanted: usize,
+    /// To be had from fdpasser_refused().
+    refused: Option<RawFd>,
+    final_error: Option<c_int>,
+    /// The orderly end was told, and nothing was asked for since.
+    ended: bool,
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // SAFETY: the library made it, and this is the one place where it is freed.
+        unsafe { fdpasser_free(self.p) };
+    }
+}
+
+impl Objects {
+    fn add(&mut self, p: *mut Opaque, fd: Option<RawFd>) {
+        let object = Object {
+            p,
+            fd,
+            queue: VecDeque::new(),
+            max_queued: 0,
+            wanted: 0,
+            refused: None,
+            final_error: None,
+            ended: false,
+        };
+        object.look();
+        if self.all.len() >= OBJECTS {
+            self.all.swap_remove(0);
+        }
+        self.all.push(object);
+    }
+
+    fn index(&self, which: Which) -> Option<usize> {
+        if which.0 == u8::MAX {
+            return None;
+        }
+        usize::from(which.0).checked_rem(self.all.len())
+    }
+}
+
+/// -1 with EINVAL, which is what NULL and a pair get.
+fn check_invalid(result: c_int) {
+    assert_eq!((result, last_errno()), (-1, EINVAL));
+}
+
+/// What NULL gets, and a pair of which no end is chosen.
+fn call_unusable(p: *mut Opaque, call: &Call, a_descriptor: RawFd) {
+    // SAFETY: p is NULL or an object of ours.
+    unsafe {
+        check_invalid(fdpasser_fileno(p));
+        check_invalid(fdpasser_events(p));
+        check_invalid(fdpasser_timeout_ms(p));
+        check_invalid(fdpasser_queued(p));
+        match call {
+            Call::PerMessage(n) => check_invalid(fdpasser_set_per_message(p, (*n).into())),
+            Call::AnyPerMessage(n) => check_invalid(fdpasser_set_per_message(p, *n)),
+            Call::MaxQueued(n) => check_invalid(fdpasser_set_max_queued(p, (*n).into())),
+            Call::AnyMaxQueued(n) => check_invalid(fdpasser_set_max_queued(p, *n)),
+            Call::Push(_) | Call::PushItself | Call::PushAlike(..) => {
+                check_invalid(fdpasser_push_send_fd(p, a_descriptor));
+            }
+            Call::Receive(n) => check_invalid(fdpasser_push_recv(p, (*n).into())),
+            Call::AnyReceive(n) => check_invalid(fdpasser_push_recv(p, *n)),
+            Call::Process(revents) => check_invalid(fdpasser_process(p, *revents)),
+            Call::Turn | Call::WaitAndTurn | Call::TurnInFullTable(_) => {
+                check_invalid(fdpasser_process(p, 0));
+            }
+            Call::Refused => {
+                assert_eq!(fdpasser_refused(p), -1);
+                assert_eq!(last_errno(), if p.is_null() { EINVAL } else { EAGAIN });
+            }
+            Call::Next { .. } | Call::NextAll => check_invalid(fdpasser_next_fd(p)),
+            Call::Drained => check_invalid(fdpasser_drained(p)),
+            Call::New(_) | Call::NewPair | Call::Connected | Call::Choose { .. } | Call::Free => {}
+        }
+    }
+}
+
+impl Object {
+    /// What holds at every moment.
+    fn look(&self) {
+        let Some(fd) = self.fd else {
+            return;
+        };
+        // SAFETY: an object of ours, four times.
+        let (fileno, queued, events, timeout) = unsafe {
+            (
+                fdpasser_fileno(self.p),
+                fdpasser_queued(self.p),
+                fdpasser_events(self.p),
+                fdpasser_timeout_ms(self.p),
+            )
+        };
+        assert_eq!(fileno, fd);
+        assert_eq!(queued, self.queue.len() as c_int);
+        let (readable, writable) = (c_int::from(POLLIN), c_int::from(POLLOUT));
+        assert_eq!(events & !(readable | writable), 0);
+        assert!((-1..1000).contains(&timeout), "timeout {timeout}");
+        let failed = self.final_error.is_some();
+        let sends = !self.queue.is_empty() && !failed;
+        let receives = self.wanted > 0 && !failed;
+        assert!(sends || events & writable == 0, "nothing to send");
+        assert!(receives || events & readable == 0, "nothing is wanted");
+        // Who waits as told is woken.
+        if timeout == -1 {
+            assert!(!sends || events & writable != 0, "would not be sent");
+            // (If the peer has shut down, that is told when all is sent.)
+            assert!(!receives || self.ended || events != 0, "would not be told");
+        }
+    }
+
+    fn process(&mut self, revents: c_int) {
+        self.refused = None; // closed now, if it was not taken
+                             // SAFETY: an object of ours.
+        let state = unsafe { fdpasser_process(self.p, revents) };
+        let good = check(state as isize, "process", &PROCESSING);
+        let error = last_errno();
+        // SAFETY: an object of ours.
+        let queued = usize::try_from(unsafe { fdpasser_queued(self.p) }).expect("no error");
+        assert!(queued <= self.queue.len());
+        let mut last = None;
+        while self.queue.len() > queued {
+            last = self.queue.pop_front();
+        }
+        if good {
+            assert!(state <= 1);
+            assert!(self.final_error.is_none() || state == 1, "told once more");
+            self.ended = state == 0;
+            if self.ended {
+                assert_eq!(queued, 0);
+                self.nothing_to_take();
+            }
+        } else if REFUSING.contains(&error) && last.is_some() {
+            // Who cannot send at all has sent nothing, so it is about this one.
+            assert_eq!(self.final_error, None);
+            self.refused = last;
+        } else {
+            assert_eq!(*self.final_error.get_or_insert(error), error);
+            self.nothing_to_take();
+            // SAFETY: an object of ours.
+            unsafe {
+                assert_eq!(
+                    (fdpasser_events(self.p), fdpasser_timeout_ms(self.p)),
+                    (0, -1)
+                )
+            };
+        }
+        self.look();
+    }
+
+    fn turn(&mut self, wait: bool) {
+        // SAFETY: an object of ours, twice.
+        let (events, timeout) =
+            unsafe { (fdpasser_events(self.p), fdpasser_timeout_ms(self.p).max(0)) };
+        let mut poll = libc::pollfd {
+            fd: self.fd.filter(|_| events != 0).unwrap_or(-1),
+            events: events as c_short,
+            revents: 0,
+        };
+        // SAFETY: one pollfd.
+        assert!(unsafe { libc::poll(&mut poll, 1, if wait { timeout } else { 0 }) } >= 0);
+        self.process(poll.revents.into());
+    }
+
+    fn next(&mut self) -> Option<RawFd> {
+        // SAFETY: an object of ours.
+        let fd = unsafe { fdpasser_next_fd(self.p) };
+        if !check(fd as isize, "next_fd", &[EAGAIN]) {
+            return None;
+        }
+        self.wanted = self.wanted.checked_sub(1).expect("it was asked for");
+        self.look();
+        Some(fd)
+    }
+
+    fn nothing_to_take(&mut self) {
+        assert_eq!(self.next(), None, "all is handed out before");
+    }
+
+    /// True if the object has it now.
+    fn push(&mut self, fd: RawFd, is_open: bool) -> bool {
+        // SAFETY: an object of ours.
+        let result = unsafe { fdpasser_push_send_fd(self.p, fd) };
+        let error = if !is_open {
+            EBADF
+        } else if Some(fd) == self.fd {
+            EINVAL
+        } else if let Some(error) = self.final_error {
+            error
+        } else if self.max_queued > 0 && self.queue.len() >= self.max_queued {
+            EAGAIN
+        } else {
+            assert_eq!(result, 1);
+            self.queue.push_back(fd);
+            self.ended = false;
+            return true;
+        };
+        assert_eq!((result, last_errno()), (-1, error));
+        false
+    }
+
+    fn receive(&mut self, count: c_int) {
+        // SAFETY: an object of ours.
+        let result = unsafe { fdpasser_push_recv(self.p, count) };
+        if count <= 0 {
+            return check_invalid(result);
+        }
+        assert_eq!(result, 0);
+        self.wanted += count as usize;
+        self.ended = false;
+    }
+
+    fn set_per_message(&mut self, count: c_uint) {
+        // SAFETY: an object of ours.
+        let result = unsafe { fdpasser_set_per_message(self.p, count) };
+        if (1..=MAX).contains(&(count as usize)) {
+            assert_eq!(result, 0);
+        } else {
+            check_invalid(result);
+        }
+    }
+
+    fn set_max_queued(&mut self, count: c_uint) {
+        // SAFETY: an object of ours.
+        assert_eq!(unsafe { fdpasser_set_max_queued(self.p, count) }, 0);
+        self.max_queued = count as usize;
+    }
+}
+
+impl State<'_> {
+    pub fn queue_call(&mut self, which: Which, call: &Call) {
+        match call {
+            Call::New(fd) => {
+                let (fd, ours) = self.give(*fd);
+                // SAFETY: no pointers.
+                let p = unsafe { fdpasser_new(fd) };
+                if p.is_null() {
+                    assert_eq!(last_errno(), EBADF);
+                    drop(ours); // still ours
+                } else {
+                    let _ = ours.expect("an open descriptor").into_raw_fd();
+                    self.objects.add(p, Some(fd));
+                }
+            }
+            Call::NewPair => {
+                // SAFETY: no arguments.
+                let p = unsafe { fdpasser_new_pair() };
+                if p.is_null() {
+                    assert_eq!(last_errno(), EMFILE);
+                } else {
+                    self.objects.add(p, None);
+                }
+            }
+            Call::Connected => {
+                let mut fds = [-1; 2];
+                // SAFETY: room for two.
+                if unsafe { crate::fdpasser_socketpair(fds.as_mut_ptr()) } != 0 {
+                    assert_eq!(last_errno(), EMFILE);
+                    return;
+                }
+                for fd in fds {
+                    // SAFETY: no pointers.
+                    let p = unsafe { fdpasser_new(fd) };
+                    assert!(!p.is_null());
+                    self.objects.add(p, Some(fd));
+                }
+            }
+            _ => {
+                if matches!(call, Call::TurnInFullTable(_)) {
+                    self.make_room();
+                }
+                match self.objects.index(which) {
+                    Some(i) => self.call_object(i, call),
+                    None => self.call_null(call),
+                }
+            }
+        }
+    }
+
+    fn call_null(&self, call: &Call) {
+        let fd = self.world.standing[0].as_raw_fd();
+        // SAFETY: NULL is fine.
+        unsafe {
+            match call {
+                Call::Free => fdpasser_free(ptr::null_mut()),
+                Call::Choose { parent: true } => {
+                    check_invalid(fdpasser_i_am_parent(ptr::null_mut()));
+                }
+                Call::Choose { parent: false } => {
+                    check_invalid(fdpasser_i_am_child(ptr::null_mut()));
+                }
+                _ => call_unusable(ptr::null_mut(), call, fd),
+            }
+        }
+    }
+
+    fn call_object(&mut self, i: usize, call: &Call) {
+        let object = &mut self.objects.all[i];
+        match call {
+            Call::Free => {
+                self.objects.all.swap_remove(i);
+                return;
+            }
+            Call::Choose { parent } => {
+                // SAFETY: an object of ours.
+                let result = unsafe {
+                    if *parent {
+                        fdpasser_i_am_parent(object.p)
+                    } else {
+                        fdpasser_i_am_child(object.p)
+                    }
+                };
+                if object.fd.is_some() {
+                    return check_invalid(result);
+                }
+                assert_eq!(result, 0);
+                // SAFETY: an object of ours.
+                let fd = unsafe { fdpasser_fileno(object.p) };
+                assert!(fd >= 3 && is_close_on_exec(fd));
+                object.fd = Some(fd);
+                return object.look();
+            }
+            _ => {}
+        }
+        let Some(itself) = object.fd else {
+            return call_unusable(object.p, call, self.world.standing[0].as_raw_fd());
+        };
+        match call {
+            Call::PerMessage(n) => object.set_per_message((*n).into()),
+            Call::AnyPerMessage(n) => object.set_per_message(*n),
+            Call::MaxQueued(n) => object.set_max_queued((*n).into()),
+            Call::AnyMaxQueued(n) => object.set_max_queued(*n),
+            Call::Push(fd) => {
+                let (fd, ours) = self.give(*fd);
+                if self.objects.all[i].push(fd, ours.is_some()) {
+                    let _ = ours.expect("an open descriptor").into_raw_fd();
+                }
+            }
+            Call::PushItself => assert!(!object.push(itself, true)),
+            Call::PushAlike(fd, n) => {
+                let fd = self.number(*fd);
+                for _ in 0..*n {
+                    let Some(copy) = duplicate(fd) else {
+                        break;
+                    };
+                    if !self.objects.all[i].push(copy.as_raw_fd(), true) {
+                        break;
+                    }
+                    let _ = copy.into_raw_fd();
+                }
+            }
+            Call::Receive(n) => object.receive((*n).into()),
+            Call::AnyReceive(n) => object.receive(*n),
+            Call::Process(revents) => object.process(*revents),
+            Call::Turn => object.turn(false),
+            Call::WaitAndTurn => {
+                self.objects.pauses += 1;
+                object.turn(self.objects.pauses <= PAUSES);
+            }
+            Call::TurnInFullTable(free) => {
+                let fillers = fill_table((*free).into());
+                object.turn(false);
+                drop(fillers);
+            }
+            Call::Refused => {
+                // SAFETY: an object of ours.
+                let fd = unsafe { fdpasser_refused(object.p) };
+                match object.refused.take() {
+                    Some(refused) => {
+                        assert_eq!(fd, refused, "under the number that it was pushed with");
+                        drop(owned(fd));
+                    }
+                    None => assert_eq!((fd, last_errno()), (-1, EAGAIN)),
+                }
+            }
+            Call::Next { keep } => {
+                if let Some(fd) = object.next() {
+                    self.received(&[fd], *keep);
+                }
+            }
+            Call::NextAll => {
+                while let Some(fd) = self.objects.all[i].next() {
+                    self.received(&[fd], false);
+                }
+            }
+            Call::Drained => {
+                // SAFETY: an object of ours.
+                let drained = unsafe { fdpasser_drained(object.p) };
+                if check(drained as isize, "drained", &[ENOTSOCK, EINVAL]) {
+                    assert!(drained == 0 || drained == 1 && object.queue.is_empty());
+                }
+            }
+            Call::New(_) | Call::NewPair | Call::Connected | Call::Choose { .. } | Call::Free => {
+                unreachable!("done above")
+            }
+        }
+        if let Some(object) = self.objects.all.get(i) {
+            object.look();
+        }
+    }
+
+    /// A descriptor to be given away: one of ours is ours no more, and of a standing one it is a copy.
+    /// With only a number there is none.
+    fn give(&mut self, fd: Fd) -> (RawFd, Option<OwnedFd>) {
+        let ours = match fd {
+            Fd::Ours(i) if !self.ours.is_empty() => {
+                Some(self.ours.swap_remove(usize::from(i) % self.ours.len()))
+            }
+            Fd::Ours(_) | Fd::Standing(_) => duplicate(self.number(fd)),
+            Fd::NotOpen(_) => None,
+        };
+        match ours {
+            Some(ours) => (ours.as_raw_fd(), Some(ours)),
+            None => (self.number(Fd::NotOpen(0)), None),
+        }
+    }
+}
