@@ -1,6 +1,7 @@
 /* One process of a soak run, on the C ABI. See `soak`, which starts it with key=value arguments:
  *
  *   role=send|recv|serve   send numbered descriptors, receive them, or accept connections and receive
+ *   role=pair              make a pair with queues and fork; one of the two sends, the other receives
  *   passers=3,4            the descriptors to use; or path=... to connect to, or to serve at
  *   ledger=5 file=...      the ledger, to write to and to open as what is passed
  *   id=1 seed=1            who we are, and the dice
@@ -11,7 +12,7 @@
  *   small=1                the receiver's array is too small at times
  *   churn=1                a thread that fills and empties the table all the time
  *   slow=20                a pause after one in 20 calls
- *   fork=1                 fork somewhere in the middle; both go on
+ *   fork=1                 fork somewhere in the middle; both go on, with queues one of them with new ones
  *   uid=1                  without privileges
  *   stop=6                 serve until this is at end of file
  *   hostile=1              whatever the peer sends is its own business
@@ -340,8 +341,18 @@ static void run(struct stream *all, int first, int step, int n)
 
 /* --- the same with queues -------------------------------------------------------------------------- */
 
+static void set_up(struct stream *s)
+{
+    if (fdpasser_set_per_message(s->p, (unsigned)per))
+        die("fdpasser_set_per_message");
+    fdpasser_set_max_queued(s->p, (unsigned)queue);
+    s->asked = 0;
+}
+
 static void begin(struct stream *s)
 {
+    if (s->p) /* from before a fork */
+        return;
     int fd;
     do
         fd = fcntl(s->passer, F_DUPFD_CLOEXEC, 3);
@@ -351,10 +362,7 @@ static void begin(struct stream *s)
     while (!(s->p = fdpasser_new(fd)))
         if (fdpasser_retry_ms(errno) < 0)
             die("fdpasser_new");
-    if (fdpasser_set_per_message(s->p, (unsigned)per))
-        die("fdpasser_set_per_message");
-    fdpasser_set_max_queued(s->p, (unsigned)queue);
-    s->asked = 0;
+    set_up(s);
 }
 
 static void push(struct stream *s)
@@ -399,6 +407,19 @@ static void gone(struct stream *s, unsigned n, char fate, int error)
     memmove(s->held, s->held + n, s->n_held * sizeof *s->held);
 }
 
+/* Asks for as much as may be queued. */
+static void want(struct stream *s)
+{
+    if (sends)
+        push(s);
+    while (!sends && s->asked < queue) {
+        int more = 1 + (int)roll((unsigned)(queue - s->asked));
+        if (fdpasser_push_recv(s->p, more))
+            die("fdpasser_push_recv");
+        s->asked += more;
+    }
+}
+
 static void queue_turn(struct stream *s, int revents)
 {
     int state = fdpasser_process(s->p, revents), error = errno, fd;
@@ -440,14 +461,7 @@ static void run_queues(struct stream *all, int first, int step, int n)
             struct stream *s = &all[i];
             if (s->done)
                 continue;
-            if (sends)
-                push(s);
-            while (!sends && s->asked < queue) {
-                int more = 1 + (int)roll((unsigned)(queue - s->asked));
-                if (fdpasser_push_recv(s->p, more))
-                    die("fdpasser_push_recv");
-                s->asked += more;
-            }
+            want(s);
             int events = fdpasser_events(s->p), ms = fdpasser_timeout_ms(s->p);
             if (sends && fdpasser_queued(s->p) == 0)
                 ms = s->next == s->count ? 0 : 1; /* there was no slot to open anything in */
@@ -481,8 +495,10 @@ static void run_all(struct stream *all, int first, int step, int n)
     for (int i = first; i < n; i += step)
         begin(&all[i]);
     run_queues(all, first, step, n);
-    for (int i = first; i < n; i += step)
+    for (int i = first; i < n; i += step) {
         fdpasser_free(all[i].p);
+        all[i].p = NULL;
+    }
 }
 
 /* --- connections ---------------------------------------------------------------------------------- */
@@ -649,9 +665,80 @@ static pid_t fork_in_between(void)
     return 0;
 }
 
+/* The same with a queue, which has something in it. The dice say which of the two goes on with it. The other
+ * one frees its copy, and has a new one under another name. */
+static pid_t fork_with_queue(void)
+{
+    struct stream *s = &streams[0];
+    bool child_goes_on = roll(2);
+
+    begin(s);
+    for (unsigned left = 1 + roll(20); left > 0 && !s->done; left--) {
+        want(s);
+        int events = fdpasser_events(s->p), ms = fdpasser_timeout_ms(s->p);
+        struct pollfd p = {events ? fdpasser_fileno(s->p) : -1, (short)events, 0};
+        poll(&p, 1, events == 0 && ms < 0 ? 1 : ms);
+        if (left == 1 && !sends)
+            fdpasser_process(s->p, p.revents); /* nobody takes what has come; an end is told again */
+        else
+            queue_turn(s, p.revents);
+    }
+    if (!s->done)
+        want(s);
+    ledger_text(ledger, 'I', (unsigned)id, 0, "fork");
+    pid_t child = fork();
+    if (child < 0)
+        die("fork");
+    if (child == 0) {
+        id += 1000;
+        reseed(7);
+    }
+    if ((child == 0) != child_goes_on) {
+        fdpasser_free(s->p);
+        *s = (struct stream){.passer = s->passer, .who = (uint16_t)(s->who + 1000), .count = s->count};
+    }
+    return child;
+}
+
+static void wait_for(pid_t child)
+{
+    int status = 0;
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (status)
+        _exit(3);
+}
+
+/* Each process has an end of its own, and closes the other's; or who receives would never see the end. */
+static void pair(void)
+{
+    struct stream *s = &streams[0];
+    bool parent_sends = roll(2);
+
+    while (!(s->p = fdpasser_new_pair()))
+        if (fdpasser_retry_ms(errno) < 0)
+            die("fdpasser_new_pair");
+    ledger_text(ledger, 'I', (unsigned)id, 0, "fork");
+    pid_t child = fork();
+    if (child < 0)
+        die("fork");
+    if (child > 0 ? fdpasser_i_am_parent(s->p) : fdpasser_i_am_child(s->p))
+        die("fdpasser_i_am_parent, fdpasser_i_am_child");
+    if (child == 0) {
+        id += 1000;
+        reseed(7);
+    }
+    sends = (child > 0) == parent_sends;
+    if (!sends)
+        s->who = (uint16_t)(s->who + 1000);
+    set_up(s);
+    run_all(streams, 0, 1, 1);
+    wait_for(child);
+}
+
 static void go(void)
 {
-    pid_t child = forks ? fork_in_between() : -1;
+    pid_t child = !forks ? -1 : queue ? fork_with_queue() : fork_in_between();
     pthread_t thread_of[MAX_THREADS], churner;
     if (churn && pthread_create(&churner, NULL, fill_and_empty, NULL))
         die("pthread_create");
@@ -664,11 +751,7 @@ static void go(void)
     enough = true;
     if (churn)
         pthread_join(churner, NULL);
-    int status = 0;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (status)
-        _exit(3);
+    wait_for(child);
 }
 
 /* --- start and end -------------------------------------------------------------------------------------- */
@@ -727,7 +810,9 @@ int main(int argc, char **argv)
     is_stdio_untouched();
     int before = open_descriptors("/proc/self/./fd");
 
-    if (!path)
+    if (!strcmp(role, "pair"))
+        pair();
+    else if (!path)
         go();
     else if (sends)
         connect_and_send(streams);
