@@ -53,7 +53,11 @@ fn soname() {
         "macos" => {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libfdpasser.{abi}.dylib")
         }
-        _ => println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libfdpasser.so.{abi}"),
+        _ => {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libfdpasser.so.{abi}");
+            // Interpreters unload libraries before they run their last finalizers, which free passers.
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        }
     }
 }
 

@@ -728,9 +728,8 @@ int fdpasser_process(fdpasser *p, int revents);
  * Ownership: the descriptor is the caller's again, under the number that it was pushed with. If
  * this is not called it is closed by the next fdpasser_process() or fdpasser_free().
  *
- * Returns the descriptor that could not be sent, once; or -1 with errno EAGAIN (there is none: the
- * error was the passer's, and final) or EINVAL (p is NULL). Look at the errno of
- * fdpasser_process() before.
+ * Returns the descriptor that could not be sent, once; or -1 if there is none, which leaves errno as
+ * fdpasser_process() set it: the error was the passer's, and final. EINVAL: p is NULL.
  *
  * Blocking: no.
  *

@@ -345,9 +345,8 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
 /// Ownership: the descriptor is the caller's again, under the number that it was pushed with. If
 /// this is not called it is closed by the next fdpasser_process() or fdpasser_free().
 ///
-/// Returns the descriptor that could not be sent, once; or -1 with errno EAGAIN (there is none: the
-/// error was the passer's, and final) or EINVAL (p is NULL). Look at the errno of
-/// fdpasser_process() before.
+/// Returns the descriptor that could not be sent, once; or -1 if there is none, which leaves errno as
+/// fdpasser_process() set it: the error was the passer's, and final. EINVAL: p is NULL.
 ///
 /// Blocking: no.
 ///
@@ -357,7 +356,7 @@ pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
         let refused = unsafe { object(p) }?.refused.take();
-        refused.map(number).ok_or(Errno::EAGAIN)
+        Ok(refused.map_or(-1, number))
     })
 }
 

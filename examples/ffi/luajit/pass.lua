@@ -65,15 +65,15 @@ function Passer.new(fd)
         fail("fdpasser_new")
     end
     return setmetatable({
-        -- No ffi.gc: at the end LuaJIT unloads libraries before it runs finalizers.
-        object = object,
+        -- As a last resort: close() is better, as descriptors are few.
+        object = ffi.gc(object, lib.fdpasser_free),
         pollfd = ffi.new("struct pollfd"),
         open = true,
     }, Passer)
 end
 
 function Passer:close()
-    lib.fdpasser_free(self.object)
+    lib.fdpasser_free(ffi.gc(self.object, nil))
     self.object = nil
 end
 
