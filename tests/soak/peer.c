@@ -673,7 +673,7 @@ static pid_t fork_with_queue(void)
     bool child_goes_on = roll(2);
 
     begin(s);
-    for (unsigned left = 1 + roll(20); left > 0 && !s->done; left--) {
+    for (unsigned left = 1 + roll(4); left > 0 && !s->done; left--) {
         want(s);
         int events = fdpasser_events(s->p), ms = fdpasser_timeout_ms(s->p);
         struct pollfd p = {events ? fdpasser_fileno(s->p) : -1, (short)events, 0};
