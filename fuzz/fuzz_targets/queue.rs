@@ -466,6 +466,8 @@ impl State<'_> {
             }
             Call::Receive(n) => object.receive((*n).into()),
             Call::AnyReceive(n) => object.receive(*n),
+            // One half of the numbers have no bits but these, as with any other both directions are ready.
+            Call::Process(revents @ 0..) => object.process(revents & c_int::from(POLLIN | POLLOUT)),
             Call::Process(revents) => object.process(*revents),
             Call::Turn => object.turn(false),
             Call::WaitAndTurn => {
