@@ -34,7 +34,7 @@ my $cc   = $ENV{CC} // 'cc';
 
 my @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -Itests/c -pthread);
 # In SysV mode the simulation of STREAMS comes before libc.
-my @streams = $sysv ? ("-L$target/streams_sim", qw(-Wl,--no-as-needed -lstreams_sim), "-Wl,-rpath,$target/streams_sim") : ();
+my @streams = $sysv ? ("-L$target/streams_sim", '-Wl,--no-as-needed', '-lstreams_sim', "-Wl,-rpath,$target/streams_sim") : ();
 push @flags, '-DFDPASSER_SYSV' if $sysv;
 my %libraries = (
     shared => ["-L$lib", '-lfdpasser', "-Wl,-rpath,$lib"],

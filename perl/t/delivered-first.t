@@ -10,6 +10,9 @@ use Test::More;
 
 warm_up();
 
+# STREAMS do not tell that the peer left something unread.
+my $reset = sysv() ? 'orderly' : ECONNRESET;
+
 my @log;
 sub logging {
     my ($fh) = @_;
@@ -73,8 +76,8 @@ for my $full (0, 1) {
         peer_sends($y, 1 .. 3);
         close $y;
         gets($passer, 4);
-        is_deeply $finish->('ECONNRESET'), [ 'got 1', 'got 2', 'got 3', ECONNRESET ],
-          "ECONNRESET after all that had arrived$when";
+        is_deeply $finish->('ECONNRESET'), [ 'got 1', 'got 2', 'got 3', $reset ],
+          "$reset after all that had arrived$when";
     }
     {
         my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();

@@ -95,6 +95,7 @@ leaves_nothing('calls that fail' => sub {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     eval { AnyEvent::FDpasser::fdpasser_server('/no/such/dir/socket') };
     eval { AnyEvent::FDpasser::fdpasser_connect('/no/such/dir/socket') };
+    AnyEvent::Util::fh_nonblocking($x, 1);    # a stream is as good as any to wait at for a connection
     AnyEvent::FDpasser::fdpasser_accept($x);
     eval { AnyEvent::FDpasser->new(fh => [ 1 .. 3 ]) };
     eval { AnyEvent::FDpasser->new(fh => {}) };

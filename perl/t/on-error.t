@@ -82,17 +82,20 @@ ends {
     $passer->push_send_fh(numbered(1), $send);
     $passer->push_send_fh(numbered(2), $send);
 } EPIPE, 'sending to nobody';
-ends {
-    my ($passer, $peer, $send, $recv) = @_;
-    shutdown $peer, 0;
-    $passer->push_send_fh(numbered(1), $send);
-} EPIPE, 'sending to one who has stopped reading';
+SKIP: {
+    skip 'a stream cannot be shut down in one direction', 1 if sysv();
+    ends {
+        my ($passer, $peer, $send, $recv) = @_;
+        shutdown $peer, 0;
+        $passer->push_send_fh(numbered(1), $send);
+    } EPIPE, 'sending to one who has stopped reading';
+}
 ends {
     my ($passer, $peer, $send, $recv) = @_;
     AnyEvent::FDpasser::send_fd(fileno $passer->{fh}, fileno numbered(1)) == 1 or die $!;
     close $peer;
     $passer->push_recv_fh($recv);
-} ECONNRESET, 'the peer went without reading what we had sent';
+} sysv() ? undef : ECONNRESET, 'the peer went without reading what we had sent';
 ends {
     my ($passer, $peer, $send, $recv) = @_;
     close $passer->{fh};

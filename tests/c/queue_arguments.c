@@ -1,6 +1,5 @@
 /* The queue's functions with arguments that no caller should pass: an errno for each, no crash, and nobody
  * else's descriptor is closed. */
-/* Not in SysV mode: errors of sockets. */
 #include "queue.h"
 
 static void no_object(fdpasser *p)
@@ -105,7 +104,8 @@ static void pair(void)
     close(ours[1]);
 }
 
-/* What is no connected local socket says so, sending or receiving, and is closed all the same. */
+/* What is no connected local socket, or in SysV mode no stream, says so, sending or receiving, and is closed
+ * all the same. */
 static void no_socket(void)
 {
     struct {
@@ -116,19 +116,20 @@ static void no_socket(void)
 
     for (size_t i = 0; i < LENGTH(cases); i++) {
         int again = dup(cases[i].fd);
+        int sending = SYSV ? ENOSTR : cases[i].sending, receiving = SYSV ? ENOSTR : cases[i].receiving;
         fdpasser *p = make_passer(cases[i].fd);
 
         if (cases[i].sending == ENOTSOCK)
-            ERRNO(fdpasser_drained(p), ENOTSOCK);
+            ERRNO(fdpasser_drained(p), SYSV ? EOPNOTSUPP : ENOTSOCK);
         push_numbered(p, 1);
-        ERRNO(fdpasser_process(p, POLLOUT), cases[i].sending);
-        ERRNO(fdpasser_process(p, POLLOUT), cases[i].sending);
+        ERRNO(fdpasser_process(p, POLLOUT), sending);
+        ERRNO(fdpasser_process(p, POLLOUT), sending);
         EQUAL(fdpasser_refused(p), -1);
         EQUAL(fdpasser_queued(p), 1);
         fdpasser_free(p);
         p = make_passer(again);
         EQUAL(fdpasser_push_recv(p, 1), 0);
-        ERRNO(fdpasser_process(p, POLLIN), cases[i].receiving);
+        ERRNO(fdpasser_process(p, POLLIN), receiving);
         fdpasser_free(p);
     }
 }

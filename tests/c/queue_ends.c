@@ -1,6 +1,5 @@
 /* How it ends: orderly, by an error, or by two of them. What has reached this end is handed out before, and
  * each end is told of. */
-/* Not in SysV mode: a peer that closes with descriptors unread is not noticed. */
 #include "queue.h"
 
 /* Turns until it is over; the result. */
@@ -185,7 +184,7 @@ static void broken_pipe_full(void)
     fdpasser_free(p);
 }
 
-/* The peer closed without reading all of ours. */
+/* The peer closed without reading all of ours; in SysV mode nobody tells. */
 static void reset(void)
 {
     int pair[2];
@@ -202,8 +201,12 @@ static void reset(void)
     EQUAL(turn(p), 1);
     for (int i = 0; i < 5; i++)
         expect(p, i);
-    ERRNO(turn(p), ECONNRESET);
-    check_over(p, ECONNRESET);
+    if (SYSV) {
+        EQUAL(turn(p), 0);
+    } else {
+        ERRNO(turn(p), ECONNRESET);
+        check_over(p, ECONNRESET);
+    }
     fdpasser_free(p);
 }
 
@@ -249,7 +252,8 @@ static void test(void)
 {
     IN_CHILD(orderly());
     IN_CHILD(orderly_at_once());
-    IN_CHILD(half_closed());
+    if (!SYSV) /* a stream cannot be shut down in one direction */
+        IN_CHILD(half_closed());
     IN_CHILD(broken_pipe(0));
     IN_CHILD(broken_pipe(120));
     IN_CHILD(broken_pipe(1000));

@@ -16,6 +16,7 @@ use Socket qw(SOL_SOCKET SCM_RIGHTS);
 use Test::More;
 
 our @EXPORT = qw(
+  sysv is_server
   numbered number_of same_file temp_dir
   passer passers raw_pair raw_state raw_recv_number
   wait_for nested_wait_for ticks warm_up calls_per_pause
@@ -48,6 +49,12 @@ sub limit {
     exec 'sh', '-c', 'ulimit -S -n "$0" 2>/dev/null; exec "$@"', $limit, $^X, ($^W ? '-w' : ()), $0
       or die "exec: $!";
 }
+
+# The SysV interface? Then the passers are STREAMS, and what is about sockets does not hold.
+sub sysv { return AnyEvent::FDpasser::fdpasser_mode() == 2 }
+
+# Is there what a server leaves at its path?
+sub is_server { return sysv() ? -p $_[0] : -S $_[0] }
 
 # --- handles that can be told apart -------------------------------------------------------------
 
@@ -251,7 +258,8 @@ sub patiently (&) {
     my ($send) = @_;
     my $end = time + $DEADLINE;
     until ($send->()) {
-        die "sending: $!" if !$!{ETOOMANYREFS} || time > $end;
+        # STREAMS have no error for that but this one.
+        die "sending: $!" if !$!{ETOOMANYREFS} && !(sysv() && $!{EAGAIN}) || time > $end;
         select undef, undef, undef, 0.05;
     }
 }
@@ -268,13 +276,24 @@ PY
 # undef, or why not.
 my $BY;
 sub can_send_messages {
+    return if sysv();
     $BY ||= eval { require Socket::MsgHdr } ? 'MsgHdr' : `python3 -c 'print(1)' 2>/dev/null` ? 'python' : 'none';
     return $BY eq 'none' ? 'neither Socket::MsgHdr nor python3 is installed' : undef;
 }
 
-# One message of these bytes with these descriptors (handles) attached.
+my $I_SENDFD = ord('S') << 8 | 021;    # streamio(7I)
+
+# One message of these bytes with these descriptors (handles) attached. A message of STREAMS carries one:
+# there they are as many messages, each after these bytes.
 sub send_message {
     my ($fh, $bytes, @attached) = @_;
+    if (sysv()) {
+        for my $handle (@attached) {
+            syswrite $fh, $bytes or die "write: $!";
+            patiently { ioctl $fh, $I_SENDFD, fileno $handle };
+        }
+        return;
+    }
     my $none = can_send_messages();
     die $none if defined $none;
     my @fd = map { fileno $_ } @attached;
