@@ -1,17 +1,17 @@
 # ETOOMANYREFS: this user has too many descriptors in flight. Sending pauses and goes on; the passer
-# lives.
+# lives. (The simulation of STREAMS, which have no such limit, takes it for a shortage of memory.)
 use strict;
 use warnings;
 use lib 't/lib';
 use Loops;
 use Helpers limit => 64;
 
-use Errno qw(ETOOMANYREFS);
+use Errno qw(ETOOMANYREFS ENOBUFS);
 use Test::More;
 
-plan skip_all => 'STREAMS know no such limit' if sysv();
 plan skip_all => "the limit on descriptors in flight is Linux's" if $^O ne 'linux';
 AnyEvent::detect();
+my $expected = sysv() ? ENOBUFS : ETOOMANYREFS;
 numbered(0);
 pipe my $r, my $w or die $!;
 my $child = in_child {
@@ -36,7 +36,7 @@ my $child = in_child {
     my $last = -1;
     until (@sent == $last) { $last = @sent; ticks(12) }
     return syswrite $w, "skip: this kernel lets $total through" if @sent == $total;
-    return syswrite $w, 'bad: no ETOOMANYREFS, but ' . join ' ', keys %errno if !$errno{ +ETOOMANYREFS };
+    return syswrite $w, "bad: no errno $expected, but " . join ' ', keys %errno if !$errno{$expected};
     return syswrite $w, 'bad: ' . $x->{error_state} if $x->{error_state};
     my $rate = calls_per_pause(\$calls);
     return syswrite $w, "bad: $rate calls in one pause" if $rate >= 2 || $rate == 0;

@@ -148,6 +148,10 @@ const _: () =
 /// What goes in front of a descriptor.
 const NUL: u8 = 0;
 
+/// I_SENDFD says EAGAIN for want of memory too, while the stream polls writable: who tried again at once would
+/// spin, and leave a NUL each time. So often in a row it is not another sender who was faster.
+const SHORT_OF_MEMORY: usize = 10;
+
 /// How many messages of nothing but NULs may come in a row: more than there are senders on one end.
 const MOST_NULS: usize = 256;
 
@@ -391,18 +395,19 @@ pub(crate) fn send(
     };
     wait_writable(passer, timeout)?;
     write_nul(passer).map_err(peer_is_gone)?;
-    loop {
+    for _ in 0..SHORT_OF_MEMORY {
         // SAFETY: I_SENDFD takes a number.
         match Errno::result(unsafe {
             libc::ioctl(passer.as_raw_fd(), stropts::I_SENDFD as _, fd.as_raw_fd())
         }) {
-            // It never waits by itself.
-            Err(Errno::EAGAIN) if timeout == PollTimeout::NONE => wait_writable(passer, timeout)?,
+            // It never waits by itself. EAGAIN again if the stream is full.
+            Err(Errno::EAGAIN) => wait_writable(passer, timeout)?,
             // The descriptor is open, so it is the passer that is no pipe of this kind.
             Err(Errno::EINVAL) => return Err(Errno::ENOSTR),
             result => return result.map(drop).map_err(peer_is_gone),
         }
     }
+    Err(Errno::ENOBUFS)
 }
 
 fn peer_is_gone(error: Errno) -> Errno {

@@ -11,7 +11,7 @@
  *
  * What is different from a STREAMS system, as far as this project can notice:
  * - fstat(2) says socket, not FIFO; ECONNRESET from write(2) takes the place of EPIPE if the peer closed with
- *   messages unread; the kernel's limit of descriptors in flight is EAGAIN.
+ *   messages unread; the limit of descriptors in flight is EAGAIN, as a lack of memory would be there.
  * - A listener whose mount was detached is not hung up: it just gets no more connections.
  * - Only an empty file can be mounted on; a mount is a FIFO with the sticky bit, whose number and time name an
  *   abstract address; unlink(2) of one works (EBUSY there) and undoes it.
@@ -243,7 +243,7 @@ static int wait_for_head(int fd, struct head *head, int install, char *buf, int 
 }
 
 /* streamio(7I), I_SENDFD: "EAGAIN: the read queue of the receiving stream head is full and cannot accept the
- * message" (it never waits); "EBADF: arg is not a valid, open file descriptor"; "EINVAL: fildes is not
+ * message" (it never waits), which stands for a lack of memory too; "EBADF: arg is not a valid, open file descriptor"; "EINVAL: fildes is not
  * connected to a stream pipe"; "ENXIO: hangup received on fildes". */
 static int send_fd_over(int fd, int arg)
 {

@@ -258,8 +258,8 @@ sub patiently (&) {
     my ($send) = @_;
     my $end = time + $DEADLINE;
     until ($send->()) {
-        # STREAMS have no error for that but this one.
-        die "sending: $!" if !$!{ETOOMANYREFS} && !(sysv() && $!{EAGAIN}) || time > $end;
+        # The simulation of STREAMS takes it for a shortage of memory.
+        die "sending: $!" if !$!{ETOOMANYREFS} && !(sysv() && ($!{ENOBUFS} || $!{EAGAIN})) || time > $end;
         select undef, undef, undef, 0.05;
     }
 }
