@@ -119,6 +119,7 @@
  *   is ECONNREFUSED; the old listener then is hung up, and accepting from it is
  *   ENXIO. There is no backlog to set, and if the pipe is full fdpasser_connect()
  *   fails with EAGAIN. There are no abstract addresses.
+ * - fdpasser_accept() on a stream that is no listener is no error by itself: it waits there.
  *
  * The wire: one message is one NUL byte with one descriptor attached as
  * SCM_RIGHTS, which is what IO::FDPass, Python's socket.send_fds, the textbook
