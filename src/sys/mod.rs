@@ -20,8 +20,6 @@
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
 //!
-//! There are two: `scm` with `unix_socket` and `room`, and `streams` (FDPASSER_SYSV=1).
-//!
 //! There are two: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it

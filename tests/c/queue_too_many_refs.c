@@ -4,6 +4,15 @@
 
 enum { TOTAL = 300 };
 
+/* STREAMS do not tell. */
+static void check_drained(fdpasser *p, int drained)
+{
+    if (SYSV)
+        ERRNO(fdpasser_drained(p), EOPNOTSUPP);
+    else
+        EQUAL(fdpasser_drained(p), drained);
+}
+
 static void as_user(void)
 {
     static fdpasser *p; /* where valgrind finds it in the children of set_soft_limit(), too */
@@ -21,7 +30,7 @@ static void as_user(void)
     if (fdpasser_queued(p) == 0 || fdpasser_timeout_ms(p) < 0)
         SKIP("this kernel, or a capability that is left, does not limit descriptors in flight");
     CHECK(fdpasser_timeout_ms(p) > 0);
-    EQUAL(fdpasser_drained(p), SYSV ? -1 : 0);
+    check_drained(p, 0);
 
     /* Those that were sent first have left low numbers free. */
     while (received < TOTAL) {
@@ -34,7 +43,7 @@ static void as_user(void)
             EQUAL(turn(p), 1);
     }
     EQUAL(fdpasser_queued(p), 0);
-    EQUAL(fdpasser_drained(p), SYSV ? -1 : 1);
+    check_drained(p, 1);
     fdpasser_free(p);
     close(pair[1]);
 }
