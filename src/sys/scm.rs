@@ -5,7 +5,8 @@
 //!
 //! # Where systems differ
 //!
-//! Only Linux was run. The rest is what headers and manual pages say, and was type-checked.
+//! Only Linux was run. Of the rest names and types were checked by compiling; how those kernels behave is
+//! what this project knows of them, not what it has seen.
 //!
 //! | | Linux, Android | FreeBSD, DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos | Solaris |
 //! |---|---|---|---|---|---|---|---|

@@ -1,7 +1,7 @@
 /* A simulation of STREAMS for tests: just the calls that src/sys/streams.rs makes, on Linux, which has none.
  *
- * It does what the manual pages say (named at each function: those of illumos), and so shows whether that
- * code is right if they are. It is no STREAMS: no modules, no priorities, no control parts. What a
+ * It does what the manual pages say as we remember them (named at each function: those of illumos; nobody has
+ * compared it with their text yet), and so shows whether that code is right if that is. It is no STREAMS: no modules, no priorities, no control parts. What a
  * real system does can only be seen on one.
  *
  * A stream is an AF_UNIX SOCK_SEQPACKET socket: a packet with a descriptor is the message of I_SENDFD
