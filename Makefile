@@ -37,7 +37,7 @@ static := $(out)/libfdpasser.a
 sealed := $(target)/sealed/libfdpasser.a
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
-.PHONY: all lib perl-module setup demo test check interop soak sanitize bench header install dist clean help
+.PHONY: all lib perl-module setup demo test check interop portability soak sanitize bench header install dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -161,7 +161,6 @@ endif
 check-portability:
 	$(PROVE) -v tests/portability :: --quick
 
-.PHONY: portability
 portability: ## what can be told here about other systems, a line for each
 	@$(PROVE) -v tests/portability
 

@@ -49,6 +49,11 @@ pub(crate) fn of(errno: Errno) -> Retry {
     }
 }
 
+/// The errno in an error, which all that come from the system have.
+pub(crate) fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 /// A byte without a descriptor.
 pub(crate) const NO_DESCRIPTOR: Errno = Errno::EBADMSG;
 

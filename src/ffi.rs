@@ -15,7 +15,7 @@
 mod endpoint;
 mod passer;
 
-use crate::error::{self, Retry};
+use crate::error::{self, errno, Retry};
 use crate::sys::{Fds, Wait};
 use crate::transfer::{self, Stop};
 use crate::{sys, Mode};
@@ -523,10 +523,6 @@ fn connect(path: &Path) -> Result<c_int, Errno> {
 
 fn finish(result: io::Result<OwnedFd>) -> Result<c_int, Errno> {
     result.map(number).map_err(errno)
-}
-
-fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// # Safety

@@ -405,8 +405,8 @@ impl Passer {
         match stop {
             Stop::Enough => self.receiving = Turn::Now,
             Stop::Shutdown => self.ended = true,
-            Stop::Error(error) => {
-                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            Stop::Error(stop) => {
+                let errno = error::errno(stop);
                 match Turn::after(errno) {
                     // Sending found that the peer is gone, so nothing comes after what has come.
                     Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
