@@ -1,5 +1,6 @@
 /* A passer in blocking mode waits, for as long as SO_RCVTIMEO says, and proves anew after the wait
  * that there is room. */
+/* Only on Linux: it asks /proc whether a thread sleeps. */
 #include "check.h"
 #include <pthread.h>
 #include <sys/syscall.h>

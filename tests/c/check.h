@@ -43,6 +43,9 @@ enum { SYSV = 1 };
 #else
 enum { SYSV = 0 };
 #endif
+#ifndef ENOSTR
+#define ENOSTR ENOTSOCK /* a system without STREAMS may not know it */
+#endif
 
 /* --- verdicts -------------------------------------------------------------------------------- */
 
@@ -151,8 +154,10 @@ HELPER void join(pid_t pid)
 HELPER int become_somebody_else(void)
 {
     uint16_t random;
+    int source = open("/dev/urandom", O_RDONLY);
 
-    EQUAL(getentropy(&random, sizeof random), 0);
+    EQUAL(read(source, &random, sizeof random), sizeof random);
+    close(source);
     return setuid((uid_t)(20000 + random % 40000));
 }
 
@@ -182,6 +187,7 @@ HELPER void set_soft_limit(rlim_t soft)
     if (limit.rlim_cur > limit.rlim_max)
         limit.rlim_cur = soft = limit.rlim_max;
     EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+#ifdef __linux__
     if (on_valgrind()) {
         /* Valgrind notes a process's own limit and does not tell the kernel; a limit that another
          * process sets is none of its business. It keeps the hard limit a little lower, too. */
@@ -197,6 +203,7 @@ HELPER void set_soft_limit(rlim_t soft)
         }
         join(pid);
     }
+#endif
 }
 
 /* The descriptors that fill_table() made, lowest number first. */
@@ -242,9 +249,17 @@ HELPER void empty_table(void)
 /* A file whose content is `number`. */
 HELPER int numbered(int number)
 {
+#ifdef MFD_CLOEXEC
     int fd = memfd_create("numbered", MFD_CLOEXEC);
 
     CHECK(fd >= 0);
+#else
+    char name[] = "/tmp/numbered.XXXXXX";
+    int fd = mkstemp(name);
+
+    CHECK(fd >= 0);
+    EQUAL(unlink(name), 0);
+#endif
     EQUAL(pwrite(fd, &number, sizeof number, 0), sizeof number);
     return fd;
 }
@@ -415,6 +430,24 @@ HELPER int entries(const char *directory)
         count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     closedir(dir);
     return count;
+}
+
+/* A connection by the system's own means: -1 if the queue of those that wait is full. */
+HELPER int knock(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    CHECK(sock >= 0);
+    set_nonblocking(sock, 1);
+    strcpy(address.sun_path, name);
+    if (connect(sock, (struct sockaddr *)&address, sizeof address) == 0)
+        return sock;
+#ifdef __linux__
+    EQUAL(errno, EAGAIN); /* elsewhere it is as if nobody listened */
+#endif
+    close(sock);
+    return -1;
 }
 
 /* Over `listener` and a connection to it, does a descriptor come through? */

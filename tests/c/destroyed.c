@@ -1,6 +1,7 @@
 /* The kernel destroyed descriptors of a message: ENOTRECOVERABLE, what did arrive is closed, and the
  * stream is in step. To have it happen for certain, recvmsg() here is our own. */
 /* Not in SysV mode: no message of STREAMS is ever destroyed for want of a slot. */
+/* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
 

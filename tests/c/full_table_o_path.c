@@ -43,7 +43,7 @@ static void test(void)
 
     for (size_t i = 0; i < LENGTH(limits); i++)
         for (size_t on_top = 0; on_top <= 300; on_top += 150)
-            if (on_top + 20 <= limits[i])
+            if ((rlim_t)on_top + 20 <= limits[i])
                 IN_CHILD(full_of_o_path(limits[i], on_top));
 }
 #else

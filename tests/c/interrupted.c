@@ -1,14 +1,5 @@
 /* EINTR is the caller's to see wherever a call waits, and nothing is lost by it. */
-#include "check.h"
-#include <time.h>
-
-static volatile sig_atomic_t signals;
-
-static void count(int signal)
-{
-    (void)signal;
-    signals++;
-}
+#include "signals.h"
 
 static void fill_socket(int passer)
 {
@@ -21,34 +12,22 @@ static void fill_socket(int passer)
 
 static void test(void)
 {
-    /* Not setitimer(): that is the alarm's. The signal keeps coming, so none can be missed. */
-    struct itimerspec often = {{0, 5000000}, {0, 5000000}};
-    struct sigaction action;
-    struct sigevent event;
-    timer_t timer;
     char name[PATH_MAX];
     int pair[2], listener, clients[64], fds[16];
     size_t n = 0;
     ssize_t sent;
-
-    memset(&action, 0, sizeof action);
-    action.sa_handler = count; /* and no SA_RESTART */
-    EQUAL(sigaction(SIGUSR1, &action, NULL), 0);
-    memset(&event, 0, sizeof event);
-    event.sigev_notify = SIGEV_SIGNAL;
-    event.sigev_signo = SIGUSR1;
-    EQUAL(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+    pid_t sender;
 
     make_pair(pair);
     enter_directory(name);
     listener = fdpasser_server("s", 1);
     OURS(listener);
 
-    EQUAL(timer_settime(timer, 0, &often, NULL), 0);
+    sender = start_signals(5);
     for (int i = 0; i < 5; i++) {
-        signals = 0;
+        signals_seen = 0;
         ERRNO(fdpasser_recv_fd(pair[1]), EINTR);
-        CHECK(signals > 0);
+        CHECK(signals_seen > 0);
         ERRNO(fdpasser_recv_fds(pair[1], fds, 16), EINTR);
         ERRNO(fdpasser_accept(listener), EINTR);
     }
@@ -81,7 +60,7 @@ static void test(void)
         CHECK(n < LENGTH(clients));
     }
     CHECK(n >= 1);
-    EQUAL(timer_delete(timer), 0);
+    stop_signals(sender);
     EQUAL(fdpasser_retry_ms(EINTR), 0);
 
     /* All of them still work. */

@@ -1,5 +1,6 @@
 /* A kind of descriptor that the kernel refuses to send: that one's failure, and the passer goes on. */
 /* Not in SysV mode: which kinds of descriptor the simulation refuses says nothing. */
+/* Only on Linux: io_uring is. */
 #include "check.h"
 #include <sys/syscall.h>
 

@@ -60,8 +60,8 @@ static void connected(uid_t uid, gid_t gid)
 static void others(void)
 {
     struct peer peer = {1, 2, 3};
-    int fds[] = {socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
-                 socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), numbered(1),
+    int fds[] = {socket(AF_UNIX, SOCK_STREAM, 0),
+                 socket(AF_INET, SOCK_STREAM, 0), numbered(1),
                  fdpasser_server("s", 5), -1, 1 << 20};
     static const int errors[] = {ENOTCONN, EAFNOSUPPORT, ENOTSOCK, EINVAL, EBADF, EBADF};
 

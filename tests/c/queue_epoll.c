@@ -1,6 +1,7 @@
 /* The loops of docs/queues.md other than poll: epoll that reports levels, and epoll that reports changes only.
  * Many passers in one loop, and each gets its turn. */
 /* Not in SysV mode: what the peer has not taken is not to be had. */
+/* Only on Linux: epoll is. */
 #include "queue.h"
 #include <sys/epoll.h>
 

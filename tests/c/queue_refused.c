@@ -1,5 +1,6 @@
 /* A descriptor that the kernel refuses to send comes back, told of once; those before it and behind it go. */
 /* Not in SysV mode: I_SENDFD refuses no kind of descriptor. */
+/* Only on Linux: io_uring is. */
 #include "queue.h"
 #include <sys/syscall.h>
 

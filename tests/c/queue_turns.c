@@ -1,6 +1,7 @@
 /* When a direction may be tried next: a signal makes nothing ready, a pause is not cut short, and after an
  * error nothing is waited for that cannot come. recvmsg() here is our own, to count and to fail. */
 /* Not in SysV mode: it is about recvmsg. */
+/* Only on Linux: it makes the system call itself. */
 #include "queue.h"
 #include <sys/syscall.h>
 

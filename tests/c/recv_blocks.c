@@ -2,6 +2,7 @@
  * blocks of descriptors, and more descriptors than a message can carry. Every one is owned: none is lost,
  * none is left open. To have it happen, recvmsg() here is our own. */
 /* Not in SysV mode: it is about SCM_RIGHTS. */
+/* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
 

@@ -1,6 +1,7 @@
 /* Control messages that the application switched on: they cost no descriptor, whatever the size of
  * the message and of the caller's array, and a pidfd among them is closed. */
 /* Not in SysV mode: it is about control messages. */
+/* Only on Linux: the control messages are. */
 #include "check.h"
 
 #ifndef SO_PASSPIDFD

@@ -3,6 +3,7 @@
  * must be left to a table that is nearly full. To count the looks, recvmsg() and select() here are our
  * own. */
 /* Not in SysV mode: it is about how room is proven for SCM_RIGHTS. */
+/* Only on Linux: it makes the system calls itself. */
 #include "check.h"
 #include <sys/select.h>
 #include <sys/syscall.h>

@@ -2,6 +2,7 @@
  * is its index, and the next call, which begins with it, has the errno. An error that is the passer's is
  * not tried with each of them singly. The system rarely says most of these, so sendmsg() here is our own. */
 /* Not in SysV mode: it is about sendmsg. */
+/* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
 

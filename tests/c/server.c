@@ -51,19 +51,11 @@ static void at(const char *path)
 /* How many may wait to be accepted? */
 static int queue(int backlog)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "s"};
     int listener = fdpasser_server("s", backlog), clients[64], n = 0;
 
     OURS(listener);
-    for (;;) {
-        int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-        if (n == LENGTH(clients) || connect(sock, (struct sockaddr *)&address, sizeof address) != 0) {
-            close(sock);
-            break;
-        }
-        clients[n++] = sock;
-    }
+    while (n < (int)LENGTH(clients) && (clients[n] = knock("s")) != -1)
+        n++;
     for (int i = 0; i < n; i++)
         close(clients[i]);
     close(listener);

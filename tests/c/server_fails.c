@@ -1,6 +1,7 @@
 /* A server that fails half-way, after its node is there: nothing is left behind, and a server that was
  * there still serves. To have it happen, rename() and listen() here are our own. */
 /* Not in SysV mode: it is about the calls of sockets. */
+/* Only on Linux: it makes the system calls itself. */
 #include "check.h"
 #include <sys/syscall.h>
 

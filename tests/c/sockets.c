@@ -24,7 +24,7 @@ static void both(int passer, int send_error, int receive_error)
 
 static int new_socket(int domain, int type)
 {
-    int sock = socket(domain, type | SOCK_CLOEXEC, 0);
+    int sock = socket(domain, type, 0);
 
     CHECK(sock >= 0);
     return sock;
@@ -58,10 +58,12 @@ static void no_sockets(void)
     ends[0] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     both(ends[0], ENOTSOCK, ENOTSOCK);
     close(ends[0]);
+#ifdef O_PATH
     ends[0] = open("/", O_PATH | O_CLOEXEC);
     both(ends[0], EBADF, EBADF);
     ERRNO(fdpasser_accept(ends[0]), EBADF);
     close(ends[0]);
+#endif
 }
 
 static void not_connected(void)
@@ -111,7 +113,7 @@ static void other_local_kinds(void)
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         int pair[2];
 
-        EQUAL(socketpair(AF_UNIX, kinds[i] | SOCK_CLOEXEC, 0, pair), 0);
+        EQUAL(socketpair(AF_UNIX, kinds[i], 0, pair), 0);
         ERRNO(fdpasser_try_recv_fds(pair[1], &(int){0}, 1), EAGAIN);
         EQUAL(fdpasser_send_fd(pair[0], fd), 1);
         RECEIVED(fdpasser_recv_fd(pair[1]), 1);
