@@ -3,6 +3,7 @@ use strict;
 use warnings;
 
 use Errno qw(EBADF EINVAL ENOTCONN);
+use IO::Select;
 use Socket qw(AF_UNIX SOCK_STREAM);
 use Test::More;
 use lib 't/lib';
@@ -27,16 +28,15 @@ sub connection_from {
     my $listener = AnyEvent::FDpasser::fdpasser_server($path, 5, mode => 0777);
     my ($server_uid, $server_pid) = ($>, $$);
     my $pid = in_child {
-        if ($uid != $>) {
-            $( = $client_gid;
-            $) = "$client_gid $client_gid";
-            $< = $> = $uid;
-        }
+        become($uid, $client_gid) if $uid != $>;
         my $fh = AnyEvent::FDpasser::fdpasser_connect($path);
         my @peer = AnyEvent::FDpasser->new(fh => $fh, dont_set_nonblocking => 1)->peer_cred;
         sysread $fh, my $end, 1;    # stays until it was looked at
         return "@peer" eq "$server_uid $gid $server_pid";
     };
+    # A client that fails would be waited for in vain.
+    my ($first) = IO::Select->new($listener, $pid->{verdict})->can_read;
+    return child_ok($pid, 'the client connects') if $first != $listener;
     my $fh = AnyEvent::FDpasser::fdpasser_accept($listener) or die "accept: $!";
     my $passer = AnyEvent::FDpasser->new(fh => $fh);
     is_deeply [ $passer->peer_cred ], [ $uid, $client_gid, $pid->{pid} ], "the client's user $uid, group and process";
@@ -49,10 +49,20 @@ sub connection_from {
     return;
 }
 
+sub become {
+    my ($uid, $other_gid) = @_;
+    $( = $other_gid;
+    $) = "$other_gid $other_gid";
+    $< = $> = $uid;
+    return;
+}
+
 connection_from($>, $gid);
 SKIP: {
     skip 'only root can become another user', 4 if $> != 0;
     chmod 0755, $dir or die "$dir: $!";
+    my $reaches = in_child { become(65534, 65533); -d $dir };
+    skip "user 65534 cannot reach $dir", 4 if child_verdict($reaches) ne 'good';
     connection_from(65534, 65533);
 }
 
