@@ -502,9 +502,11 @@ unsafe fn receive_messages(
     Ok(count as ssize_t)
 }
 
-/// No count above INT_MAX is a number of descriptors; most likely it was negative once.
-fn check_array<T>(fds: *const T, n: size_t) -> Result<(), Errno> {
-    if n > c_int::MAX as size_t {
+/// No count above INT_MAX is a number of descriptors; most likely it was negative once. Nor is there an array
+/// that is larger than half of the memory.
+fn check_array(fds: *const c_int, n: size_t) -> Result<(), Errno> {
+    const LARGEST: size_t = isize::MAX as size_t / std::mem::size_of::<c_int>();
+    if n > LARGEST.min(c_int::MAX as size_t) {
         Err(Errno::EINVAL)
     } else if fds.is_null() {
         Err(Errno::EFAULT)

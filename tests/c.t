@@ -2,6 +2,15 @@
 # Builds each program of tests/c against the shared and against the static library, and runs it with
 # both and under valgrind. `make lib` comes first. To see one program only: prove -v tests/c.t :: NAME...
 #
+# For another system, with a compiler for it in CC (tests/portability does all of this):
+#
+#   --target NAME       Rust's name of it
+#   --lib DIR           where its libraries are
+#   --with "-l..."      what else the static library needs there
+#   --only MODE         shared or static, if it is not both
+#   --run COMMAND       what runs its programs; without it they are only linked
+#   --skip NAME=REASON  not that program
+#
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
 use warnings;
@@ -10,6 +19,7 @@ use Cwd qw(abs_path);
 use File::Basename qw(basename dirname);
 use File::Path qw(make_path);
 use File::Temp;
+use Getopt::Long;
 use POSIX qw(:sys_wait_h setpgid);
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -28,9 +38,12 @@ chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
 my $root = abs_path('.');
 my $sysv = $ENV{FDPASSER_SYSV};
 my $target = $sysv ? "$root/target/sysv" : "$root/target";
-my $lib  = "$target/release";
-my $out  = "$target/ctests";
 my $cc   = $ENV{CC} // 'cc';
+my %other = (lib => "$target/release", with => '-lgcc_s -lpthread -ldl -lm', skip => {});
+GetOptions(\%other, qw(target=s lib=s with=s only=s run=s skip=s%)) or die "see $0\n";
+my $lib   = $other{lib};
+my $out   = "$target/ctests" . ($other{target} ? "/$other{target}" : '');
+my $linux = ($other{target} // $^O) =~ /linux/;
 
 my @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -Itests/c -pthread);
 # In SysV mode the simulation of STREAMS comes before libc.
@@ -38,25 +51,30 @@ my @streams = $sysv ? ("-L$target/streams_sim", '-Wl,--no-as-needed', '-lstreams
 push @flags, '-DFDPASSER_SYSV' if $sysv;
 my %libraries = (
     shared => ["-L$lib", '-lfdpasser', "-Wl,-rpath,$lib"],
-    static => ["$lib/libfdpasser.a", qw(-lgcc_s -lpthread -ldl -lm)],
+    static => ["$lib/libfdpasser.a", split ' ', $other{with}],
 );
 
 my @names = @ARGV ? @ARGV : map { m{^tests/c/(.*)\.c$} } sort glob 'tests/c/*.c' . ($sysv ? ' tests/c/sysv/*.c' : '');
 @names or die "no programs in tests/c";
--e "$lib/libfdpasser.$_" or die "$lib/libfdpasser.$_ is missing: run `make lib`" for qw(so a);
+my @builds = $other{only} || qw(shared static);
+for (@builds) {
+    my $file = "$lib/libfdpasser." . ($_ eq 'shared' ? 'so' : 'a');
+    -e $file or die "$file is missing: run `make lib`";
+}
 
-# Programs say themselves why they are not for SysV mode.
-my %not_sysv;
-if ($sysv) {
-    for my $name (@names) {
-        slurp("tests/c/$name.c") =~ m{^/\* Not in SysV mode: (.*?)\. \*/$}ms or next;
-        ($not_sysv{$name} = $1) =~ s/\s*\n \* */ /g;
+# Programs say themselves what they are not for.
+my %not = %{ $other{skip} };
+for my $name (@names) {
+    my $source = slurp("tests/c/$name.c");
+    for my $where ($sysv ? 'Not in SysV mode' : (), $linux ? () : 'Only on Linux') {
+        $source =~ m{^/\* $where: (.*?)\. \*/$}ms or next;
+        ($not{$name} = lcfirst "$where: $1") =~ s/\s*\n \* */ /g;
     }
 }
 my $no_valgrind = system('valgrind --version >/dev/null 2>&1') != 0;
-my @modes = $sysv ? qw(shared static) : qw(shared static valgrind);
-my @run = grep { !$not_sysv{$_} } @names;
-plan tests => @run * @modes + keys %not_sysv;
+my @modes = $other{target} && !$other{run} ? () : (@builds, $sysv || $other{target} ? () : 'valgrind');
+my @run = grep { !$not{$_} } @names;
+plan tests => @run * (@modes || @builds) + keys %not;
 
 make_path($out, "$out/sysv");
 # Nothing of a program that fails stays in the system's /tmp.
@@ -66,7 +84,7 @@ delete $ENV{FDPASSER_VALGRIND};
 
 my (@queue, %result);
 for my $name (@run) {
-    for my $mode (qw(shared static)) {
+    for my $mode (@builds) {
         my @build = ("$name.$mode.build", split(' ', $cc), @flags, "tests/c/$name.c",
             '-o', "$out/$name.$mode", @streams, @{ $libraries{$mode} });
         push @queue, \@build;
@@ -85,17 +103,26 @@ for my $name (@run) {
             '--child-silent-after-fork=yes', '--error-exitcode=' . VALGRIND,
             "--log-file=$out/$name.valgrind.report",
         );
-        push @queue, ["$name.$mode", @valgrind, $binary];
+        push @queue, ["$name.$mode", split(' ', $other{run} // ''), @valgrind, $binary];
     }
 }
 run_all(@queue);
 
-report($_) for @run;
-for my $name (sort keys %not_sysv) {
-  SKIP: { skip "$name, which is not for SysV mode: $not_sysv{$name}", 1 }
+for my $name (@run) {
+    @modes ? report($name) : linked($name);
+}
+for my $name (sort keys %not) {
+  SKIP: { skip "$name, $not{$name}", 1 }
 }
 
 # --- verdicts ------------------------------------------------------------------------------------
+
+sub linked {
+    my ($name) = @_;
+    for my $build (@builds) {
+        ok($result{"$name.$build.build"} == 0, "$name ($build): linked") or diag(slurp("$out/$name.$build.build.log"));
+    }
+}
 
 sub report {
     my ($name) = @_;

@@ -60,7 +60,9 @@ static void test(void)
 {
     static const size_t sizes[] = {1, 100, 200, MAX};
 
-    for (rlim_t limit = SIZE + 1; limit <= 1300; limit += on_valgrind() ? 205 : 41)
+    rlim_t highest = hard_limit() < 1300 ? hard_limit() : 1300;
+
+    for (rlim_t limit = SIZE + 1; limit <= highest; limit += on_valgrind() ? 205 : 41)
         for (size_t i = 0; i < LENGTH(sizes); i++)
             for (unsigned messages = 0; messages <= MESSAGES; messages += MESSAGES)
                 IN_CHILD(with(limit, messages, sizes[i]));

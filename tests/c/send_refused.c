@@ -59,7 +59,7 @@ static void refuses_one(int which, unsigned per_message, size_t at)
             continue;
         }
         n = fdpasser_try_recv_fds(pair[1], got, MAX);
-        CHECK(n > 0 && n <= per_message);
+        CHECK(n > 0 && (size_t)n <= per_message);
         for (ssize_t k = 0; k < n; k++)
             RECEIVED(got[k], (int)i++);
     }
