@@ -156,13 +156,12 @@ pub unsafe extern "C" fn fdpasser_fileno(p: *const fdpasser) -> c_int {
 /// Threads and fork: as fdpasser_new().
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message: c_uint) -> c_int {
-    // SAFETY: the caller vouches for p.
-    guard(
-        || match unsafe { passer_mut(p) }?.set_per_message(per_message as usize) {
-            Ok(()) => Ok(0),
-            Err(error) => Err(errno(error)),
-        },
-    )
+    guard(|| {
+        // SAFETY: the caller vouches for p.
+        let p = unsafe { passer_mut(p) }?;
+        p.set_per_message(per_message as usize).map_err(errno)?;
+        Ok(0)
+    })
 }
 
 /// Bounds the queue of descriptors to be sent, which has no bound at first; 0 takes the bound away.

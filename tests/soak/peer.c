@@ -20,6 +20,7 @@
  */
 
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* numbers are offsets, and some are above 2^31 */
 #define FDPASSER_NO_SHORT_NAMES
 #include "fdpasser.h"
 #include "ledger.h"
