@@ -49,9 +49,10 @@ pub(crate) fn of(errno: Errno) -> Retry {
     }
 }
 
-/// The errno in an error, which all that come from the system have.
+/// The errno in an error. All that come from the system have one; what std refuses by itself is a path
+/// with a NUL inside.
 pub(crate) fn errno(error: io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
 
 /// A byte without a descriptor.

@@ -495,7 +495,7 @@ unsafe fn receive_messages(
     let why = match stop {
         Stop::Enough => 1,
         Stop::Shutdown => 0,
-        Stop::Error(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        Stop::Error(error) => -(errno(error) as c_int),
     };
     // SAFETY: not null, and the caller vouches for one int.
     unsafe { status.write(why) };

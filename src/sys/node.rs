@@ -1,6 +1,7 @@
 //! What servers of both interfaces leave in the file system: telling nodes apart, and a lock beside them.
 
 use super::table::above_stdio;
+use crate::error::errno;
 use crate::Node;
 use nix::errno::Errno;
 #[cfg(not(target_os = "solaris"))]
@@ -63,7 +64,7 @@ impl Lock {
                 .mode(0o600)
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(&path)
-                .map_err(|e| errno(&e))?;
+                .map_err(errno)?;
             let file = File::from(above_stdio(file.into())?);
             let file = match lock(file) {
                 Ok(file) => file,
@@ -72,12 +73,12 @@ impl Lock {
                 Err((_, error)) => return Err(error),
             };
             // Whoever had it before takes it away; then this one is nobody's.
-            let ours = file.metadata().map_err(|e| errno(&e))?;
+            let ours = file.metadata().map_err(errno)?;
             match node_at(&path) {
                 Ok(found) if found == Node::of(&ours) => return Ok(Self { path, _file: file }),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(errno(&e)),
+                Err(e) => return Err(errno(e)),
             }
         }
     }
@@ -105,8 +106,4 @@ pub(super) fn node_at(path: &Path) -> io::Result<Node> {
 
 pub(super) fn as_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
-}
-
-pub(super) fn errno(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }

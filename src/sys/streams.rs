@@ -52,9 +52,10 @@
     reason = "ioctl, getmsg and their structures are pointers throughout"
 )]
 
-use super::node::{as_path, errno, node_at, Lock};
+use super::node::{as_path, node_at, Lock};
 use super::table::{above_stdio, one_free_slot};
 use super::{Fds, Message, Wait};
+use crate::error::errno;
 use crate::{Mode, Node, PeerCred};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
 use nix::errno::Errno;
@@ -206,7 +207,7 @@ pub(crate) fn server_with(
         let made = mount_point(path, &name, mode)?;
         // SAFETY: a C string.
         match Errno::result(unsafe { stropts::fattach(mounted.as_raw_fd(), name.as_ptr()) }) {
-            Ok(_) => return Ok((listener, node_at(path).map_err(|e| errno(&e))?)),
+            Ok(_) => return Ok((listener, node_at(path).map_err(errno)?)),
             Err(Errno::EBUSY) if exclusive => return Err(Errno::EADDRINUSE),
             // Another server was faster: the last one has it.
             Err(Errno::EBUSY) => drop(detach(&name)),
@@ -236,9 +237,9 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
         // Before it has its mode it has no more than that.
         let at_first = mode.map_or(0o666, |bits| bits & 0o600);
         match new.write(true).create_new(true).mode(at_first).open(path) {
-            Ok(file) => return set_mode(file).map(|()| true).map_err(|e| errno(&e)),
+            Ok(file) => return set_mode(file).map(|()| true).map_err(errno),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(errno(&e)),
+            Err(e) => return Err(errno(e)),
         }
         match fs::symlink_metadata(path) {
             Ok(node) if node.is_file() && node.len() == 0 => {
@@ -246,7 +247,7 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
                     let mut file = OpenOptions::new();
                     file.read(true)
                         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-                    file.open(path).and_then(set_mode).map_err(|e| errno(&e))?;
+                    file.open(path).and_then(set_mode).map_err(errno)?;
                 }
                 return Ok(false);
             }
@@ -257,7 +258,7 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
             Ok(_) => return Err(Errno::EEXIST),
             // It went between the two looks.
             Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(errno(&e)),
+            Err(e) => return Err(errno(e)),
         }
     }
     Err(Errno::EBUSY)
@@ -284,12 +285,12 @@ pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
     match node_at(path) {
         Ok(found) if found == node => {
             detach(&name)?;
-            fs::remove_file(path).map_err(|e| errno(&e))?;
+            fs::remove_file(path).map_err(errno)?;
             Ok(true)
         }
         Ok(_) => Ok(false),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(errno(&e)),
+        Err(e) => Err(errno(e)),
     }
 }
 
@@ -314,7 +315,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
 pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
     let name = c_path(path)?;
     // Opening is connecting already, so the place of what it answers comes first.
-    one_free_slot(fs::File::open("/").map_err(|e| errno(&e))?.as_fd())?;
+    one_free_slot(fs::File::open("/").map_err(errno)?.as_fd())?;
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a C string; and then it is ours, and nobody else knows it.
     let passer = unsafe {

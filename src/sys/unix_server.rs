@@ -1,7 +1,8 @@
 //! The BSD interface's listeners, and their nodes in the file system.
 
-use super::node::{as_path, errno, node_at, Lock};
+use super::node::{as_path, node_at, Lock};
 use super::unix_socket::{address, is_abstract, set_nonblocking, stream};
+use crate::error::errno;
 use crate::Node;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
@@ -36,7 +37,7 @@ pub(crate) fn server(path: &[u8], backlog: i32) -> Result<OwnedFd, Errno> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             listen_at(path.as_os_str().as_bytes(), backlog, None)
         }
-        Err(e) => Err(errno(&e)),
+        Err(e) => Err(errno(e)),
     }
 }
 
@@ -69,12 +70,12 @@ pub(crate) fn server_with(
         Ok(_) if exclusive && is_live(path)? => return Err(Errno::EADDRINUSE),
         Ok(_) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(errno(&e)),
+        Err(e) => return Err(errno(e)),
     }
     let (listener, beside) = listen_beside(path, backlog, mode)?;
     let node = node_at(&beside);
     rename(&beside, path)?;
-    Ok((listener, node.map_err(|e| errno(&e))?))
+    Ok((listener, node.map_err(errno)?))
 }
 
 /// Removes the node at `path` if it is this one; says whether it was.
@@ -86,7 +87,7 @@ pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
     let is_ours = |path| match node_at(path) {
         Ok(found) => Ok(found == node),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(errno(&e)),
+        Err(e) => Err(errno(e)),
     };
     if !is_ours(path)? {
         return Ok(false);
@@ -96,7 +97,7 @@ pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
     let aside = path.with_file_name(random_name(12));
     match fs::rename(path, &aside) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        result => result.map_err(|e| errno(&e))?,
+        result => result.map_err(errno)?,
     }
     let ours = is_ours(&aside)?;
     if !ours {
@@ -108,7 +109,7 @@ pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
             _ => {}
         }
     }
-    fs::remove_file(&aside).map_err(|e| errno(&e))?;
+    fs::remove_file(&aside).map_err(errno)?;
     Ok(ours)
 }
 
@@ -135,7 +136,7 @@ fn rename(beside: &Path, path: &Path) -> Result<(), Errno> {
     fs::rename(beside, path).map_err(|e| {
         // Best effort: what is reported is why the rename failed.
         let _ = fs::remove_file(beside);
-        errno(&e)
+        errno(e)
     })
 }
 
@@ -176,7 +177,7 @@ fn listen_at(path: &[u8], backlog: Backlog, mode: Option<Mode>) -> Result<OwnedF
 }
 
 fn set_mode(node: &Path, mode: Mode) -> Result<(), Errno> {
-    let found = fs::symlink_metadata(node).map_err(|e| errno(&e))?.mode();
+    let found = fs::symlink_metadata(node).map_err(errno)?.mode();
     if Mode::from_bits_truncate(found as libc::mode_t) == mode {
         return Ok(());
     }
