@@ -100,6 +100,13 @@
  * end. Either is reported, as ENOTRECOVERABLE (ENOLINK on NetBSD), which nothing
  * else is except a security module that refuses a descriptor.
  *
+ * Any connected local socket can be a passer. Streams, which is what this library
+ * makes, suit best. With SOCK_SEQPACKET and SOCK_DGRAM an empty message passes for
+ * an orderly shutdown. With SOCK_SEQPACKET ECONNRESET comes before what the peer had
+ * sent, which further calls receive; queues hand it out first all the same. With
+ * SOCK_DGRAM only sending shows that the peer is gone, by ECONNREFUSED and then by
+ * ENOTCONN, and by that Linux destroys what had come and was not received.
+ *
  * Where the table is nearly full, a waiting message is looked at before it is
  * taken, which opens and closes duplicates of its descriptors. So closing one of
  * them may, as any close does, release fcntl() locks that this process has on the
@@ -291,7 +298,8 @@ int fdpasser_connect_n(const char *path, size_t path_len);
  * full and the passer non-blocking), EINTR, ETOOMANYREFS, ENOBUFS, ENOMEM. For this descriptor, the
  * next one may go: EBADF (also: passer is not open), EINVAL and EOPNOTSUPP (its kind cannot be
  * sent, such as io_uring), EPERM (refused by a security module or the peer). For the passer: EPIPE
- * and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (not a local socket).
+ * and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK,
+ * EAFNOSUPPORT (not a local socket).
  *
  * Blocking: waits for room in the socket if passer is in blocking mode.
  *
@@ -713,9 +721,10 @@ int fdpasser_timeout_ms(const fdpasser *p);
  * errno. For one descriptor, if fdpasser_refused() says so, and the passer goes on: EINVAL,
  * EOPNOTSUPP (its kind cannot be sent, such as io_uring), EPERM (refused by a security module or
  * the peer). For the passer, final and the same at each further call: EPIPE, ECONNRESET (the peer
- * is gone), EBADMSG (a byte came without a descriptor), ENOTRECOVERABLE (the kernel destroyed
- * descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (no connected local socket), EBADF
- * (a descriptor was closed behind the object's back), EINVAL (also: p as for fdpasser_fileno()).
+ * is gone; ECONNREFUSED on a datagram socket), EBADMSG (a byte came without a descriptor),
+ * ENOTRECOVERABLE (the kernel destroyed descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT
+ * (no connected local socket), EBADF (a descriptor was closed behind the object's back), EINVAL
+ * (also: p as for fdpasser_fileno()).
  *
  * Blocking: no.
  *

@@ -29,6 +29,7 @@ const SHORTAGE: Duration = Duration::from_millis(50);
 /// | ETOOMANYREFS | this user has too many descriptors in flight | | after a while |
 /// | ENOBUFS, ENOMEM | the kernel is short of memory | likewise | after a while |
 /// | EPIPE, ECONNRESET | the peer is gone | the peer is gone, and had not read all of ours | never |
+/// | ECONNREFUSED | the peer of a datagram socket is gone | | never |
 /// | EBADMSG | | a byte came without a descriptor; it was consumed | never |
 /// | EMSGSIZE | | more descriptors than asked for; all were closed | never |
 /// | ENOTRECOVERABLE | | the kernel destroyed descriptors of this message; the rest were closed | never |

@@ -175,7 +175,8 @@ pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_
 /// full and the passer non-blocking), EINTR, ETOOMANYREFS, ENOBUFS, ENOMEM. For this descriptor, the
 /// next one may go: EBADF (also: passer is not open), EINVAL and EOPNOTSUPP (its kind cannot be
 /// sent, such as io_uring), EPERM (refused by a security module or the peer). For the passer: EPIPE
-/// and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (not a local socket).
+/// and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK,
+/// EAFNOSUPPORT (not a local socket).
 ///
 /// Blocking: waits for room in the socket if passer is in blocking mode.
 ///

@@ -38,6 +38,15 @@
 //! and the system call behind it, the kernel destroys what did not fit. That is reported, by an error
 //! of its own (ENOTRECOVERABLE).
 //!
+//! # Sockets that are no streams
+//!
+//! Any connected local socket can be a passer. Streams, which is what this crate makes, suit best.
+//! With SOCK_SEQPACKET and SOCK_DGRAM an empty message passes for an orderly shutdown. With
+//! SOCK_SEQPACKET ECONNRESET comes before what the peer had sent, which further calls receive; a
+//! [`Passer`] hands it out first all the same. With SOCK_DGRAM only sending shows that the peer is
+//! gone, by ECONNREFUSED and then by ENOTCONN, and by that Linux destroys what had come and was not
+//! received.
+//!
 //! # Map
 //!
 //! `endpoint` makes connections, `transfer` moves descriptors over them, `passer` is the queue on top

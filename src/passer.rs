@@ -281,8 +281,8 @@ impl Passer {
     /// is handed out by [`next_fd`](Self::next_fd).
     ///
     /// # Errors
-    /// These are final, and said again by each further call. EPIPE, ECONNRESET: the peer is gone.
-    /// EBADMSG: a byte came without a descriptor. ENOTRECOVERABLE: the kernel destroyed descriptors
+    /// These are final, and said again by each further call. EPIPE, ECONNRESET, or ECONNREFUSED of a
+    /// datagram socket: the peer is gone. EBADMSG: a byte came without a descriptor. ENOTRECOVERABLE: the kernel destroyed descriptors
     /// of a message, see [`recv_fd`](crate::recv_fd). ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL:
     /// this is no connected local socket. EBADF: a descriptor was closed behind the passer's back.
     ///
@@ -411,6 +411,11 @@ impl Passer {
                     // Sending found that the peer is gone, so nothing comes after what has come.
                     Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
                     Some(turn) => self.receiving = turn,
+                    // A SOCK_SEQPACKET socket says this before it hands out what is left; once, on Linux.
+                    None if errno == Errno::ECONNRESET && self.error.is_none() => {
+                        self.fail(errno);
+                        self.receive_some();
+                    }
                     None => {
                         self.ended = true;
                         self.fail(errno);

@@ -20,10 +20,10 @@ const _: () = assert!(sys::MAX_PER_MESSAGE <= MAX_PER_MESSAGE);
 ///
 /// # Errors
 /// EAGAIN: the socket is full and the passer non-blocking. EINTR: a signal came while waiting.
-/// EPIPE, ECONNRESET: the peer is gone. ENOTCONN: the passer is not connected. ETOOMANYREFS,
-/// ENOBUFS, ENOMEM: try again later, see [`retry`](crate::retry). EINVAL, EOPNOTSUPP, EPERM: this
-/// descriptor cannot be sent (io_uring, or refused by the peer); the next one can. ENOTSOCK,
-/// EAFNOSUPPORT: the passer is no local socket. Nothing was sent in any of these cases.
+/// EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone. ENOTCONN: the passer is
+/// not connected. ETOOMANYREFS, ENOBUFS, ENOMEM: try again later, see [`retry`](crate::retry). EINVAL,
+/// EOPNOTSUPP, EPERM: this descriptor cannot be sent (io_uring, or refused by the peer); the next one
+/// can. ENOTSOCK, EAFNOSUPPORT: the passer is no local socket. Nothing was sent in any of these cases.
 pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
     Ok(sys::send(passer.as_fd(), &[fd.as_fd()], Wait::AsPasser)?)
 }

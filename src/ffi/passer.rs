@@ -304,9 +304,10 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// errno. For one descriptor, if fdpasser_refused() says so, and the passer goes on: EINVAL,
 /// EOPNOTSUPP (its kind cannot be sent, such as io_uring), EPERM (refused by a security module or
 /// the peer). For the passer, final and the same at each further call: EPIPE, ECONNRESET (the peer
-/// is gone), EBADMSG (a byte came without a descriptor), ENOTRECOVERABLE (the kernel destroyed
-/// descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT (no connected local socket), EBADF
-/// (a descriptor was closed behind the object's back), EINVAL (also: p as for fdpasser_fileno()).
+/// is gone; ECONNREFUSED on a datagram socket), EBADMSG (a byte came without a descriptor),
+/// ENOTRECOVERABLE (the kernel destroyed descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT
+/// (no connected local socket), EBADF (a descriptor was closed behind the object's back), EINVAL
+/// (also: p as for fdpasser_fileno()).
 ///
 /// Blocking: no.
 ///

@@ -1,0 +1,218 @@
+/* Passers that are no streams: what SOCK_SEQPACKET and SOCK_DGRAM do otherwise, by single calls and with
+ * queues. That they pass descriptors at all, sockets.c shows. */
+/* Not in SysV mode: it is about sockets. */
+/* Only on Linux: it is about what that kernel does. */
+#include "queue.h"
+
+enum { LARGE = 50 }; /* descriptors in a message; two make a fair share */
+
+static void make_packets(int kind, int pair[2])
+{
+    EQUAL(socketpair(AF_UNIX, kind | SOCK_CLOEXEC, 0, pair), 0);
+}
+
+static int readable(int fd)
+{
+    return poll(&(struct pollfd){fd, POLLIN, 0}, 1, 0);
+}
+
+/* An empty message cannot be told from the end. */
+static void empty(int kind)
+{
+    int pair[2];
+    fdpasser *p;
+
+    make_packets(kind, pair);
+    EQUAL(send(pair[0], "", 0, 0), 0);
+    EQUAL(fdpasser_recv_fd(pair[1]), 0);
+    ERRNO(fdpasser_try_recv_fds(pair[1], &(int){0}, 1), EAGAIN);
+    send_numbered(pair[0], 1, 1);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+
+    send_numbered(pair[0], 2, 1);
+    EQUAL(send(pair[0], "", 0, 0), 0);
+    p = make_passer(pair[1]);
+    EQUAL(fdpasser_push_recv(p, 2), 0);
+    expect(p, 2);
+    EQUAL(turn(p), 0);
+    /* It is still there to be sent to. */
+    push_numbered(p, 3);
+    EQUAL(fdpasser_process(p, POLLOUT), 0);
+    RECEIVED(fdpasser_recv_fd(pair[0]), 3);
+    fdpasser_free(p);
+    close(pair[0]);
+}
+
+/* Queues at both ends, with more than a socket holds. */
+static void queues(int kind, unsigned per_message)
+{
+    int pair[2];
+    fdpasser *p[2];
+
+    make_packets(kind, pair);
+    for (int i = 0; i < 2; i++) {
+        p[i] = make_passer(pair[i]);
+        EQUAL(fdpasser_set_per_message(p[i], per_message), 0);
+        EQUAL(fdpasser_push_recv(p[i], 700), 0);
+        for (int k = 0; k < 700; k++)
+            push_numbered(p[i], 1000 * i + k);
+    }
+    EQUAL(fdpasser_drained(p[0]), 0);
+    for (int received[2] = {0, 0}, fd; received[0] < 700 || received[1] < 700;) {
+        for (int i = 0; i < 2; i++) {
+            EQUAL(fdpasser_process(p[i], POLLIN | POLLOUT), 1);
+            while ((fd = fdpasser_next_fd(p[i])) != -1)
+                RECEIVED(fd, 1000 * !i + received[i]++);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        EQUAL(fdpasser_queued(p[i]), 0);
+        EQUAL(fdpasser_drained(p[i]), 1);
+    }
+    free_passers(p);
+}
+
+/* The peer closed, and had read all of ours. */
+static void seqpacket_end(void)
+{
+    int pair[2], fd = numbered(9);
+    fdpasser *p;
+
+    make_packets(SOCK_SEQPACKET, pair);
+    send_numbered(pair[0], 1, 1);
+    close(pair[0]);
+    ERRNO(fdpasser_send_fd(pair[1], fd), EPIPE);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    EQUAL(fdpasser_recv_fd(pair[1]), 0);
+    close(pair[1]);
+
+    for (int sending = 0; sending < 2; sending++) {
+        make_packets(SOCK_SEQPACKET, pair);
+        send_numbered(pair[0], 1, 1);
+        send_numbered(pair[0], 2, 1);
+        close(pair[0]);
+        p = make_passer(pair[1]);
+        EQUAL(fdpasser_push_recv(p, 3), 0);
+        if (sending)
+            push_numbered(p, 9);
+        expect(p, 1);
+        expect(p, 2);
+        if (sending)
+            ERRNO(turn(p), EPIPE);
+        else
+            EQUAL(turn(p), 0);
+        fdpasser_free(p);
+    }
+    close(fd);
+}
+
+/* It had not, which Linux tells before it hands out what is left. */
+static void seqpacket_reset(void)
+{
+    int pair[2], fd = numbered(9);
+
+    make_packets(SOCK_SEQPACKET, pair);
+    EQUAL(fdpasser_send_fd(pair[1], fd), 1);
+    send_numbered(pair[0], 1, 1);
+    close(pair[0]);
+    ERRNO(fdpasser_recv_fd(pair[1]), ECONNRESET);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    EQUAL(fdpasser_recv_fd(pair[1]), 0);
+    ERRNO(fdpasser_send_fd(pair[1], fd), EPIPE);
+    close(pair[1]);
+    close(fd);
+}
+
+/* With queues it comes last, whichever way it is found: all that is left is handed out before. */
+static void seqpacket_reset_queue(int sending, int full)
+{
+    int pair[2], messages = full ? 1 : 5;
+    fdpasser *p;
+
+    if (full)
+        set_soft_limit(LARGE + 64);
+    make_packets(SOCK_SEQPACKET, pair);
+    p = make_passer(pair[1]);
+    push_numbered(p, 9);
+    send_all(p);
+    for (int i = 0; i < messages; i++)
+        send_numbered(pair[0], LARGE * i, LARGE);
+    close(pair[0]);
+    EQUAL(fdpasser_push_recv(p, 1000), 0);
+    if (sending)
+        push_numbered(p, 9);
+    if (full) {
+        fill_table();
+        for (int i = 0; i < 3; i++) {
+            EQUAL(turn(p), 1);
+            ERRNO(fdpasser_next_fd(p), EAGAIN);
+            CHECK(fdpasser_timeout_ms(p) > 0);
+        }
+        empty_table();
+    }
+    for (int i = 0; i < messages * LARGE; i++)
+        expect(p, i);
+    ERRNO(turn(p), ECONNRESET);
+    ERRNO(fdpasser_process(p, POLLIN | POLLOUT), ECONNRESET);
+    EQUAL(fdpasser_events(p), 0);
+    EQUAL(fdpasser_timeout_ms(p), -1);
+    fdpasser_free(p);
+}
+
+/* Nothing tells that the peer is gone but sending, and then what it had sent is gone as well. */
+static void datagram_end(void)
+{
+    int pair[2], fd = numbered(9);
+    fdpasser *p;
+
+    make_packets(SOCK_DGRAM, pair);
+    EQUAL(fdpasser_send_fd(pair[1], fd), 1); /* not that it is unread, either */
+    for (int i = 0; i < 3; i++)
+        send_numbered(pair[0], i, 1);
+    close(pair[0]);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 0);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    EQUAL(readable(pair[1]), 1);
+    ERRNO(fdpasser_send_fd(pair[1], fd), ECONNREFUSED);
+    EQUAL(readable(pair[1]), 0);
+    ERRNO(fdpasser_try_recv_fds(pair[1], &(int){0}, 1), EAGAIN);
+    ERRNO(fdpasser_send_fd(pair[1], fd), ENOTCONN);
+    EQUAL(fdpasser_retry_ms(ECONNREFUSED), -1);
+    close(pair[1]);
+    close(fd);
+
+    make_packets(SOCK_DGRAM, pair);
+    p = make_passer(pair[1]);
+    EQUAL(fdpasser_push_recv(p, 2), 0);
+    send_numbered(pair[0], 1, 1);
+    close(pair[0]);
+    expect(p, 1);
+    check_idle(p); /* for ever */
+    EQUAL(fdpasser_events(p), POLLIN);
+    EQUAL(fdpasser_timeout_ms(p), -1);
+    push_numbered(p, 9);
+    for (int i = 0; i < 3; i++)
+        ERRNO(fdpasser_process(p, POLLIN | POLLOUT), ECONNREFUSED);
+    EQUAL(fdpasser_refused(p), -1);
+    EQUAL(fdpasser_queued(p), 1);
+    EQUAL(fdpasser_events(p), 0);
+    fdpasser_free(p);
+}
+
+static void test(void)
+{
+    static const int kinds[] = {SOCK_SEQPACKET, SOCK_DGRAM};
+
+    for (size_t i = 0; i < LENGTH(kinds); i++) {
+        empty(kinds[i]);
+        queues(kinds[i], 1);
+        queues(kinds[i], 16);
+    }
+    seqpacket_end();
+    seqpacket_reset();
+    for (int sending = 0; sending < 2; sending++) {
+        seqpacket_reset_queue(sending, 0);
+        IN_CHILD(seqpacket_reset_queue(sending, 1));
+    }
+    datagram_end();
+}
