@@ -52,6 +52,7 @@ static void run(unsigned per_message)
     }
     EQUAL(fdpasser_i_am_parent(p), 0);
     OURS(fdpasser_fileno(p));
+    CHECK(status_flags(fdpasser_fileno(p)) & O_NONBLOCK);
     both_ways(p, per_message, 200000, 100000);
     EQUAL(fdpasser_queued(p), 0);
     fdpasser_free(p);
