@@ -147,6 +147,7 @@ sub _send_now {
             }
             else {
                 my $fh = $queue->[0][0];
+                # _fileno's own first look, as calling it costs 4 % of the instructions for a descriptor.
                 $n = _send(fileno $self->{fh}, 1, ref $fh eq 'GLOB' && !tied *$fh ? fileno $fh : _fileno($fh));
             }
             if ($n < 0) {
