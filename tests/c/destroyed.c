@@ -36,16 +36,21 @@ static void take_slots(void)
     free_slots((size_t)leave);
 }
 
-static void race(rlim_t limit, size_t n, int left)
+/* A message of `n`, which is to be destroyed, and a good one behind it. */
+static void send_two(rlim_t limit, size_t n, int pair[2])
 {
-    int pair[2], fds[MAX], before;
-
     set_soft_limit(limit);
     make_pair(pair);
     send_numbered(pair[0], 100, n);
     send_numbered(pair[0], 1, 1);
-    before = open_descriptors();
+}
 
+static void race(rlim_t limit, size_t n, int left)
+{
+    int pair[2], fds[MAX], before;
+
+    send_two(limit, n, pair);
+    before = open_descriptors();
     leave = left;
     before_receive = take_slots;
     memset(fds, -1, sizeof fds);
@@ -81,10 +86,7 @@ static void refused(rlim_t limit, size_t n)
 {
     int pair[2], fds[MAX], before;
 
-    set_soft_limit(limit);
-    make_pair(pair);
-    send_numbered(pair[0], 100, n);
-    send_numbered(pair[0], 1, 1);
+    send_two(limit, n, pair);
     before = open_descriptors();
     tamper = refuse;
     /* Not EMFILE: waiting for a free slot would be waiting for ever. */
@@ -100,10 +102,7 @@ static void unmovable(rlim_t limit, size_t n)
 {
     int pair[2], fds[MAX], before;
 
-    set_soft_limit(limit);
-    make_pair(pair);
-    send_numbered(pair[0], 100, n);
-    send_numbered(pair[0], 1, 1);
+    send_two(limit, n, pair);
     close(0);
     before = open_descriptors();
     after_receive = take_slots;
