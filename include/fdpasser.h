@@ -44,6 +44,11 @@
  *   ETOOMANYREFS   sending: this user has too many descriptors in flight
  *   ENOBUFS/ENOMEM the kernel is short of memory
  *
+ * (Some Linux kernels, of which 6.18 is none, also say ETOOMANYREFS of a local socket
+ * in which sockets are in flight, and in those others, more than four deep. That
+ * passes when somebody receives what is in there, and a queue that comes to such a
+ * one waits for it: fdpasser_free() gives up.)
+ *
  * With all but EAGAIN the passer may poll ready all the while, so that a loop
  * which only polls would spin. fdpasser_retry_ms() says how long to leave a
  * direction alone:

@@ -34,6 +34,10 @@ const SHORTAGE: Duration = Duration::from_millis(50);
 /// | EMSGSIZE | | more descriptors than asked for; all were closed | never |
 /// | ENOTRECOVERABLE | | the kernel destroyed descriptors of this message; the rest were closed | never |
 /// | any other | this descriptor cannot be sent, or the passer is none | the passer is none | never |
+///
+/// Some Linux kernels, of which 6.18 is none, also say ETOOMANYREFS of a local socket in which sockets are
+/// in flight, and in those others, more than four deep. That passes when somebody receives what is in
+/// there, and a [`Passer`](crate::Passer) that comes to such a one waits for it: dropping it gives up.
 pub fn retry(error: &io::Error) -> Retry {
     error
         .raw_os_error()

@@ -701,6 +701,13 @@ receiver has fewer than about 300 free slots, a descriptor can be lost if anothe
 the instant between our look at it and our taking it. This module and all common ones send one descriptor in a
 message, and then this cannot happen.
 
+=head2 Too many descriptors in flight
+
+While the kernel holds more unreceived descriptors of your user than it likes (C<ETOOMANYREFS>), sending
+pauses, and is tried again every 50 milliseconds. Some Linux kernels, of which 6.18 is none, say the same of
+a local socket in which sockets are in flight, and in those others, more than four deep: then the queue waits
+until somebody receives what is in there. C<error> gives up.
+
 =head2 Platforms
 
 Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for
