@@ -79,4 +79,30 @@ HELPER void check_idle(fdpasser *p)
     ERRNO(fdpasser_next_fd(p), EAGAIN);
 }
 
+/* Turns until it is over; the result. */
+HELPER int end_of(fdpasser *p)
+{
+    int state;
+
+    while ((state = turn(p)) == 1)
+        ;
+    return state;
+}
+
+/* It has told of a final error, and says nothing else any more. */
+HELPER void check_over(fdpasser *p, int error)
+{
+    int fd = numbered(1);
+
+    for (int i = 0; i < 3; i++) {
+        ERRNO(fdpasser_process(p, POLLIN | POLLOUT), error);
+        EQUAL(fdpasser_refused(p), -1);
+        EQUAL(fdpasser_events(p), 0);
+        EQUAL(fdpasser_timeout_ms(p), -1); /* it was told */
+        ERRNO(fdpasser_push_send_fd(p, fd), error);
+        EQUAL(number_of(fd), 1);
+    }
+    close(fd);
+}
+
 #endif

@@ -2,31 +2,6 @@
  * each end is told of. */
 #include "queue.h"
 
-/* Turns until it is over; the result. */
-static int end_of(fdpasser *p)
-{
-    int state;
-
-    while ((state = turn(p)) == 1)
-        ;
-    return state;
-}
-
-static void check_over(fdpasser *p, int error)
-{
-    int fd = numbered(1);
-
-    for (int i = 0; i < 3; i++) {
-        ERRNO(fdpasser_process(p, POLLIN | POLLOUT), error);
-        EQUAL(fdpasser_refused(p), -1);
-        EQUAL(fdpasser_events(p), 0);
-        EQUAL(fdpasser_timeout_ms(p), -1); /* it was told */
-        ERRNO(fdpasser_push_send_fd(p, fd), error);
-        EQUAL(number_of(fd), 1);
-    }
-    close(fd);
-}
-
 static void orderly(void)
 {
     int pair[2];
@@ -121,13 +96,8 @@ static void broken_pipe(int asked)
         EQUAL(fdpasser_push_recv(p, asked), 0);
     for (int i = 0; i < 3; i++)
         push_numbered(p, i);
-    for (int i = 0; i < asked && i < 250; i++) {
-        int fd;
-
-        while ((fd = fdpasser_next_fd(p)) == -1)
-            EQUAL(turn(p), 1);
-        RECEIVED(fd, i);
-    }
+    for (int i = 0; i < asked && i < 250; i++)
+        expect(p, i);
     EQUAL(end_of(p), -1);
     check_over(p, EPIPE);
     EQUAL(fdpasser_queued(p), 3); /* were not sent */
@@ -171,13 +141,8 @@ static void broken_pipe_full(void)
         CHECK(fdpasser_timeout_ms(p) > 0);
     }
     free_slots(1);
-    for (int i = 1; i <= 2; i++) {
-        int fd;
-
-        while ((fd = fdpasser_next_fd(p)) == -1)
-            EQUAL(turn(p), 1);
-        RECEIVED(fd, i);
-    }
+    expect(p, 1);
+    expect(p, 2);
     empty_table();
     EQUAL(end_of(p), -1);
     check_over(p, EPIPE);

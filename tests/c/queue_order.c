@@ -44,8 +44,7 @@ static void run(unsigned per_message)
         both_ways(p, 1, 100000, 200000);
         /* The parent may still be sending its last; it is gone when it has ended. */
         EQUAL(fdpasser_push_recv(p, 1), 0);
-        for (int state; (state = turn(p)) != 0;)
-            EQUAL(state, 1);
+        EQUAL(end_of(p), 0);
         ERRNO(fdpasser_next_fd(p), EAGAIN);
         fdpasser_free(p);
         _exit(0);

@@ -26,7 +26,6 @@ static void *receive_half(void *which)
 static void *finish(void *which)
 {
     fdpasser **p = ends[(size_t)(intptr_t)which];
-    int state;
 
     EQUAL(fdpasser_set_per_message(p[0], MAX), 0); /* or the socket would be full of them */
     for (int i = TOTAL / 2; i < TOTAL; i++)
@@ -35,9 +34,7 @@ static void *finish(void *which)
     fdpasser_free(p[0]);
     for (int i = TOTAL / 2; i < TOTAL; i++)
         expect(p[1], i);
-    while ((state = turn(p[1])) == 1)
-        ;
-    EQUAL(state, 0);
+    EQUAL(end_of(p[1]), 0);
     fdpasser_free(p[1]);
     return NULL;
 }
