@@ -817,17 +817,20 @@ impl State<'_> {
                 }
             }
             Call::Shutdown(i, how) => {
+                // One of ours in any way, or that of an object for writing.
+                let i = usize::from(*i);
+                let (fd, how) = match self.ours.get(i) {
+                    Some(fd) => (Some(fd.as_raw_fd()), c_int::from(*how % 3)),
+                    None => (self.objects.socket(i), libc::SHUT_WR),
+                };
                 // The standing ones stay as they are.
-                if let Some(fd) = self.ours.get(usize::from(*i)) {
-                    if self
-                        .world
-                        .standing
-                        .iter()
-                        .all(|s| identity(s.as_raw_fd()) != identity(fd.as_raw_fd()))
-                    {
-                        // SAFETY: no pointers.
-                        unsafe { libc::shutdown(fd.as_raw_fd(), (*how % 3).into()) };
-                    }
+                let standing = |fd| {
+                    let mut all = self.world.standing.iter();
+                    all.any(|s| identity(s.as_raw_fd()) == identity(fd))
+                };
+                if let Some(fd) = fd.filter(|&fd| !standing(fd)) {
+                    // SAFETY: no pointers.
+                    unsafe { libc::shutdown(fd, how) };
                 }
             }
             Call::FullTable { free, passer } => {

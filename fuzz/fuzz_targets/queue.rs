@@ -5,8 +5,8 @@ use crate::support::*;
 use crate::{check, Fd, State};
 use libc::{c_int, c_short, c_uint, POLLIN, POLLOUT};
 use libc::{
-    EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNRESET, EINVAL, EMFILE, ENOTCONN, ENOTSOCK,
-    EOPNOTSUPP, EPERM, EPIPE,
+    EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EINVAL, EMFILE, ENOTCONN,
+    ENOTSOCK, EOPNOTSUPP, EPERM, EPIPE,
 };
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::collections::VecDeque;
@@ -83,12 +83,13 @@ const OBJECTS: usize = 6;
 const PAUSES: usize = 2;
 
 /// Not EBADF and ENOTRECOVERABLE: nobody closes what is not his, or races with us for the last slots.
-const PROCESSING: [c_int; 9] = [
+const PROCESSING: [c_int; 10] = [
     EINVAL,
     EOPNOTSUPP,
     EPERM,
     EPIPE,
     ECONNRESET,
+    ECONNREFUSED,
     EBADMSG,
     ENOTCONN,
     ENOTSOCK,
@@ -143,6 +144,11 @@ impl Objects {
             self.all.swap_remove(0);
         }
         self.all.push(object);
+    }
+
+    /// That of an object, if there is any and it has one end.
+    pub fn socket(&self, i: usize) -> Option<RawFd> {
+        self.all[i.checked_rem(self.all.len())?].fd
     }
 
     fn index(&self, which: Which) -> Option<usize> {
