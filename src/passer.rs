@@ -282,9 +282,10 @@ impl Passer {
     ///
     /// # Errors
     /// These are final, and said again by each further call. EPIPE, ECONNRESET, or ECONNREFUSED of a
-    /// datagram socket: the peer is gone. EBADMSG: a byte came without a descriptor. ENOTRECOVERABLE: the kernel destroyed descriptors
-    /// of a message, see [`recv_fd`](crate::recv_fd). ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL:
-    /// this is no connected local socket. EBADF: a descriptor was closed behind the passer's back.
+    /// datagram socket: the peer is gone. EBADMSG: a byte came without a descriptor. ENOTRECOVERABLE:
+    /// the kernel destroyed descriptors of a message, see [`recv_fd`](crate::recv_fd). ENOTCONN,
+    /// ENOTSOCK, EAFNOSUPPORT, EINVAL: this is no connected local socket. EBADF: a descriptor was
+    /// closed behind the passer's back.
     ///
     /// A full table, too many descriptors in flight and a shortage of memory are no errors: the
     /// direction pauses.

@@ -40,7 +40,8 @@
 //! - There is no notice that the peer closed with our descriptors unread: that is an orderly shutdown.
 //! - A server's path cannot be taken over in one step: for a moment between fdetach and fattach
 //!   connecting to it is ECONNREFUSED. The old listener is hung up by it.
-//! - When a server's queue is full, connecting does not wait: EAGAIN.
+//! - When a server's queue is full, connecting does not wait: EAGAIN. A system may make each connection wait
+//!   until the server has accepted it.
 //!
 //! # What this was tested with
 //!
@@ -267,8 +268,10 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
 /// Does anybody accept at `path`? Who does gets a connection that ends at once.
 fn is_live(path: &[u8]) -> Result<bool, Errno> {
     match fs::symlink_metadata(as_path(path)) {
-        Ok(node) if node.file_type().is_fifo() => match connect(path) {
-            Ok(_) | Err(Errno::EAGAIN) => Ok(true),
+        // Not as connect() does: a system may keep that waiting until somebody accepts.
+        Ok(node) if node.file_type().is_fifo() => match open(&c_path(path)?, libc::O_NONBLOCK) {
+            Ok(connection) => Ok(must_be_stream(&connection).is_ok()),
+            Err(Errno::EAGAIN) => Ok(true),
             Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
             Err(error) => Err(error),
         },
@@ -316,18 +319,22 @@ pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
     let name = c_path(path)?;
     // Opening is connecting already, so the place of what it answers comes first.
     one_free_slot(fs::File::open("/").map_err(errno)?.as_fd())?;
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let passer = open(&name, 0)?;
+    must_be_stream(&passer).map_err(|_| Errno::ECONNREFUSED)?;
+    above_stdio(passer)
+}
+
+fn open(name: &CStr, more: c_int) -> Result<OwnedFd, Errno> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | more;
     // SAFETY: a C string; and then it is ours, and nobody else knows it.
-    let passer = unsafe {
+    unsafe {
         let fd = Errno::result(libc::open(name.as_ptr(), flags)).map_err(|error| match error {
             // connld has nobody to give the other end to.
             Errno::ENXIO | Errno::EPIPE => Errno::ECONNREFUSED,
             other => other,
         })?;
-        OwnedFd::from_raw_fd(fd)
-    };
-    must_be_stream(&passer).map_err(|_| Errno::ECONNREFUSED)?;
-    above_stdio(passer)
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
 }
 
 fn c_path(path: &[u8]) -> Result<CString, Errno> {
