@@ -137,12 +137,12 @@ sub report {
                 diag(slurp("$out/$build.log"));
                 next;
             }
-            skip 'valgrind is not installed: leaks were looked for by the programs alone', 1
+            skip "$label: valgrind is not installed: leaks were looked for by the programs alone", 1
                 if not defined $status;
             if ($status == SKIPPED << 8) {
-                my ($why) = $output =~ /^skip: (.*)/m;
-                diag("$label SKIPPED: ", $why // 'no reason given');
-                skip $why // 'no reason given', 1;
+                my $why = $output =~ /^skip: (.*)/m ? $1 : 'no reason given';
+                diag("$label SKIPPED: $why");
+                skip "$label: $why", 1;
             }
             my @left = $mode eq 'valgrind' ? left_open("$out/$name.valgrind.report") : ();
             ok($status == 0 && !@left, $label) and next;
