@@ -162,6 +162,7 @@ check-portability:
 	$(PROVE) -v tests/portability :: --quick
 
 portability: ## what can be told here about other systems, a line for each
+	@scripts/setup portability
 	@$(PROVE) -v tests/portability
 
 check-sysv:

@@ -249,7 +249,7 @@ HELPER void empty_table(void)
 /* A file whose content is `number`. */
 HELPER int numbered(int number)
 {
-#ifdef MFD_CLOEXEC
+#ifdef __linux__
     int fd = memfd_create("numbered", MFD_CLOEXEC);
 
     CHECK(fd >= 0);
