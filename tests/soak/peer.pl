@@ -209,6 +209,16 @@ sub connect_and_send {
     return;
 }
 
+# Some loops duplicate the handle, which fails while the table is full. What fills it goes by the library's calls.
+sub readable {
+    my ($fh, $cb) = @_;
+    while () {
+        my $watcher = eval { AE::io $fh, 0, $cb };
+        return $watcher if $watcher;
+        AnyEvent::FDpasser::fdpasser_socketpair();
+    }
+}
+
 # Accepts connections and receives whatever comes, until nobody holds the other end of `stop` any more.
 sub role_serve {
     my $listener;
@@ -235,9 +245,9 @@ sub role_serve {
             $passer->push_send_fh(\*STDERR) if $arg{hostile} && rand() < 0.5;    # unread: they will reset us
         }
     };
-    my $accepting = AE::io $listener, 0, $accept;
+    my $accepting = readable($listener, $accept);
     my $stopping;
-    $stopping = AE::io $stop, 0, sub {
+    $stopping = readable $stop, sub {
         # Nobody connects any more, but some may wait; and a failure may have been injected.
         undef $stopping;
         my $look;
