@@ -6,6 +6,7 @@ use Loops;
 use Helpers limit => 64;
 
 use Errno qw(EPIPE ECONNRESET EBADF EBADMSG EAGAIN);
+use Socket qw(AF_UNIX SOCK_STREAM SOCK_SEQPACKET);
 use Test::More;
 
 warm_up();
@@ -69,15 +70,17 @@ for my $full (0, 1) {
               "EPIPE after all that had arrived ($waiting callbacks wait)$when";
         });
     }
-    {
-        my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
+    # A socket of packets says ECONNRESET first.
+    for my $kind (SOCK_STREAM, sysv() ? () : SOCK_SEQPACKET) {
+        socketpair my $x, my $y, AF_UNIX, $kind, 0 or die "socketpair: $!";
+        ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair() if sysv();
         my $passer = logging($x);
         peer_sends($x, 7);
         peer_sends($y, 1 .. 3);
         close $y;
         gets($passer, 4);
         is_deeply $finish->('ECONNRESET'), [ 'got 1', 'got 2', 'got 3', $reset ],
-          "$reset after all that had arrived$when";
+          "$reset after all that had arrived (socket of kind $kind)$when";
     }
     {
         my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();

@@ -191,6 +191,10 @@ sub _recv_now {
             if ($status == 0) {
                 $self->{ended} = [undef];
             }
+            elsif ($ms < 0 && $status == -Errno::ECONNRESET && !$self->{failing}) {
+                $self->{failing} = [ _error(Errno::ECONNRESET) ];    # of SOCK_SEQPACKET, where it comes first
+                next;
+            }
             elsif ($ms < 0) {
                 $self->{ended} = [ _error(-$status) ];
             }
