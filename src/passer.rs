@@ -395,14 +395,12 @@ impl Passer {
     }
 
     fn receive_some(&mut self) {
-        let most = (self.wanted - self.received.len()).min(FAIR_SHARE);
-        // There must be room before anything is taken, and the last message may be a large one.
-        let stop = match self.received.try_reserve(most - 1 + MAX_PER_MESSAGE) {
-            Ok(()) => transfer::recv_messages(self.socket.as_fd(), most, most, |fd| {
-                self.received.push_back(fd);
-            }),
-            Err(_) => Stop::Error(Errno::ENOMEM.into()),
-        };
+        let mut stop = self.receive_messages();
+        // A SOCK_SEQPACKET socket says this before it hands out what is left; once, on Linux.
+        if matches!(&stop, Stop::Error(e) if e.raw_os_error() == Some(Errno::ECONNRESET as i32)) {
+            self.fail(Errno::ECONNRESET);
+            stop = self.receive_messages();
+        }
         match stop {
             Stop::Enough => self.receiving = Turn::Now,
             Stop::Shutdown => self.ended = true,
@@ -412,17 +410,23 @@ impl Passer {
                     // Sending found that the peer is gone, so nothing comes after what has come.
                     Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
                     Some(turn) => self.receiving = turn,
-                    // A SOCK_SEQPACKET socket says this before it hands out what is left; once, on Linux.
-                    None if errno == Errno::ECONNRESET && self.error.is_none() => {
-                        self.fail(errno);
-                        self.receive_some();
-                    }
                     None => {
                         self.ended = true;
                         self.fail(errno);
                     }
                 }
             }
+        }
+    }
+
+    fn receive_messages(&mut self) -> Stop {
+        let most = (self.wanted - self.received.len()).min(FAIR_SHARE);
+        // There must be room before anything is taken, and the last message may be a large one.
+        match self.received.try_reserve(most - 1 + MAX_PER_MESSAGE) {
+            Ok(()) => transfer::recv_messages(self.socket.as_fd(), most, most, |fd| {
+                self.received.push_back(fd);
+            }),
+            Err(_) => Stop::Error(Errno::ENOMEM.into()),
         }
     }
 

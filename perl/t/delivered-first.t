@@ -6,6 +6,7 @@ use Loops;
 use Helpers limit => 64;
 
 use Errno qw(EPIPE ECONNRESET EBADF EBADMSG EAGAIN);
+use POSIX ();
 use Socket qw(AF_UNIX SOCK_STREAM SOCK_SEQPACKET);
 use Test::More;
 
@@ -96,6 +97,29 @@ for my $full (0, 1) {
             my $error = pop @$seen;
             is_deeply $seen, [ 'got 1', 'got 2', 'got 3' ], "all that had arrived, when both directions fail$when";
             ok $error == EPIPE || $error == ECONNRESET, 'then the error';
+        });
+    }
+    SKIP: {
+        skip 'STREAMS have no packets', 1 if sysv();
+        # And when sending found something else before.
+        socketpair my $x, my $y, AF_UNIX, SOCK_SEQPACKET, 0 or die "socketpair: $!";
+        my $passer = logging($x);
+        peer_sends($x, 7);
+        peer_sends($y, 1 .. 3);
+        shutdown $y, 0;
+        my $fh = numbered(9);
+        my $send = \&AnyEvent::FDpasser::_send;
+        no warnings 'redefine';
+        local *AnyEvent::FDpasser::_send = sub {
+            my $n = &$send;
+            POSIX::dup2(2, fileno $y);    # closes it, and makes no room in the table
+            return $n;
+        };
+        sending_first(sub {
+            $passer->push_send_fh($fh);
+            gets($passer, 5);
+            is_deeply $finish->('EPIPE, then ECONNRESET'), [ 'got 1', 'got 2', 'got 3', EPIPE ],
+              "EPIPE after all that had arrived, though the peer resets$when";
         });
     }
     {

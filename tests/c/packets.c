@@ -157,6 +157,31 @@ static void seqpacket_reset_queue(int sending, int full)
     fdpasser_free(p);
 }
 
+/* Sending found another error first, before the peer closed: what is left is handed out all the same. */
+static void seqpacket_reset_later(void)
+{
+    enum { MESSAGES = 5 };
+    int pair[2];
+    fdpasser *p;
+
+    make_packets(SOCK_SEQPACKET, pair);
+    p = make_passer(pair[1]);
+    push_numbered(p, 9);
+    send_all(p);
+    for (int i = 0; i < MESSAGES; i++)
+        send_numbered(pair[0], LARGE * i, LARGE);
+    EQUAL(shutdown(pair[0], SHUT_RD), 0);
+    EQUAL(fdpasser_push_recv(p, 1000), 0);
+    push_numbered(p, 9);
+    EQUAL(turn(p), 1); /* a fair share of them */
+    close(pair[0]);
+    for (int i = 0; i < MESSAGES * LARGE; i++)
+        expect(p, i);
+    EQUAL(end_of(p), -1);
+    check_over(p, EPIPE);
+    fdpasser_free(p);
+}
+
 /* Nothing tells that the peer is gone but sending, and then what it had sent is gone as well. */
 static void datagram_end(void)
 {
@@ -210,5 +235,6 @@ static void test(void)
         seqpacket_reset_queue(sending, 0);
         IN_CHILD(seqpacket_reset_queue(sending, 1));
     }
+    seqpacket_reset_later();
     datagram_end();
 }

@@ -171,6 +171,7 @@ sub _send_now {
 sub _recv_now {
     my ($self) = @_;
     my $settle = AnyEvent::FDpasser::Settle->new($self, 'recv');
+    my $reset;
 
     for (my $left = FAIR_SHARE ; ; $left--) {
         my ($queue, $received) = @$self{qw(recv_queue received)};
@@ -191,9 +192,8 @@ sub _recv_now {
             if ($status == 0) {
                 $self->{ended} = [undef];
             }
-            elsif ($ms < 0 && $status == -Errno::ECONNRESET && !$self->{failing}) {
-                $self->{failing} = [ _error(Errno::ECONNRESET) ];    # of SOCK_SEQPACKET, where it comes first
-                next;
+            elsif ($status == -Errno::ECONNRESET && !$reset++) {
+                $self->{failing} ||= [ _error(-$status) ];    # of SOCK_SEQPACKET, where it comes first
             }
             elsif ($ms < 0) {
                 $self->{ended} = [ _error(-$status) ];
