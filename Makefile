@@ -90,7 +90,8 @@ endif
 setup: ## install what demo and test need and is missing
 	@scripts/setup
 
-demo: setup ## the main job: a Perl and a C worker answer connections handed to them
+demo: ## the main job: a Perl and a C worker answer connections handed to them
+	@scripts/setup demo
 	@$(MAKE) --no-print-directory all
 	@examples/http/demo
 
