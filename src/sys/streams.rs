@@ -46,7 +46,7 @@
 //! # What this was tested with
 //!
 //! There was no SysV system to run it on. The tests run it on Linux, over `tests/streams_sim`, which
-//! simulates what the manual pages say; so they show that this code is right if the manual pages are, and
+//! simulates what the manual pages say, from memory; so they show that this code is right if that is, and
 //! not that a real system agrees with either.
 #![allow(
     unsafe_code,

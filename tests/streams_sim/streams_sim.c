@@ -18,7 +18,8 @@
  *   an abstract address; unlink(2) of one works (EBUSY there) and undoes it. Of two that mount at once the
  *   last one has it, and neither sees EBUSY. fdetach of what is somebody else's may be EACCES (EPERM there).
  * - A listener is one descriptor, not its duplicates too, and is not for I_PEEK and getmsg. When its mount is
- *   detached it is not hung up: it just gets no more connections.
+ *   detached it is not hung up: it just gets no more connections. Opening a mount in blocking mode waits when
+ *   very many wait to be accepted (EAGAIN there), and never until one is accepted.
  * - To look at a message and take it is one step only for a process and its children by fork(2), by a lock.
  *   One that is killed in between stops the others.
  *
@@ -249,7 +250,7 @@ int getmsg(int fd, struct strbuf *ctl, struct strbuf *data, int *flags)
     struct head head;
 
     if (isastream(fd) != 1)
-        return fail(ENOSTR); /* no stream */
+        return fail(fcntl(fd, F_GETFD) == -1 ? EBADF : ENOSTR); /* not open; no stream */
     if (look(fd, 1, &head, data) == -1)
         return -1; /* EAGAIN: no message, and O_NONBLOCK; without, it blocks. EINTR: a signal came */
     if (head.type == PASSFP)

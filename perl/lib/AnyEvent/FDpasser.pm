@@ -715,8 +715,8 @@ until somebody receives what is in there. C<error> gives up.
 =head2 Platforms
 
 Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for
-illumos and Solaris. It was not tried on either, only on Linux, against a simulation of what their manual pages
-say.
+illumos and Solaris. It was not tried on either, only on Linux, against a simulation of their manual pages,
+written from memory.
 
 =head1 COMPATIBILITY
 
