@@ -16,7 +16,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
-use File::Basename qw(basename dirname);
+use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp;
 use Getopt::Long;
@@ -95,15 +95,15 @@ run_all(@queue);
 @queue = ();
 for my $name (@run) {
     for my $mode (@modes) {
-        my $binary = "$out/$name." . ($mode eq 'valgrind' ? 'shared' : $mode);
+        my $build = $mode eq 'valgrind' ? 'shared' : $mode;
         next if $mode eq 'valgrind' and $no_valgrind;
-        next if $result{ basename($binary) . '.build' } != 0;
+        next if $result{"$name.$build.build"} != 0;
         my @valgrind = $mode ne 'valgrind' ? () : (
             'env', 'FDPASSER_VALGRIND=1', 'valgrind', '-q', '--track-fds=yes', '--leak-check=full',
             '--child-silent-after-fork=yes', '--error-exitcode=' . VALGRIND,
             "--log-file=$out/$name.valgrind.report",
         );
-        push @queue, ["$name.$mode", split(' ', $other{run} // ''), @valgrind, $binary];
+        push @queue, ["$name.$mode", split(' ', $other{run} // ''), @valgrind, "$out/$name.$build"];
     }
 }
 run_all(@queue);
