@@ -2,7 +2,7 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use Loops qw(EV Perl);
+use Loops;
 
 BEGIN { $ENV{PERL_ANYEVENT_STRICT} = 1 }
 use AnyEvent;

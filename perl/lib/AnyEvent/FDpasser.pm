@@ -307,8 +307,9 @@ sub _soon {
 sub _on_its_own {
     my ($watcher) = @_;
     return $watcher if $AnyEvent::MODEL ne 'AnyEvent::Impl::POE';
+    my $poe = ref $watcher eq 'AnyEvent::Strict::io' ? $watcher->[1] : $watcher;
     local $!;    # it may be nobody's child
-    POE::Kernel->detach_child($$$watcher);
+    POE::Kernel->detach_child($$$poe) if ref $poe eq 'AnyEvent::Impl::POE';
     return $watcher;
 }
 
