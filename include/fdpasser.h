@@ -35,7 +35,7 @@
  *   each message is whole, and each descriptor reaches exactly one receiver.
  * - Bad arguments get an errno: EBADF for what is not open, EFAULT for NULL,
  *   ENOTSOCK for what is no socket, EAFNOSUPPORT for sending over a socket that
- *   is not local.
+ *   is not local. EIO may also be an errno of the kernel's that has no name.
  *
  * Errors that pass with time, when sending (POLLOUT) and receiving (POLLIN):
  *

@@ -57,7 +57,15 @@ pub(crate) fn of(errno: Errno) -> Retry {
 /// The errno in an error. All that come from the system have one; what std refuses by itself is a path
 /// with a NUL inside.
 pub(crate) fn errno(error: io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
+    known(error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw))
+}
+
+/// A number that nix has no name for would be 0, which is no error.
+pub(crate) fn known(errno: Errno) -> Errno {
+    match errno {
+        Errno::UnknownErrno => Errno::EIO,
+        errno => errno,
+    }
 }
 
 /// A byte without a descriptor.

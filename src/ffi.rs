@@ -15,7 +15,7 @@
 mod endpoint;
 mod passer;
 
-use crate::error::{self, errno, Retry};
+use crate::error::{self, errno, known, Retry};
 use crate::sys::{Fds, Wait};
 use crate::transfer::{self, Stop};
 use crate::{sys, Mode};
@@ -391,7 +391,7 @@ fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
         Ok(Err(errno)) => errno,
         Err(_) => Errno::EIO,
     };
-    errno.set();
+    known(errno).set();
     failure
 }
 

@@ -85,6 +85,19 @@ static void refuses_all(int which)
     close_pair(pair);
 }
 
+/* Linux lets numbers slip that have no name for programs, such as 524. An errno of 0 would be no error. */
+static void without_a_name(void)
+{
+    int pair[2];
+
+    make_pair(pair);
+    bad = pair[1];
+    error = 524;
+    ERRNO(fdpasser_send_fd(pair[0], pair[1]), EIO);
+    bad = -1;
+    close_pair(pair);
+}
+
 static void test(void)
 {
     static const int one[] = {EBADF, EINVAL, EOPNOTSUPP, EPERM};
@@ -99,4 +112,5 @@ static void test(void)
     for (size_t i = 0; i < LENGTH(all); i++)
         refuses_all(all[i]);
     CHECK(calls > 0);
+    without_a_name();
 }
