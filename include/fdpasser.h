@@ -326,7 +326,8 @@ int fdpasser_send_fd(int passer, int fd);
  * descriptors of the message; the rest were closed). The peer is gone: ECONNRESET (it had not read
  * all that was sent to it; what it had sent before comes first).
  *
- * Blocking: waits for a message if passer is in blocking mode. A full table is EMFILE at once.
+ * Blocking: waits for a message if passer is in blocking mode. A full table is EMFILE at once, and so
+ * is a soft limit of 0, with which the system does not even wait.
  *
  * Threads and fork: safe. Of several receivers on one end each descriptor reaches exactly one.
  */

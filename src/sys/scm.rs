@@ -37,7 +37,7 @@ use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, OFlag};
-use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
 use std::mem::{self, MaybeUninit};
@@ -374,9 +374,9 @@ pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         0 => PollTimeout::NONE,
         us => PollTimeout::try_from((us + 999) / 1000).unwrap_or(PollTimeout::MAX),
     };
-    match poll(&mut [PollFd::new(passer, PollFlags::POLLIN)], timeout)? {
-        0 => Err(Errno::EAGAIN),
-        _ => Ok(()),
+    match table::is_ready(passer, PollFlags::POLLIN, timeout)? {
+        true => Ok(()),
+        false => Err(Errno::EAGAIN),
     }
 }
 

@@ -54,14 +54,14 @@
 )]
 
 use super::node::{as_path, node_at, Lock};
-use super::table::{above_stdio, one_free_slot};
+use super::table::{above_stdio, is_ready, one_free_slot};
 use super::{Fds, Message, Wait};
 use crate::error::errno;
 use crate::{Mode, Node, PeerCred};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
-use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use nix::poll::{PollFlags, PollTimeout};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -426,9 +426,9 @@ fn peer_is_gone(error: Errno) -> Errno {
 }
 
 fn wait_writable(passer: BorrowedFd<'_>, timeout: PollTimeout) -> Result<(), Errno> {
-    match poll(&mut [PollFd::new(passer, PollFlags::POLLOUT)], timeout)? {
-        0 => Err(Errno::EAGAIN),
-        _ => Ok(()), // also POLLHUP: the write says what is wrong
+    match is_ready(passer, PollFlags::POLLOUT, timeout)? {
+        true => Ok(()), // also POLLHUP: the write says what is wrong
+        false => Err(Errno::EAGAIN),
     }
 }
 
@@ -528,11 +528,7 @@ fn message(bytes: usize) -> Message {
 
 /// I_RECVFD, if anything waits; EAGAIN if not.
 fn receive_one(from: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    if poll(
-        &mut [PollFd::new(from, PollFlags::POLLIN)],
-        PollTimeout::ZERO,
-    )? == 0
-    {
+    if !is_ready(from, PollFlags::POLLIN, PollTimeout::ZERO)? {
         return Err(if_stream(from, Errno::EAGAIN));
     }
     let mut received = StrRecvFd {
@@ -599,11 +595,7 @@ pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     if is_nonblocking(passer)? {
         return Err(Errno::EAGAIN);
     }
-    poll(
-        &mut [PollFd::new(passer, PollFlags::POLLIN)],
-        PollTimeout::NONE,
-    )
-    .map(drop)
+    is_ready(passer, PollFlags::POLLIN, PollTimeout::NONE).map(drop)
 }
 
 fn is_nonblocking(passer: BorrowedFd<'_>) -> Result<bool, Errno> {

@@ -49,6 +49,15 @@ static void tiny(rlim_t limit)
     close_pair(pair);
 }
 
+/* poll(2) does not even wait then. It passes with time, as every full table does. */
+static void waiting_with_none(int passer)
+{
+    set_soft_limit(0);
+    ERRNO(fdpasser_recv_fd(passer), EMFILE);
+    ERRNO(fdpasser_recv_fds(passer, (int[2]){0, 0}, 2), EMFILE);
+    CHECK(fdpasser_retry_ms(EMFILE) > 0);
+}
+
 /* The three numbers that are within the limit are not for us. */
 static void tiny_without_stdin(void)
 {
@@ -60,10 +69,14 @@ static void tiny_without_stdin(void)
 static void test(void)
 {
     static const rlim_t limits[] = {16, 64, 100, 256, 321, 512};
+    int pair[2];
 
     for (size_t i = 0; i < LENGTH(limits); i++)
         IN_CHILD(lowered(limits[i]));
     for (rlim_t limit = SYSV; limit <= 3; limit++) /* poll(2) needs a limit of 1 */
         IN_CHILD(tiny(limit));
     IN_CHILD(tiny_without_stdin());
+    make_pair(pair);
+    IN_CHILD(waiting_with_none(pair[1]));
+    close_pair(pair);
 }
