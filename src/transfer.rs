@@ -65,8 +65,8 @@ pub fn try_send_fds(
 /// # Errors
 /// EAGAIN: nothing has arrived and the passer is non-blocking, or SO_RCVTIMEO ran out. EINTR: a
 /// signal came while waiting. EMFILE: a descriptor waits but there is no free slot from 3 up,
-/// or the soft limit is 0, with which nothing can be waited for; nothing was consumed. EBADMSG: a byte came without a descriptor; it was consumed. EMSGSIZE: a
-/// message with more than one descriptor came; all were closed. ENOTRECOVERABLE: the kernel
+/// or the soft limit is 0, with which nothing can be waited for; nothing was consumed. EBADMSG: a
+/// byte came without a descriptor; it was consumed. EMSGSIZE: a message with more than one descriptor came; all were closed. ENOTRECOVERABLE: the kernel
 /// destroyed descriptors of the message, because another thread took the last slots or a security
 /// module refused them. ECONNRESET: the peer closed without having read all that was sent to it;
 /// what it had sent before comes first. ENOTSOCK, EINVAL: the passer is no connected socket.

@@ -16,11 +16,11 @@
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
 //! | `receive(passer, fds)` | take one message if there is one, appending its descriptors; never waits |
-//! | `set_nonblocking(passer)` | from now on, for all who have it open |
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
 //!
-//! There are two: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise.
+//! There are two: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node` and
+//! `blocking` are for both.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
 //! is an [`OwnedFd`] before anything is decided about it. Descriptors below 3 may come out of a
@@ -30,6 +30,7 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
+mod blocking;
 mod node;
 pub(crate) mod table;
 
@@ -52,13 +53,15 @@ pub(crate) use self::{
     room::room_for_messages,
     scm::{receive, rehearse, send, wait_readable, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
-    unix_socket::{accept, connect, pair, set_nonblocking},
+    unix_socket::{accept, connect, pair},
 };
+
+pub(crate) use self::blocking::set_nonblocking;
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
     accept, connect, pair, peer_cred, receive, rehearse, room_for_messages, send, server,
-    server_with, set_nonblocking, unlink, unread_by_peer, wait_readable, MAX_PER_MESSAGE, MODE,
+    server_with, unlink, unread_by_peer, wait_readable, MAX_PER_MESSAGE, MODE,
 };
 
 /// The errno that says so, which no call of ours fails with by itself. (nix does not know the usual one there.)

@@ -32,11 +32,11 @@
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
 )]
 
+use super::blocking::{is_nonblocking, is_ready};
 use super::{table, Fds, Message, Wait};
 use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::sys::time::TimeValLike;
@@ -257,7 +257,7 @@ const RECEIVE: c_int = libc::MSG_DONTWAIT;
 /// Where the kernel cannot, as soon as they are ours.
 #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
 fn close_on_exec(fds: &Fds) -> Result<(), Errno> {
-    use nix::fcntl::FdFlag;
+    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
     fds.iter()
         .try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))
 }
@@ -366,15 +366,14 @@ unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = OwnedFd
 
 /// Sleeps until there may be something to receive, as long as a blocking `recvmsg` would.
 pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
-    if status.contains(OFlag::O_NONBLOCK) {
+    if is_nonblocking(passer)? {
         return Err(Errno::EAGAIN);
     }
     let timeout = match getsockopt(&passer, sockopt::ReceiveTimeout)?.num_microseconds() {
         0 => PollTimeout::NONE,
         us => PollTimeout::try_from((us + 999) / 1000).unwrap_or(PollTimeout::MAX),
     };
-    match table::is_ready(passer, PollFlags::POLLIN, timeout)? {
+    match is_ready(passer, PollFlags::POLLIN, timeout)? {
         true => Ok(()),
         false => Err(Errno::EAGAIN),
     }

@@ -53,14 +53,15 @@
     reason = "ioctl, getmsg and their structures are pointers throughout"
 )]
 
+use super::blocking::{is_nonblocking, is_ready};
 use super::node::{as_path, node_at, Lock};
-use super::table::{above_stdio, is_ready, one_free_slot};
+use super::table::{above_stdio, one_free_slot};
 use super::{Fds, Message, Wait};
 use crate::error::errno;
 use crate::{Mode, Node, PeerCred};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, FdFlag, OFlag};
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use nix::poll::{PollFlags, PollTimeout};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -189,10 +190,9 @@ pub(crate) fn server_with(
     if mode.is_some_and(|bits| bits > 0o777) {
         return Err(Errno::EINVAL);
     }
-    let bytes = path;
-    let path = as_path(bytes);
+    let path = as_path(path);
     let _lock = exclusive.then(|| Lock::take(path)).transpose()?;
-    if exclusive && is_live(bytes)? {
+    if exclusive && is_live(path, &name)? {
         return Err(Errno::EADDRINUSE);
     }
     let (listener, mounted) = pair()?;
@@ -266,10 +266,10 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
 }
 
 /// Does anybody accept at `path`? Who does gets a connection that ends at once.
-fn is_live(path: &[u8]) -> Result<bool, Errno> {
-    match fs::symlink_metadata(as_path(path)) {
+fn is_live(path: &Path, name: &CStr) -> Result<bool, Errno> {
+    match fs::symlink_metadata(path) {
         // Not as connect() does: a system may keep that waiting until somebody accepts.
-        Ok(node) if node.file_type().is_fifo() => match open(&c_path(path)?, libc::O_NONBLOCK) {
+        Ok(node) if node.file_type().is_fifo() => match open(name, libc::O_NONBLOCK) {
             Ok(connection) => Ok(must_be_stream(&connection).is_ok()),
             Err(Errno::EAGAIN) => Ok(true),
             Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
@@ -372,12 +372,6 @@ pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
 /// No call tells how much the other end has not read yet.
 pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
     Err(Errno::EOPNOTSUPP)
-}
-
-/// O_NONBLOCK, for all who have `passer` open.
-pub(crate) fn set_nonblocking(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
-    fcntl(passer, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK)).map(drop)
 }
 
 // --- sending -------------------------------------------------------------------------------------
@@ -596,9 +590,4 @@ pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         return Err(Errno::EAGAIN);
     }
     is_ready(passer, PollFlags::POLLIN, PollTimeout::NONE).map(drop)
-}
-
-fn is_nonblocking(passer: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
-    Ok(status.contains(OFlag::O_NONBLOCK))
 }

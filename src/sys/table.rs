@@ -4,7 +4,6 @@
 use super::Fds;
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg};
-use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The lowest number that a descriptor of ours may have.
@@ -36,20 +35,6 @@ pub(crate) fn is_open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Is there a free slot from 3 up? EMFILE if not.
 pub(crate) fn one_free_slot(any_open: BorrowedFd<'_>) -> Result<(), Errno> {
     duplicate(any_open).map(drop)
-}
-
-/// Is it ready, after so much time at the most? EMFILE if the soft limit is 0, with which `poll(2)` looks at
-/// nothing.
-pub(crate) fn is_ready(
-    fd: BorrowedFd<'_>,
-    events: PollFlags,
-    timeout: PollTimeout,
-) -> Result<bool, Errno> {
-    match poll(&mut [PollFd::new(fd, events)], timeout) {
-        Ok(ready) => Ok(ready > 0),
-        Err(Errno::EINVAL) => Err(Errno::EMFILE),
-        Err(error) => Err(error),
-    }
 }
 
 fn duplicate(fd: impl AsFd) -> Result<OwnedFd, Errno> {

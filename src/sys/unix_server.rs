@@ -1,7 +1,8 @@
 //! The BSD interface's listeners, and their nodes in the file system.
 
+use super::blocking::set_nonblocking;
 use super::node::{as_path, node_at, Lock};
-use super::unix_socket::{address, is_abstract, set_nonblocking, stream};
+use super::unix_socket::{address, is_abstract, stream};
 use crate::error::errno;
 use crate::Node;
 use nix::errno::Errno;

@@ -6,7 +6,6 @@
 
 use super::table::{above_stdio, one_free_slot};
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, OFlag};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -23,7 +22,8 @@ fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 }
 #[cfg(target_vendor = "apple")]
 fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    fcntl(&fd, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     above_stdio(fd)
 }
 
@@ -51,15 +51,6 @@ pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
     let passer = stream()?;
     socket::connect(passer.as_raw_fd(), &address)?;
     Ok(passer)
-}
-
-/// O_NONBLOCK, for all who have `passer` open.
-pub(crate) fn set_nonblocking(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let status = OFlag::from_bits_retain(fcntl(passer, FcntlArg::F_GETFL)?);
-    if !status.contains(OFlag::O_NONBLOCK) {
-        fcntl(passer, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
-    }
-    Ok(())
 }
 
 pub(super) fn stream() -> Result<OwnedFd, Errno> {
