@@ -65,8 +65,9 @@ fn soname() {
 fn header() {
     use std::path::PathBuf;
 
-    let sources = ["src/ffi.rs", "src/ffi/endpoint.rs", "src/ffi/passer.rs"];
-    for input in sources.iter().chain(&["cbindgen.toml"]) {
+    let sources =
+        ["connections", "transfer", "passer", "constants"].map(|name| format!("src/ffi/{name}.rs"));
+    for input in sources.iter().map(String::as_str).chain(["cbindgen.toml"]) {
         println!("cargo:rerun-if-changed={input}");
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());

@@ -244,6 +244,50 @@ int fdpasser_server(const char *path, int backlog);
 int fdpasser_server_n(const char *path, size_t path_len, int backlog);
 
 /**
+ * As fdpasser_server_n(), with options. mode: that of the node, up to 0777, whatever the umask,
+ * which is not touched; -1 leaves it to the umask. flags: 0, or FDPASSER_EXCLUSIVE to refuse to
+ * take over from a server that is live, while one that is left over is replaced. node, if not
+ * NULL, is set to the node that was made, for fdpasser_unlink().
+ *
+ * The listener is always bound under a temporary name and renamed; getsockname() then shows that
+ * name. Nobody gets in before the node has its mode. Whether a server is live is found out by
+ * connecting to it, so it sees a connection that ends at once. While an exclusive server starts
+ * there is a lock file beside the path. An abstract address has no mode and is always exclusive;
+ * its node is all zeros.
+ *
+ * Ownership: as fdpasser_server(). On failure node is left as it was.
+ *
+ * Returns as fdpasser_server_n(); also errno EADDRINUSE (FDPASSER_EXCLUSIVE, and a server is live
+ * there, or just starting), EINVAL (mode or flags are out of range, or a mode for an abstract
+ * address) and EACCES (FDPASSER_EXCLUSIVE, and it cannot be found out whether the server is live).
+ *
+ * Blocking: no. The listener is in blocking mode.
+ *
+ * Threads and fork: safe. Of two exclusive servers that start at once one has the path, and the
+ * other fails.
+ */
+int fdpasser_server_with(const char *path, size_t path_len, int backlog, int mode, unsigned int flags, fdpasser_node *node);
+
+/**
+ * Removes a server's node from the file system, if path is still the one that
+ * fdpasser_server_with() made: another server may have taken it over. Call it before closing the
+ * listener, as the system may give a later node the same identity. Connections that wait can be
+ * accepted after it.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
+ * with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
+ * ELOOP, ENAMETOOLONG.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: safe. After a fork only one of the processes that have the listener should
+ * call it, the last one that serves.
+ */
+int fdpasser_unlink(const char *path, size_t path_len, const fdpasser_node *node);
+
+/**
  * Takes the next connection of a listener.
  *
  * Ownership: on success the caller owns the new passer; on failure there is none. The listener is
@@ -293,6 +337,25 @@ int fdpasser_connect(const char *path);
 int fdpasser_connect_n(const char *path, size_t path_len);
 
 /**
+ * Says who is at the other end of a connection: the effective user and group, and the process, of
+ * who connected, as they were then; for the end of a client, of who listened; for a pair, of who
+ * made it. Whoever has the other end by now may be another process, that inherited or was sent it.
+ * Each of the pointers may be NULL.
+ *
+ * Ownership: no descriptors. On failure nothing is written.
+ *
+ * Returns 0, or -1 with errno: ENOTCONN (not connected), EINVAL (a listener), EAFNOSUPPORT (not a
+ * local socket), EBADF, ENOTSOCK. *pid is -1 where the system does not tell, or where the process
+ * is none that our PID namespace shows. A process may have ended, and its number be another's by
+ * now; a user may not.
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: safe.
+ */
+int fdpasser_peer_cred(int passer, uid_t *uid, gid_t *gid, pid_t *pid);
+
+/**
  * Sends one descriptor.
  *
  * Ownership: the caller keeps fd, on success and on failure; the receiver gets a duplicate. It may
@@ -311,6 +374,16 @@ int fdpasser_connect_n(const char *path, size_t path_len);
  * Threads and fork: safe. Messages of several senders do not mix.
  */
 int fdpasser_send_fd(int passer, int fd);
+
+#if !defined(FDPASSER_NO_SHORT_NAMES)
+/**
+ * fdpasser_send_fd() under its short name. Define FDPASSER_NO_SHORT_NAMES before including this
+ * header in a program that has a send_fd() of its own.
+ *
+ * Ownership, return value, blocking, threads and fork: as fdpasser_send_fd().
+ */
+int send_fd(int passer, int fd);
+#endif
 
 /**
  * Receives one descriptor.
@@ -335,16 +408,6 @@ int fdpasser_recv_fd(int passer);
 
 #if !defined(FDPASSER_NO_SHORT_NAMES)
 /**
- * fdpasser_send_fd() under its short name. Define FDPASSER_NO_SHORT_NAMES before including this
- * header in a program that has a send_fd() of its own.
- *
- * Ownership, return value, blocking, threads and fork: as fdpasser_send_fd().
- */
-int send_fd(int passer, int fd);
-#endif
-
-#if !defined(FDPASSER_NO_SHORT_NAMES)
-/**
  * fdpasser_recv_fd() under its short name. Define FDPASSER_NO_SHORT_NAMES before including this
  * header in a program that has a recv_fd() of its own.
  *
@@ -352,19 +415,6 @@ int send_fd(int passer, int fd);
  */
 int recv_fd(int passer);
 #endif
-
-/**
- * Says which interface to the system this library was built for.
- *
- * Ownership: no descriptors.
- *
- * Returns FDPASSER_MODE_BSD (1) or FDPASSER_MODE_SYSV (2).
- *
- * Blocking: no.
- *
- * Threads and fork: safe.
- */
-int fdpasser_mode(void);
 
 /**
  * Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in
@@ -464,69 +514,6 @@ ssize_t fdpasser_try_recv_messages(int passer, int *fds, size_t n, unsigned int 
  * Threads and fork: safe.
  */
 int fdpasser_retry_ms(int err);
-
-/**
- * As fdpasser_server_n(), with options. mode: that of the node, up to 0777, whatever the umask,
- * which is not touched; -1 leaves it to the umask. flags: 0, or FDPASSER_EXCLUSIVE to refuse to
- * take over from a server that is live, while one that is left over is replaced. node, if not
- * NULL, is set to the node that was made, for fdpasser_unlink().
- *
- * The listener is always bound under a temporary name and renamed; getsockname() then shows that
- * name. Nobody gets in before the node has its mode. Whether a server is live is found out by
- * connecting to it, so it sees a connection that ends at once. While an exclusive server starts
- * there is a lock file beside the path. An abstract address has no mode and is always exclusive;
- * its node is all zeros.
- *
- * Ownership: as fdpasser_server(). On failure node is left as it was.
- *
- * Returns as fdpasser_server_n(); also errno EADDRINUSE (FDPASSER_EXCLUSIVE, and a server is live
- * there, or just starting), EINVAL (mode or flags are out of range, or a mode for an abstract
- * address) and EACCES (FDPASSER_EXCLUSIVE, and it cannot be found out whether the server is live).
- *
- * Blocking: no. The listener is in blocking mode.
- *
- * Threads and fork: safe. Of two exclusive servers that start at once one has the path, and the
- * other fails.
- */
-int fdpasser_server_with(const char *path, size_t path_len, int backlog, int mode, unsigned int flags, fdpasser_node *node);
-
-/**
- * Removes a server's node from the file system, if path is still the one that
- * fdpasser_server_with() made: another server may have taken it over. Call it before closing the
- * listener, as the system may give a later node the same identity. Connections that wait can be
- * accepted after it.
- *
- * Ownership: no descriptors.
- *
- * Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
- * with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
- * ELOOP, ENAMETOOLONG.
- *
- * Blocking: no.
- *
- * Threads and fork: safe. After a fork only one of the processes that have the listener should
- * call it, the last one that serves.
- */
-int fdpasser_unlink(const char *path, size_t path_len, const fdpasser_node *node);
-
-/**
- * Says who is at the other end of a connection: the effective user and group, and the process, of
- * who connected, as they were then; for the end of a client, of who listened; for a pair, of who
- * made it. Whoever has the other end by now may be another process, that inherited or was sent it.
- * Each of the pointers may be NULL.
- *
- * Ownership: no descriptors. On failure nothing is written.
- *
- * Returns 0, or -1 with errno: ENOTCONN (not connected), EINVAL (a listener), EAFNOSUPPORT (not a
- * local socket), EBADF, ENOTSOCK. *pid is -1 where the system does not tell, or where the process
- * is none that our PID namespace shows. A process may have ended, and its number be another's by
- * now; a user may not.
- *
- * Blocking: no.
- *
- * Threads and fork: safe.
- */
-int fdpasser_peer_cred(int passer, uid_t *uid, gid_t *gid, pid_t *pid);
 
 /**
  * Makes a passer with queues of a connected socket, which is set to non-blocking mode.
@@ -795,6 +782,19 @@ int fdpasser_queued(const fdpasser *p);
  * Threads and fork: as fdpasser_new().
  */
 int fdpasser_drained(const fdpasser *p);
+
+/**
+ * Says which interface to the system this library was built for.
+ *
+ * Ownership: no descriptors.
+ *
+ * Returns FDPASSER_MODE_BSD (1) or FDPASSER_MODE_SYSV (2).
+ *
+ * Blocking: no.
+ *
+ * Threads and fork: safe.
+ */
+int fdpasser_mode(void);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,7 +5,8 @@
     reason = "the type's name is C's, and the same as the prefix of its functions"
 )]
 
-use super::{borrow, errno, guard, guard_or, number};
+use super::{borrow, guard, guard_or, number};
+use crate::error::errno;
 use crate::passer::{Events, Passer, PasserPair, Progress};
 use crate::sys;
 use libc::{c_int, c_uint};

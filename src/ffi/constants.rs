@@ -1,0 +1,37 @@
+//! Constants.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use crate::Mode;
+use libc::{c_int, c_uint};
+
+/// fdpasser_mode(): descriptors travel as SCM_RIGHTS over AF_UNIX sockets.
+pub const FDPASSER_MODE_BSD: c_int = 1;
+
+/// fdpasser_mode(): descriptors travel by I_SENDFD over STREAMS.
+pub const FDPASSER_MODE_SYSV: c_int = 2;
+
+/// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and the
+/// SysV interface one.)
+pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
+
+const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == crate::MAX_PER_MESSAGE);
+
+/// fdpasser_server_with(): do not take over from a server that is live.
+pub const FDPASSER_EXCLUSIVE: c_uint = 1;
+
+/// Says which interface to the system this library was built for.
+///
+/// Ownership: no descriptors.
+///
+/// Returns FDPASSER_MODE_BSD (1) or FDPASSER_MODE_SYSV (2).
+///
+/// Blocking: no.
+///
+/// Threads and fork: safe.
+#[no_mangle]
+pub extern "C" fn fdpasser_mode() -> c_int {
+    match crate::mode() {
+        Mode::Bsd => FDPASSER_MODE_BSD,
+        Mode::SysV => FDPASSER_MODE_SYSV,
+    }
+}
