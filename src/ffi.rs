@@ -1,5 +1,6 @@
-//! The C ABI: the only place where descriptors are numbers and paths are pointers.
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The C ABI: the only place where descriptors are numbers and paths are pointers.
 #![allow(
     unsafe_code,
     reason = "raw pointers, unmangled names and borrowed numbers are what a C ABI is"

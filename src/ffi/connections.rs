@@ -1,5 +1,22 @@
-//! Connections: a pair, or a server, its connections and its clients.
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Connections: a pair for a fork, or a server, its connections and its clients.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! Any thread may call it, also after a fork.
+//!
+//! # Examples
+//!
+//! fdpasser(7) has a complete program.
 
 use super::constants::FDPASSER_EXCLUSIVE;
 use super::{borrow, c_path, guard, number, path_n};
@@ -11,7 +28,7 @@ use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::path::Path;
 
-/// A server's node in the file system, to be known again by fdpasser_unlink().
+/// A server's node in the file system, by which fdpasser_unlink() knows it again.
 #[repr(C)]
 #[allow(
     non_camel_case_types,
@@ -24,16 +41,48 @@ pub struct fdpasser_node {
     pub inode: c_ulonglong,
 }
 
-/// Makes a connected pair of passers, one for each side of a fork (or for two threads).
+/// Makes a connected pair of passers, one for each side of a fork or for two threads.
 ///
-/// Ownership: on success the caller owns fds[0] and fds[1]; on failure fds is left as it was.
+/// Both passers are in blocking mode. After a fork each process should close the passer that it does not use.
+/// Otherwise the peer's reader never sees the end of file.
 ///
-/// Returns 0, or -1 with errno: EFAULT (fds is NULL), EMFILE, ENFILE, ENOBUFS, ENOMEM.
+/// # Ownership
 ///
-/// Blocking: no. The new passers are in blocking mode.
+/// On success the caller owns fds[0] and fds[1]. On failure fds is left as it was.
 ///
-/// Threads and fork: safe. Each process should close the end that it does not use, or the other
-/// end's holder will not see the end of file.
+/// # Returns
+///
+/// 0 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: fds is NULL.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// # Examples
+///
+/// ```c
+/// int fds[2];
+/// if (fdpasser_socketpair(fds) != 0) err(1, "fdpasser_socketpair");
+/// switch (fork()) {
+/// case -1:
+///     err(1, "fork");
+/// case 0:
+///     close(fds[0]);
+///     if (send_fd(fds[1], STDOUT_FILENO) != 1) err(1, "send_fd");
+///     _exit(0);
+/// }
+/// close(fds[1]);
+/// int fd = recv_fd(fds[0]);
+/// if (fd < 0) err(1, "recv_fd");
+/// if (fd == 0) errx(1, "the child sent nothing");
+/// ```
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd(3), fdpasser_new_pair(3), socketpair(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
     guard(|| {
@@ -50,41 +99,67 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
     })
 }
 
-/// Listens at path. A backlog of 0 or less means 10; the system may cap it.
+/// Makes a listener at path, in place of a socket that is there already.
 ///
-/// A socket that is there already, live or left over, is replaced without a moment in which the
-/// path is missing, so that a restarted server takes over. (The listener is bound under a temporary
-/// name in the same directory and renamed; getsockname() then shows that name.) Anything that is
-/// not a socket is left alone. The node's mode is as the umask says, and it stays when the listener
-/// is closed. Other wishes: fdpasser_server_with().
+/// A backlog of 0 or less means 10. The system may cap a larger one. The listener is in blocking mode.
 ///
-/// Ownership: on success the caller owns the listener; on failure nothing is left behind.
+/// A restarted server takes its path over: if there is a socket at path, of a live server or left over, the new
+/// listener replaces it without a moment in which the path is missing. For that the listener is bound under a
+/// temporary name in the same directory and renamed, and getsockname(2) then shows the temporary name. Anything that
+/// is not a socket is left alone.
 ///
-/// Returns the listener, or -1 with errno: EFAULT (path is NULL), EEXIST (something other than a
-/// socket is there), ENAMETOOLONG (longer than an address holds, 107 bytes on Linux), ENOENT (empty,
-/// or no such directory), ENOTDIR, EACCES, EPERM, EROFS, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC,
-/// EIO.
+/// The umask decides the mode of the node. The node stays when the listener is closed. fdpasser_server_with(3) sets a
+/// mode, refuses to replace a live server, and tells which node it made.
 ///
-/// Blocking: no. The listener is in blocking mode.
+/// fdpasser_server_n() takes the length of path. So path may begin with a NUL byte, which makes it a Linux abstract
+/// address. An abstract address is in no file system, and it is never replaced.
 ///
-/// Threads and fork: safe. Of two servers that start at once at one path the last one has it.
+/// # Ownership
+///
+/// On success the caller owns the listener. On failure nothing is left behind.
+///
+/// # Returns
+///
+/// The listener, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: path is NULL.
+/// - EEXIST: There is something at path that is not a socket.
+/// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
+/// - ENOENT: path is empty, or its directory does not exist.
+/// - ENOTDIR: A part of path is not a directory.
+/// - EACCES, EPERM: The caller may not create a node there.
+/// - EROFS: The file system is read-only.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ENOSPC: The file system is full.
+/// - EIO: The file system failed.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If two servers start at one path at the same time, the later one has it.
+///
+/// # See also
+///
+/// fdpasser_accept(3), fdpasser_connect(3), fdpasser_server_with(3), unix(7)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_server(path: *const c_char, backlog: c_int) -> c_int {
     // SAFETY: the caller vouches for a C string.
     guard(|| server(unsafe { c_path(path) }?, backlog))
 }
 
-/// As fdpasser_server(), with the length of path given, so that it may begin with a NUL: a Linux
-/// abstract address, which is in no file system and is never replaced.
+/// Does what fdpasser_server() does, with the length of path given.
 ///
-/// Ownership: as fdpasser_server().
+/// Page: fdpasser_server
 ///
-/// Returns as fdpasser_server(); also errno EADDRINUSE (an abstract address in use) and EINVAL (a
-/// NUL inside a path, or an abstract address on a system without).
+/// # Errors
 ///
-/// Blocking: no. The listener is in blocking mode.
+/// fdpasser_server_n() fails also with these:
 ///
-/// Threads and fork: safe.
+/// - EADDRINUSE: The abstract address is in use.
+/// - EINVAL: There is a NUL byte inside path, or this system has no abstract addresses.
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_server_n(
     path: *const c_char,
@@ -95,27 +170,60 @@ pub unsafe extern "C" fn fdpasser_server_n(
     guard(|| server(unsafe { path_n(path, path_len) }?, backlog))
 }
 
-/// As fdpasser_server_n(), with options. mode: that of the node, up to 0777, whatever the umask,
-/// which is not touched; -1 leaves it to the umask. flags: 0, or FDPASSER_EXCLUSIVE to refuse to
-/// take over from a server that is live, while one that is left over is replaced. node, if not
-/// NULL, is set to the node that was made, for fdpasser_unlink().
+/// Makes a listener with options: the mode of its node, and whether to replace a live server.
 ///
-/// The listener is always bound under a temporary name and renamed; getsockname() then shows that
-/// name. Nobody gets in before the node has its mode. Whether a server is live is found out by
-/// connecting to it, so it sees a connection that ends at once. While an exclusive server starts
-/// there is a lock file beside the path. An abstract address has no mode and is always exclusive;
-/// its node is all zeros.
+/// path, path_len and backlog are those of fdpasser_server_n(3).
 ///
-/// Ownership: as fdpasser_server(). On failure node is left as it was.
+/// mode is the mode of the node, up to 0777, whatever the umask says. -1 leaves it to the umask, and the umask itself
+/// is not touched. Nobody can connect before the node has its mode.
 ///
-/// Returns as fdpasser_server_n(); also errno EADDRINUSE (FDPASSER_EXCLUSIVE, and a server is live
-/// there, or just starting), EINVAL (mode or flags are out of range, or a mode for an abstract
-/// address) and EACCES (FDPASSER_EXCLUSIVE, and it cannot be found out whether the server is live).
+/// flags is 0 or FDPASSER_EXCLUSIVE. With FDPASSER_EXCLUSIVE the call refuses to replace a live server, but it
+/// replaces a socket that is left over. It connects to the server to learn whether it is live, so that server sees a
+/// connection that ends at once. While an exclusive server starts, a lock file stands beside the path.
 ///
-/// Blocking: no. The listener is in blocking mode.
+/// If node is not NULL it is set to the node that was made. fdpasser_unlink(3) takes it.
 ///
-/// Threads and fork: safe. Of two exclusive servers that start at once one has the path, and the
-/// other fails.
+/// The listener is always bound under a temporary name and renamed. getsockname(2) shows that temporary name.
+///
+/// An abstract address has no mode and is always exclusive. Its node is all zeros.
+///
+/// # Ownership
+///
+/// On success the caller owns the listener. On failure nothing is left behind, and node is as it was.
+///
+/// # Returns
+///
+/// The listener, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_server_n(3), and these:
+///
+/// - EADDRINUSE: FDPASSER_EXCLUSIVE is set, and a server is live at path or is just starting there.
+/// - EINVAL: mode or flags is out of range, or a mode is given for an abstract address.
+/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If two exclusive servers start at one path at the same time, one has the
+/// path and the other fails.
+///
+/// # Examples
+///
+/// This server shuts everybody else out and removes its node at its end:
+///
+/// ```c
+/// fdpasser_node node;
+/// int listener = fdpasser_server_with(path, strlen(path), 0, 0600, FDPASSER_EXCLUSIVE, &node);
+/// if (listener < 0) err(1, "%s", path);
+/// serve(listener);
+/// if (fdpasser_unlink(path, strlen(path), &node) < 0) warn("%s", path);
+/// close(listener);
+/// ```
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_unlink(3), fdpasser_accept(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_server_with(
     path: *const c_char,
@@ -148,21 +256,38 @@ pub unsafe extern "C" fn fdpasser_server_with(
     })
 }
 
-/// Removes a server's node from the file system, if path is still the one that
-/// fdpasser_server_with() made: another server may have taken it over. Call it before closing the
-/// listener, as the system may give a later node the same identity. Connections that wait can be
-/// accepted after it.
+/// Removes a server's node from the file system, unless another server has taken the path over.
 ///
-/// Ownership: no descriptors.
+/// node is what fdpasser_server_with(3) set. Call this before you close the listener, because afterwards the system
+/// may give a new node the same identity. Connections that wait in the backlog can still be accepted.
 ///
-/// Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
-/// with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
-/// ELOOP, ENAMETOOLONG.
+/// # Returns
 ///
-/// Blocking: no.
+/// 1 if the node was removed. 0 if path is not that node, or not any more; it is left alone then. -1 with errno on
+/// failure.
 ///
-/// Threads and fork: safe. After a fork only one of the processes that have the listener should
-/// call it, the last one that serves.
+/// # Errors
+///
+/// - EFAULT: path or node is NULL.
+/// - EINVAL: There is a NUL byte inside path.
+/// - EACCES, EPERM: The caller may not remove the node.
+/// - EROFS: The file system is read-only.
+/// - ENOTDIR: A part of path is not a directory.
+/// - ELOOP: There are too many symbolic links in path.
+/// - ENAMETOOLONG: path is too long.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several processes have the listener, the last one that serves should
+/// call it, and only that one.
+///
+/// # Examples
+///
+/// fdpasser_server_with(3) has one.
+///
+/// # See also
+///
+/// fdpasser_server_with(3), unlink(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_unlink(
     path: *const c_char,
@@ -184,20 +309,48 @@ pub unsafe extern "C" fn fdpasser_unlink(
     })
 }
 
-/// Takes the next connection of a listener.
+/// Takes the next connection from a listener.
 ///
-/// Ownership: on success the caller owns the new passer; on failure there is none. The listener is
-/// not changed.
+/// listener comes from fdpasser_server(3) or fdpasser_server_with(3). The new passer is in blocking mode, whatever
+/// mode the listener is in.
 ///
-/// Returns the passer, or -1 with errno: EAGAIN (none waits and the listener is non-blocking), EINTR
-/// (a signal came while waiting), EMFILE (no free slot from 3 up; the connection stays queued),
-/// EBADF, ENOTSOCK, EINVAL, EOPNOTSUPP (not a listener), ENFILE, ENOBUFS, ENOMEM, ECONNABORTED,
-/// EPERM.
+/// # Ownership
 ///
-/// Blocking: waits for a connection if the listener is in blocking mode. The new passer is in
-/// blocking mode either way.
+/// On success the caller owns the new passer. On failure there is none. The listener does not change.
 ///
-/// Threads and fork: safe. Several may accept from one listener.
+/// # Returns
+///
+/// The passer, or -1 with errno.
+///
+/// # Errors
+///
+/// No connection is lost with these, and the same call may succeed later:
+///
+/// - EAGAIN: No connection waits, and the listener is non-blocking.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EMFILE: The process has no free slot from 3 up. The connection stays in the backlog.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ECONNABORTED: The client gave up before it was accepted.
+///
+/// With these the call cannot succeed:
+///
+/// - EBADF: listener is not open.
+/// - ENOTSOCK: listener is not a socket.
+/// - EINVAL, EOPNOTSUPP: listener is a socket that does not listen.
+/// - EPERM: The system's rules forbid the connection.
+///
+/// # Blocking
+///
+/// It waits for a connection if the listener is in blocking mode.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. Several threads and processes may accept from one listener.
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_peer_cred(3), accept(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
     guard(|| finish(endpoint::accept(borrow(&listener)?)))
@@ -205,54 +358,92 @@ pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
 
 /// Connects to the server at path.
 ///
-/// Ownership: on success the caller owns the passer; on failure there is none.
+/// The new passer is in blocking mode.
 ///
-/// Returns the passer, or -1 with errno: EFAULT (path is NULL), ENOENT (nothing there, or empty),
-/// ECONNREFUSED (nobody listens there), EACCES (no permission to write to the node), EPROTOTYPE (not
-/// a stream socket), ENAMETOOLONG, ENOTDIR, ELOOP, EINTR (a signal came while waiting), EMFILE,
-/// ENFILE, ENOBUFS, ENOMEM, EPERM.
+/// fdpasser_connect_n() takes the length of path. So path may begin with a NUL byte, which makes it a Linux abstract
+/// address.
 ///
-/// Blocking: waits while the server's backlog is full. The passer is in blocking mode.
+/// # Ownership
 ///
-/// Threads and fork: safe.
+/// On success the caller owns the passer. On failure there is none.
+///
+/// # Returns
+///
+/// The passer, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: path is NULL.
+/// - ENOENT: There is nothing at path, or path is empty.
+/// - ECONNREFUSED: Nobody listens at path.
+/// - EACCES: The caller may not write to the node, or may not search a directory of path.
+/// - EPROTOTYPE: There is a socket at path that is not a stream.
+/// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
+/// - ENOTDIR: A part of path is not a directory.
+/// - ELOOP: There are too many symbolic links in path.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - EPERM: The system's rules forbid the connection.
+///
+/// # Blocking
+///
+/// It waits while the server's backlog is full.
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_send_fd(3), fdpasser_recv_fd(3), connect(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_connect(path: *const c_char) -> c_int {
     // SAFETY: the caller vouches for a C string.
     guard(|| connect(unsafe { c_path(path) }?))
 }
 
-/// As fdpasser_connect(), with the length of path given, so that it may begin with a NUL: a Linux
-/// abstract address.
+/// Does what fdpasser_connect() does, with the length of path given.
 ///
-/// Ownership: as fdpasser_connect().
+/// Page: fdpasser_connect
 ///
-/// Returns as fdpasser_connect(); also errno EINVAL (a NUL inside a path, or an abstract address on
-/// a system without).
+/// # Errors
 ///
-/// Blocking: as fdpasser_connect().
+/// fdpasser_connect_n() fails also with this:
 ///
-/// Threads and fork: safe.
+/// - EINVAL: There is a NUL byte inside path, or this system has no abstract addresses.
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_t) -> c_int {
     // SAFETY: the caller vouches for path_len bytes.
     guard(|| connect(unsafe { path_n(path, path_len) }?))
 }
 
-/// Says who is at the other end of a connection: the effective user and group, and the process, of
-/// who connected, as they were then; for the end of a client, of who listened; for a pair, of who
-/// made it. Whoever has the other end by now may be another process, that inherited or was sent it.
-/// Each of the pointers may be NULL.
+/// Tells which user, group and process are at the other end of a connection.
 ///
-/// Ownership: no descriptors. On failure nothing is written.
+/// *uid and *gid are set to the effective user and group, *pid to the process. Each of the three pointers may be NULL.
+/// They describe the process at the moment when the connection was made: for the end of a server the process that
+/// connected, for the end of a client the process that listened, and for a pair the process that made the pair. By now
+/// another process may have that end, because it inherited it or received it.
 ///
-/// Returns 0, or -1 with errno: ENOTCONN (not connected), EINVAL (a listener), EAFNOSUPPORT (not a
-/// local socket), EBADF, ENOTSOCK. *pid is -1 where the system does not tell, or where the process
-/// is none that our PID namespace shows. A process may have ended, and its number be another's by
-/// now; a user may not.
+/// *pid is -1 where the system does not tell, and where our PID namespace does not show the process. The process may
+/// have ended by now, and another one may have its number. So grant access by the user and not by the process.
 ///
-/// Blocking: no.
+/// # Ownership
 ///
-/// Threads and fork: safe.
+/// No descriptor changes hands. On failure nothing is written.
+///
+/// # Returns
+///
+/// 0 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - ENOTCONN: passer is not connected.
+/// - EINVAL: passer is a listener.
+/// - EAFNOSUPPORT: passer is a socket, but not a local one.
+/// - EBADF: passer is not open.
+/// - ENOTSOCK: passer is not a socket.
+///
+/// # See also
+///
+/// fdpasser_accept(3), unix(7)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_peer_cred(
     passer: c_int,

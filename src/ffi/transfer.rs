@@ -1,5 +1,22 @@
-//! Sending and receiving, one call at a time.
 // SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Transfer: descriptors sent and received, one call at a time.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! Any thread may call it, also after a fork.
+//!
+//! # Examples
+//!
+//! fdpasser(7) has a complete program, and fdpasser_retry_ms(3) a poll loop.
 
 use super::constants::FDPASSER_MAX_PER_MESSAGE;
 use super::{borrow, check_array, guard, number};
@@ -12,29 +29,66 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 
 /// Sends one descriptor.
 ///
-/// Ownership: the caller keeps fd, on success and on failure; the receiver gets a duplicate. It may
-/// be closed as soon as this returns. A descriptor in flight that nobody receives is closed by the
-/// kernel when both ends are gone.
+/// The message is one NUL byte with the descriptor attached.
 ///
-/// Returns 1, or -1 with errno, and then nothing was sent. For this attempt: EAGAIN (the socket is
-/// full and the passer non-blocking), EINTR, ETOOMANYREFS, ENOBUFS, ENOMEM. For this descriptor, the
-/// next one may go: EBADF (also: passer is not open), EINVAL and EOPNOTSUPP (its kind cannot be
-/// sent, such as io_uring), EPERM (refused by a security module or the peer). For the passer: EPIPE
-/// and ECONNRESET (the peer is gone; ECONNREFUSED on a datagram socket), ENOTCONN, ENOTSOCK,
-/// EAFNOSUPPORT (not a local socket).
+/// send_fd() is the short name of the same function. A program that has a send_fd() of its own defines
+/// FDPASSER_NO_SHORT_NAMES before it includes the header. It can link the shared and the static library all the same.
 ///
-/// Blocking: waits for room in the socket if passer is in blocking mode.
+/// # Ownership
 ///
-/// Threads and fork: safe. Messages of several senders do not mix.
+/// The caller keeps fd, on success and on failure. The receiver gets a duplicate, so fd may be closed as soon as the
+/// call returns. If nobody receives the duplicate, the kernel closes it when both ends of the connection are closed.
+///
+/// # Returns
+///
+/// 1 on success, or -1 with errno. Nothing was sent if it is -1.
+///
+/// # Errors
+///
+/// The same call may succeed later. fdpasser_retry_ms(3) says when:
+///
+/// - EAGAIN: The socket is full, and passer is non-blocking or its SO_SNDTIMEO ran out.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - ETOOMANYREFS: This user has too many descriptors in flight. fdpasser(7) tells of a second cause.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// This descriptor cannot be sent, and the next one can:
+///
+/// - EBADF: fd is not open. (Or passer is not open: then the next call fails too.)
+/// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
+/// - EPERM: A security module or the peer refused the descriptor.
+///
+/// Nothing can be sent over this passer any more:
+///
+/// - EPIPE, ECONNRESET: The peer is gone.
+/// - ECONNREFUSED: The peer of a datagram socket is gone.
+/// - ENOTCONN: passer is not connected.
+/// - ENOTSOCK: passer is not a socket.
+/// - EAFNOSUPPORT: passer is a socket, but not a local one.
+///
+/// # Blocking
+///
+/// It waits for room in the socket if passer is in blocking mode.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. The messages of several senders over one passer do not mix.
+///
+/// # Examples
+///
+/// fdpasser_socketpair(3) has one.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fds(3), fdpasser_retry_ms(3), fdpasser_push_send_fd(3), sendmsg(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_send_fd(passer: c_int, fd: c_int) -> c_int {
     guard(|| send_one(passer, fd))
 }
 
-/// fdpasser_send_fd() under its short name. Define FDPASSER_NO_SHORT_NAMES before including this
-/// header in a program that has a send_fd() of its own.
+/// Does what fdpasser_send_fd() does, under a short name.
 ///
-/// Ownership, return value, blocking, threads and fork: as fdpasser_send_fd().
+/// Page: fdpasser_send_fd
 #[cfg(not(fdpasser_no_short_names))]
 #[no_mangle]
 pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
@@ -43,52 +97,115 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 
 /// Receives one descriptor.
 ///
-/// Ownership: on success the caller owns the descriptor; on failure there is none.
+/// recv_fd() is the short name of the same function. A program that has a recv_fd() of its own defines
+/// FDPASSER_NO_SHORT_NAMES before it includes the header. It can link the shared and the static library all the same.
 ///
-/// Returns the descriptor, never 0, 1 or 2; 0 at orderly shutdown; or -1 with errno. Nothing was
-/// consumed: EAGAIN (nothing has arrived and the passer is non-blocking, or its SO_RCVTIMEO ran out),
-/// EINTR, EMFILE (a descriptor waits, but there is no free slot from 3 up: the same call succeeds once
-/// there is), ENOBUFS, ENOMEM, EBADF, ENOTSOCK, EINVAL, ENOTCONN (not a connected socket). One message
-/// was consumed, and the next one may be good: EBADMSG (a byte came without a descriptor), EMSGSIZE
-/// (more than one descriptor came; all were closed), ENOTRECOVERABLE (the kernel destroyed
-/// descriptors of the message; the rest were closed). The peer is gone: ECONNRESET (it had not read
-/// all that was sent to it; what it had sent before comes first).
+/// # Ownership
 ///
-/// Blocking: waits for a message if passer is in blocking mode. A full table is EMFILE at once, and so
-/// is a soft limit of 0, with which the system does not even wait.
+/// On success the caller owns the descriptor. On failure there is none.
 ///
-/// Threads and fork: safe. Of several receivers on one end each descriptor reaches exactly one.
+/// # Returns
+///
+/// The descriptor, which is never 0, 1 or 2. 0 at orderly shutdown: the peer has closed its end or shut it down for
+/// writing, and everything that it sent was received. -1 with errno on failure.
+///
+/// # Errors
+///
+/// Nothing was consumed, and the same call may succeed later. fdpasser_retry_ms(3) says when:
+///
+/// - EAGAIN: Nothing has arrived, and passer is non-blocking or its SO_RCVTIMEO ran out.
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
+/// - EMFILE: A descriptor waits, but the process has no free slot from 3 up. The same call succeeds once there is
+///   one. A soft limit of 0 is this error too, because the system does not even wait then.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// One message was consumed, and the next call takes the next message:
+///
+/// - EBADMSG: A byte came without a descriptor.
+/// - EMSGSIZE: More than one descriptor came. All of them were closed.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
+///   in fdpasser(7). On NetBSD it is ENOLINK.
+///
+/// Nothing can be received from this passer any more:
+///
+/// - ECONNRESET: The peer closed its end, and it had not read everything that was sent to it. What it had sent itself
+///   comes first.
+/// - EBADF: passer is not open.
+/// - ENOTSOCK: passer is not a socket.
+/// - EINVAL, ENOTCONN: passer is not a connected socket.
+///
+/// # Blocking
+///
+/// It waits for a message if passer is in blocking mode. It does not wait for a free slot.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each descriptor reaches exactly one
+/// of them.
+///
+/// # Examples
+///
+/// fdpasser_socketpair(3) has one, and fdpasser_retry_ms(3) a poll loop.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fds(3), fdpasser_retry_ms(3), fdpasser_next_fd(3), recvmsg(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_recv_fd(passer: c_int) -> c_int {
     guard(|| receive_one(passer))
 }
 
-/// fdpasser_recv_fd() under its short name. Define FDPASSER_NO_SHORT_NAMES before including this
-/// header in a program that has a recv_fd() of its own.
+/// Does what fdpasser_recv_fd() does, under a short name.
 ///
-/// Ownership, return value, blocking, threads and fork: as fdpasser_recv_fd().
+/// Page: fdpasser_recv_fd
 #[cfg(not(fdpasser_no_short_names))]
 #[no_mangle]
 pub extern "C" fn recv_fd(passer: c_int) -> c_int {
     guard(|| receive_one(passer))
 }
 
-/// Sends n descriptors in order, per_message of them (1 to FDPASSER_MAX_PER_MESSAGE; 0 means 1) in
-/// each message, or as many as one message carries on this system if that is less.
+/// Sends n descriptors in order, per_message of them in each message.
 ///
-/// Only a peer that expects several descriptors in a message understands a per_message above 1; this
-/// library always does. A descriptor that the system refuses goes into no message: those before it
-/// are sent, and the count returned is its index.
+/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. If a message carries fewer on this system, each
+/// message carries as many as it can. Linux carries all 253, other systems fewer, and the SysV interface one. Only a
+/// peer that expects several descriptors in a message understands a per_message above 1. This library always does.
 ///
-/// Ownership: the caller keeps all of fds, on success and on failure.
+/// A descriptor that the system refuses goes into no message. The descriptors before it are sent, so the count that is
+/// returned is its index.
 ///
-/// Returns how many were sent, counted from the front: fewer than n if an error came behind the
-/// first, which the next call then reports if it lasts. 0 if n is 0. -1, when none was sent, with
-/// errno as fdpasser_send_fd(); also EINVAL (per_message or n too large) and EFAULT (fds is NULL).
+/// fdpasser_try_send_fds() does the same and never waits.
 ///
-/// Blocking: as fdpasser_send_fd(), for each message.
+/// # Ownership
 ///
-/// Threads and fork: safe. Messages of several senders do not mix, but may alternate.
+/// The caller keeps all of fds, on success and on failure.
+///
+/// # Returns
+///
+/// How many were sent, counted from the front. It is less than n if an error came after the first message. If that
+/// error lasts, the next call reports it. 0 if n is 0. -1 with errno if none was sent.
+///
+/// # Errors
+///
+/// All errors of fdpasser_send_fd(3), and these:
+///
+/// - EAGAIN: The socket is full. fdpasser_try_send_fds() returns it whatever mode passer is in.
+/// - EINVAL: per_message is above FDPASSER_MAX_PER_MESSAGE, or n is too large. As in fdpasser_send_fd(3), it may also
+///   be about the first descriptor.
+/// - EFAULT: fds is NULL.
+///
+/// # Blocking
+///
+/// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode, once for each message.
+/// fdpasser_try_send_fds() never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. The messages of several senders over one passer do not mix, but they may
+/// alternate.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fds(3), fdpasser_set_per_message(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_send_fds(
     passer: c_int,
@@ -100,15 +217,9 @@ pub unsafe extern "C" fn fdpasser_send_fds(
     guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::AsPasser) })
 }
 
-/// As fdpasser_send_fds(), but never waits.
+/// Does what fdpasser_send_fds() does, but never waits.
 ///
-/// Ownership: as fdpasser_send_fds().
-///
-/// Returns as fdpasser_send_fds(); errno EAGAIN means that the socket is full.
-///
-/// Blocking: no, whatever mode passer is in.
-///
-/// Threads and fork: as fdpasser_send_fds().
+/// Page: fdpasser_send_fds
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_try_send_fds(
     passer: c_int,
@@ -120,35 +231,53 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
     guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::Never) })
 }
 
-/// Receives the descriptors of the next message, in order, into fds, which has room for n.
+/// Receives all descriptors of the next message, in order, into fds, which has room for n.
 ///
-/// With room for FDPASSER_MAX_PER_MESSAGE no message is too large.
+/// No message is too large if n is FDPASSER_MAX_PER_MESSAGE.
 ///
-/// Ownership: on success the caller owns the descriptors that were counted; on failure there are
-/// none, and fds is left as it was.
+/// fdpasser_try_recv_fds() does the same and never waits.
 ///
-/// Returns how many were received; 0 at orderly shutdown; or -1 with errno as fdpasser_recv_fd().
-/// EMSGSIZE: the message had more than n; all were closed, and the next message comes next. Also
-/// EINVAL (n is 0 or too large) and EFAULT (fds is NULL).
+/// # Ownership
 ///
-/// Blocking: as fdpasser_recv_fd().
+/// On success the caller owns the descriptors that are counted. On failure there are none, and fds is left as it was.
 ///
-/// Threads and fork: as fdpasser_recv_fd().
+/// # Returns
+///
+/// How many were received. 0 at orderly shutdown, as in fdpasser_recv_fd(3). -1 with errno on failure.
+///
+/// # Errors
+///
+/// All errors of fdpasser_recv_fd(3), and these:
+///
+/// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_fds() returns it whatever mode passer is
+///   in.
+/// - EMSGSIZE: The message had more than n descriptors. It was consumed, and all of them were closed. The next call
+///   takes the next message.
+/// - EINVAL: n is 0 or too large. Nothing was consumed.
+/// - EFAULT: fds is NULL. Nothing was consumed.
+///
+/// # Blocking
+///
+/// fdpasser_recv_fds() waits for a message if passer is in blocking mode. It does not wait for a free slot.
+/// fdpasser_try_recv_fds() never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each message reaches exactly one of
+/// them.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fds(3), fdpasser_try_recv_messages(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_recv_fds(passer: c_int, fds: *mut c_int, n: size_t) -> ssize_t {
     // SAFETY: the caller vouches for n ints.
     guard(|| unsafe { receive_many(passer, fds, n, Wait::AsPasser) })
 }
 
-/// As fdpasser_recv_fds(), but never waits.
+/// Does what fdpasser_recv_fds() does, but never waits.
 ///
-/// Ownership: as fdpasser_recv_fds().
-///
-/// Returns as fdpasser_recv_fds(); errno EAGAIN means that nothing has arrived.
-///
-/// Blocking: no, whatever mode passer is in.
-///
-/// Threads and fork: as fdpasser_recv_fd().
+/// Page: fdpasser_recv_fds
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_try_recv_fds(
     passer: c_int,
@@ -159,22 +288,49 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
     guard(|| unsafe { receive_many(passer, fds, n, Wait::Never) })
 }
 
-/// Receives the descriptors of up to messages messages (1 to 16), in order, without waiting: for
-/// programs that keep a queue of their own and want fewer system calls.
+/// Receives the descriptors of several messages, in order, without waiting.
 ///
-/// fds has room for n of them, which must be at least messages * FDPASSER_MAX_PER_MESSAGE. *status says
-/// why there are no more: 1 if all the messages were taken that were asked for, so that more may wait;
-/// 0 at orderly shutdown; or an errno, negated, as fdpasser_recv_fd() has them: -EAGAIN if there is
-/// nothing more for now. What it says comes after the descriptors, and may not be said again.
+/// This is for programs that keep a queue of their own and want fewer system calls. It takes up to messages messages,
+/// 1 to 16. fds has room for n descriptors, and n is at least messages * FDPASSER_MAX_PER_MESSAGE.
 ///
-/// Ownership: the caller owns the descriptors that were counted, whatever *status says.
+/// *status says why the call took no more:
 ///
-/// Returns how many were received, which may be 0; or -1 with errno EINVAL (messages or n out of range)
-/// or EFAULT (fds or status is NULL), and then nothing was done.
+/// - 1: It took as many messages as it was asked for. More may wait.
+/// - 0: The peer has shut down in good order.
+/// - negative: An errno with its sign changed. -EAGAIN says that nothing more has arrived. The others are those of
+///   fdpasser_recv_fd(3), except EMSGSIZE.
 ///
-/// Blocking: no, whatever mode passer is in.
+/// What *status says comes after the descriptors. A later call may not say it again.
 ///
-/// Threads and fork: as fdpasser_recv_fd().
+/// # Ownership
+///
+/// The caller owns the descriptors that are counted, whatever *status says.
+///
+/// # Returns
+///
+/// How many were received, which may be 0. -1 with errno if an argument is wrong.
+///
+/// # Errors
+///
+/// Nothing was done, and *status is left as it was:
+///
+/// - EINVAL: messages is not 1 to 16, or n is too small or too large.
+/// - EFAULT: fds or status is NULL.
+///
+/// All other errors are in *status.
+///
+/// # Blocking
+///
+/// It never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each message reaches exactly one of
+/// them.
+///
+/// # See also
+///
+/// fdpasser_recv_fds(3), fdpasser_process(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_try_recv_messages(
     passer: c_int,
@@ -187,17 +343,49 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
     guard(|| unsafe { receive_messages(passer, fds, n, messages, status) })
 }
 
-/// Says what to do about an errno of this library's: see the poll loop at the top of this header.
+/// Tells whether a call that failed with this errno is worth repeating, and when.
 ///
-/// Ownership: no descriptors.
+/// err is the errno of a call that sends or receives. Some errors pass with time:
 ///
-/// Returns 0: poll the passer and try again. Above 0: leave this direction alone for so many
-/// milliseconds (do not poll for it: it may be ready all the while), then try again. -1: this
-/// attempt is final.
+/// - EAGAIN: The socket is full, or nothing has arrived. Poll the passer, then try again.
+/// - EINTR: A signal came. Try again.
+/// - EMFILE, ENFILE: Receiving: there is no free slot, and nothing was consumed.
+/// - ETOOMANYREFS: Sending: this user has too many descriptors in flight.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
-/// Blocking: no.
+/// With all but the first two the passer may poll ready all the time, so a loop that only polls would spin. It must
+/// leave that direction alone for a while: do not poll for POLLIN after an error of receiving, nor for POLLOUT after
+/// one of sending.
 ///
-/// Threads and fork: safe.
+/// # Returns
+///
+/// 0: poll the passer, then try again. Above 0: leave this direction alone for so many milliseconds, then try again.
+/// -1: this attempt is final.
+///
+/// # Errors
+///
+/// None. It does not change errno.
+///
+/// # Examples
+///
+/// This loop receives until the peer shuts down. passer is non-blocking or not, as you like:
+///
+/// ```c
+/// int pause = 0;
+/// for (;;) {
+///     // While it pauses it polls nothing: POLLHUP comes without being asked for.
+///     struct pollfd p = { pause > 0 ? -1 : passer, POLLIN, 0 };
+///     poll(&p, 1, pause > 0 ? pause : -1);
+///     int fd = recv_fd(passer);
+///     if (fd > 0) { use(fd); pause = 0; continue; }
+///     if (fd == 0) break;                     // orderly shutdown
+///     if ((pause = fdpasser_retry_ms(errno)) < 0) err(1, "recv_fd");
+/// }
+/// ```
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd(3), fdpasser_timeout_ms(3), poll(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
     match error::of(Errno::from_raw(err)) {
