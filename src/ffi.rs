@@ -1,13 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The C ABI: the only place where descriptors are numbers and paths are pointers.
+//! The C face: the only place where descriptors are numbers and paths are pointers.
+//!
+//! This file is the glue: the guard that turns errors and panics into -1 and errno, and what borrows numbers,
+//! arrays and paths of C's. The functions stand in `ffi/`, by subject:
+//!
+//! - `connections`: a pair, servers, their connections and clients, and who the peer is;
+//! - `transfer`: sending and receiving, one call at a time, and when to try again;
+//! - `passer`: the object with a queue for each direction;
+//! - `constants`: the constants, and which interface the library was built for.
+//!
+//! # A new C function, end to end
+//!
+//! 1. Write it in the file of its subject: `guard(|| ...)` around a call of the core. It stands in the header where
+//!    it stands in the file.
+//! 2. Write its comment. The first line is a whole sentence, and it is all that the header shows. Then come paragraphs
+//!    of description and the sections `# Ownership`, `# Returns`, `# Errors` (a list, `- ERRNO: what happened`),
+//!    `# Blocking`, `# Threads and fork`, `# Examples` and `# See also`. A section that it leaves out comes from the
+//!    head of the file. `Page: NAME` puts it on the page of another function.
+//! 3. Run `make header`, and commit the header too. The manual is made of both, by `scripts/man-page`.
+//! 4. Add its system calls to `man/fdpasser.7` and a call to `tests/man.t`, which compares the two. An example in the
+//!    comment gets what it needs around it in `tests/man.t`, and is run there.
+//! 5. Test what it does by a program in `tests/c`. All other tests find the function in the header.
 #![allow(
     unsafe_code,
     reason = "raw pointers, unmangled names and borrowed numbers are what a C ABI is"
 )]
 #![allow(
     clippy::missing_safety_doc,
-    reason = "the contract is the C comment, which goes into the header word for word"
+    reason = "the contract is in the comment, for C: see the sections on ownership and errors"
 )]
 
 mod connections;

@@ -53,6 +53,7 @@ enum End {
 /// The object works with any event loop. It waits for nothing, it calls nobody back, and it takes care of the pauses
 /// that a full table or a full socket asks for. A program uses it in five steps:
 ///
+/// 1. Push what is to be sent, with fdpasser_push_send_fd(3), and say how many descriptors the program is ready to
 ///    take, with fdpasser_push_recv(3).
 ///
 /// 2. Poll the passer for what fdpasser_events(3) says, no longer than fdpasser_timeout_ms(3) says.
