@@ -36,7 +36,7 @@ sub parse {
     $text =~ m{\A\s*/\*(?!\*)(.*?)\*/\n}gcs or die "$path: there is no comment at the top\n";
     $self->{head} = text_of("$1\n");
     until ($text =~ /\G\s*\z/gc) {
-        if    ($text =~ m{\G\n+}gc)                               { }
+        if ($text =~ m{\G\n+}gc) { }
         elsif ($text =~ m{\G/\* -+ (.*?) -+ \*/\n}gc) { $group = $1 }
         elsif ($text =~ m{\G\#if !defined\((\w+)\)\n}gc) { $guard = $1 }
         elsif ($guard && $text =~ m{\G\#endif\n}gc) { $guard = '' }
