@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
 //! The C face: the only place where descriptors are numbers and paths are pointers.
 //!
 //! This file is the glue: the guard that turns errors and panics into -1 and errno, and what borrows numbers,

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
 //! Connections: a pair for a fork, or a server, its connections and its clients.
 //!
 //! # Ownership

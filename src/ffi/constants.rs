@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
 //! The library itself: what it was built for.
 //!
 //! # Ownership

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
 //! Queues: an object with a queue for each direction, for any event loop.
 //!
 //! # Ownership

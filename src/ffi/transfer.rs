@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-
 //! Transfer: descriptors sent and received, one call at a time.
 //!
 //! # Ownership
