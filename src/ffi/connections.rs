@@ -20,11 +20,10 @@
 use super::constants::FDPASSER_EXCLUSIVE;
 use super::{borrow, c_path, guard, number, path_n};
 use crate::endpoint::{self, Node, ServerOptions};
-use crate::error::errno;
+use crate::sys::wait::Wait;
 use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, size_t, uid_t};
 use nix::errno::Errno;
-use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 use std::path::Path;
 
 /// A server's node in the file system, by which fdpasser_unlink() knows it again.
@@ -88,7 +87,7 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
         if fds.is_null() {
             return Err(Errno::EFAULT);
         }
-        let (a, b) = endpoint::socketpair().map_err(errno)?;
+        let (a, b) = endpoint::socketpair()?;
         // SAFETY: not null, and the caller vouches for two ints.
         unsafe {
             fds.write(a.into_raw_fd());
@@ -243,7 +242,7 @@ pub unsafe extern "C" fn fdpasser_server_with(
             mode: u32::try_from(mode).ok(),
             exclusive: flags & FDPASSER_EXCLUSIVE != 0,
         };
-        let (listener, made) = endpoint::server_with(path, &options).map_err(errno)?;
+        let (listener, made) = endpoint::server_with(path, &options)?;
         // SAFETY: the caller vouches for it, unless it is null.
         if let Some(node) = unsafe { node.as_mut() } {
             *node = fdpasser_node {
@@ -302,9 +301,7 @@ pub unsafe extern "C" fn fdpasser_unlink(
             device: node.device,
             inode: node.inode,
         };
-        endpoint::unlink(path, &node)
-            .map(c_int::from)
-            .map_err(errno)
+        endpoint::unlink(path, &node).map(c_int::from)
     })
 }
 
@@ -352,7 +349,7 @@ pub unsafe extern "C" fn fdpasser_unlink(
 /// fdpasser_server(3), fdpasser_peer_cred(3), accept(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
-    guard(|| finish(endpoint::accept(borrow(&listener)?)))
+    guard(|| endpoint::accept(borrow(&listener)?, Wait::AsPasser).map(number))
 }
 
 /// Connects to the server at path.
@@ -451,7 +448,7 @@ pub unsafe extern "C" fn fdpasser_peer_cred(
     pid: *mut pid_t,
 ) -> c_int {
     guard(|| {
-        let peer = endpoint::peer_cred(borrow(&passer)?).map_err(errno)?;
+        let peer = endpoint::peer_cred(borrow(&passer)?)?;
         // SAFETY: the caller vouches for each that is not null.
         unsafe {
             put(uid, peer.uid);
@@ -463,15 +460,11 @@ pub unsafe extern "C" fn fdpasser_peer_cred(
 }
 
 fn server(path: &Path, backlog: c_int) -> Result<c_int, Errno> {
-    finish(endpoint::server(path, backlog))
+    endpoint::server(path, backlog).map(number)
 }
 
 fn connect(path: &Path) -> Result<c_int, Errno> {
-    finish(endpoint::connect(path))
-}
-
-fn finish(result: io::Result<OwnedFd>) -> Result<c_int, Errno> {
-    result.map(number).map_err(errno)
+    endpoint::connect(path, Wait::AsPasser).map(number)
 }
 
 /// # Safety

@@ -23,8 +23,7 @@
 )]
 
 use super::{borrow, guard, guard_or, number};
-use crate::error::errno;
-use crate::passer::{Events, Passer, PasserPair, Progress};
+use crate::queue::{Events, Progress, Queue};
 use crate::sys;
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
@@ -41,8 +40,11 @@ pub struct fdpasser {
 
 enum End {
     /// The fork is still to come.
-    Either(PasserPair),
-    Ours(Passer),
+    Either {
+        parent: Queue,
+        child: Queue,
+    },
+    Ours(Queue),
     /// Only while one of the others is made of it.
     Neither,
 }
@@ -119,10 +121,10 @@ enum End {
 #[no_mangle]
 pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
-        sys::set_nonblocking(borrow(&fd)?)?;
+        Queue::prepare(borrow(&fd)?)?;
         make(|| {
             // SAFETY: open, as we just saw, and the caller gives it away.
-            End::Ours(Passer::over(unsafe { OwnedFd::from_raw_fd(fd) }))
+            End::Ours(Queue::over(unsafe { OwnedFd::from_raw_fd(fd) }))
         })
     })
 }
@@ -181,8 +183,8 @@ pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
 #[no_mangle]
 pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
-        let pair = Passer::pair().map_err(errno)?;
-        make(|| End::Either(pair))
+        let (parent, child) = Queue::pair()?;
+        make(|| End::Either { parent, child })
     })
 }
 
@@ -192,7 +194,7 @@ pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_parent(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| choose(unsafe { object(p) }?, PasserPair::i_am_parent))
+    guard(|| choose(unsafe { object(p) }?, |parent, _| parent))
 }
 
 /// Keeps the child's end of a pair and closes the other one.
@@ -201,7 +203,7 @@ pub unsafe extern "C" fn fdpasser_i_am_parent(p: *mut fdpasser) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| choose(unsafe { object(p) }?, PasserPair::i_am_child))
+    guard(|| choose(unsafe { object(p) }?, |_, child| child))
 }
 
 /// Closes everything that the object owns, and frees it.
@@ -292,7 +294,7 @@ pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message:
     guard(|| {
         // SAFETY: the caller vouches for p.
         let p = unsafe { passer_mut(p) }?;
-        p.set_per_message(per_message as usize).map_err(errno)?;
+        p.set_per_message(per_message as usize)?;
         Ok(0)
     })
 }
@@ -361,9 +363,9 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
         // SAFETY: open, as we just saw, and the caller gives it away.
         match passer.push_send_fd(unsafe { OwnedFd::from_raw_fd(fd) }) {
             Ok(()) => Ok(1),
-            Err(refused) => {
-                let _ = refused.fd.into_raw_fd(); // the caller's, as before
-                Err(errno(refused.error))
+            Err((fd, error)) => {
+                let _ = fd.into_raw_fd(); // the caller's, as before
+                Err(error)
             }
         }
     })
@@ -526,12 +528,12 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
             readable: ended || revents & READABLE != 0,
             writable: ended || revents & WRITABLE != 0,
         };
-        match passer.process(ready).map_err(errno)? {
+        match passer.process(ready)? {
             Progress::Open => Ok(1),
             Progress::Shutdown => Ok(0),
-            Progress::Refused(refused) => {
-                p.refused = Some(refused.fd);
-                Err(errno(refused.error))
+            Progress::Refused(fd, error) => {
+                p.refused = Some(fd);
+                Err(error)
             }
         }
     })
@@ -620,8 +622,7 @@ pub unsafe extern "C" fn fdpasser_queued(p: *const fdpasser) -> c_int {
 pub unsafe extern "C" fn fdpasser_drained(p: *const fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
-        let drained = unsafe { passer(p) }?.drained();
-        drained.map(c_int::from).map_err(errno)
+        unsafe { passer(p) }?.drained().map(c_int::from)
     })
 }
 
@@ -638,10 +639,10 @@ fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 
-fn choose(p: &mut fdpasser, which: impl FnOnce(PasserPair) -> Passer) -> Result<c_int, Errno> {
+fn choose(p: &mut fdpasser, which: impl FnOnce(Queue, Queue) -> Queue) -> Result<c_int, Errno> {
     match std::mem::replace(&mut p.end, End::Neither) {
-        End::Either(pair) => {
-            p.end = End::Ours(which(pair));
+        End::Either { parent, child } => {
+            p.end = End::Ours(which(parent, child));
             Ok(0)
         }
         other => {
@@ -660,7 +661,7 @@ unsafe fn object<'a>(p: *mut fdpasser) -> Result<&'a mut fdpasser, Errno> {
 
 /// # Safety
 /// As [`object`].
-unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Passer, Errno> {
+unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Queue, Errno> {
     // SAFETY: as above.
     match unsafe { object(p) }?.end {
         End::Ours(ref mut passer) => Ok(passer),
@@ -670,7 +671,7 @@ unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Passer, Errno> {
 
 /// # Safety
 /// `p` must be null or come from `make`, and nobody else may change it meanwhile.
-unsafe fn passer<'a>(p: *const fdpasser) -> Result<&'a Passer, Errno> {
+unsafe fn passer<'a>(p: *const fdpasser) -> Result<&'a Queue, Errno> {
     // SAFETY: as above.
     match unsafe { p.as_ref() }.ok_or(Errno::EINVAL)?.end {
         End::Ours(ref passer) => Ok(passer),

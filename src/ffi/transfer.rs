@@ -19,9 +19,9 @@
 
 use super::constants::FDPASSER_MAX_PER_MESSAGE;
 use super::{borrow, check_array, guard, number};
-use crate::error::{self, errno, Retry};
-use crate::sys::{self, Fds, Wait};
-use crate::transfer::{self, Stop};
+use crate::error::{self, known, Retry};
+use crate::sys::{wait::Wait, Fds};
+use crate::transfer::{self, Taken};
 use libc::{c_int, c_uint, size_t, ssize_t};
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, IntoRawFd};
@@ -387,7 +387,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// fdpasser_send_fd(3), fdpasser_recv_fd(3), fdpasser_timeout_ms(3), poll(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
-    match error::of(Errno::from_raw(err)) {
+    match error::retry(Errno::from_raw(err)) {
         Retry::WhenReady => 0,
         Retry::After(pause) => c_int::try_from(pause.as_millis()).unwrap_or(c_int::MAX),
         Retry::Never => -1,
@@ -395,7 +395,7 @@ pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
 }
 
 fn send_one(passer: c_int, fd: c_int) -> Result<c_int, Errno> {
-    sys::send(borrow(&passer)?, &[borrow(&fd)?], Wait::AsPasser)?;
+    transfer::send_one(borrow(&passer)?, borrow(&fd)?, Wait::AsPasser)?;
     Ok(1)
 }
 
@@ -470,18 +470,17 @@ unsafe fn receive_messages(
     check_array(fds, n)?;
     check_array(status, 1)?;
     let mut count = 0;
-    let stop = match borrow(&passer) {
-        Ok(passer) => transfer::recv_messages(passer, messages, usize::MAX, |fd| {
+    let result = borrow(&passer).and_then(|passer| {
+        transfer::recv_messages(passer, messages, usize::MAX, |fd| {
             // SAFETY: so many messages carry no more than n, and the caller vouches for as many ints.
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;
-        }),
-        Err(error) => Stop::Error(error.into()),
-    };
-    let why = match stop {
-        Stop::Enough => 1,
-        Stop::Shutdown => 0,
-        Stop::Error(error) => -(errno(error) as c_int),
+        })
+    });
+    let why = match result {
+        Ok(Taken::Enough) => 1,
+        Ok(Taken::Shutdown) => 0,
+        Err(error) => -(known(error) as c_int),
     };
     // SAFETY: not null, and the caller vouches for one int.
     unsafe { status.write(why) };
