@@ -35,6 +35,9 @@ mod constants;
 mod passer;
 mod transfer;
 
+#[cfg(fuzzing)]
+pub use {connections::*, constants::*, passer::*, transfer::*};
+
 use crate::error::known;
 use libc::{c_char, c_int, size_t};
 use nix::errno::Errno;

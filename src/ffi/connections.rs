@@ -124,6 +124,7 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
 ///
 /// - EFAULT: path is NULL.
 /// - EEXIST: There is something at path that is not a socket.
+/// - EBUSY: The socket at path is a mount point of its own, as in some containers. Mount its directory instead.
 /// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
 /// - ENOENT: path is empty, or its directory does not exist.
 /// - ENOTDIR: A part of path is not a directory.
@@ -176,8 +177,8 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// is not touched. Nobody can connect before the node has its mode.
 ///
 /// flags is 0 or FDPASSER_EXCLUSIVE. With FDPASSER_EXCLUSIVE the call refuses to replace a live server, but it
-/// replaces a socket that is left over. It connects to the server to learn whether it is live, so that server sees a
-/// connection that ends at once. While an exclusive server starts, a lock file stands beside the path.
+/// replaces a socket that is left over. A server is live if any process has its listener open. While an exclusive server
+/// starts, a lock file stands beside the path, with the name `.NAME.fdpasser-lock`.
 ///
 /// If node is not NULL it is set to the node that was made. fdpasser_unlink(3) takes it.
 ///
@@ -198,6 +199,7 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// All errors of fdpasser_server_n(3), and these:
 ///
 /// - EADDRINUSE: FDPASSER_EXCLUSIVE is set, and a server is live at path or is just starting there.
+/// - ENOLCK: FDPASSER_EXCLUSIVE is set, and what stands at the path of the lock file is not a plain file of this user.
 /// - EINVAL: mode or flags is out of range, or a mode is given for an abstract address.
 /// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live.
 ///

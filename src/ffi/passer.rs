@@ -68,7 +68,8 @@ enum End {
 /// The bits of epoll(7) are those of poll(2). If a loop has other bits, translate them. Loops that report only changes
 /// (EPOLLET) work too. docs/queues.md in the source has whole programs for poll, epoll and libuv.
 ///
-/// fd is set to non-blocking mode. That mode belongs to everybody who shares the socket, also in other processes.
+/// fd is set to non-blocking mode, and to keep out-of-band bytes in line (SO_OOBINLINE). Both belong to everybody who
+/// shares the socket, also in other processes.
 ///
 /// # Ownership
 ///
@@ -498,7 +499,8 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 ///
 /// - EPIPE, ECONNRESET: The peer is gone.
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
-/// - EBADMSG: A byte came without a descriptor.
+/// - EBADMSG: Bytes came without a descriptor.
+/// - EMSGSIZE: A message of more than 4096 bytes came. Its descriptors were closed.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
 ///   ENOLINK.
 /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: The passer is not a connected local socket.

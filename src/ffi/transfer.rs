@@ -67,7 +67,7 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///
 /// # Blocking
 ///
-/// It waits for room in the socket if passer is in blocking mode.
+/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says.
 ///
 /// # Threads and fork
 ///
@@ -96,6 +96,8 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 
 /// Receives one descriptor.
 ///
+/// Bytes that come with the descriptor are dropped.
+///
 /// recv_fd() is the short name of the same function. A program that has a recv_fd() of its own defines
 /// FDPASSER_NO_SHORT_NAMES before it includes the header. It can link the shared and the static library all the same.
 ///
@@ -114,14 +116,15 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 ///
 /// - EAGAIN: Nothing has arrived, and passer is non-blocking or its SO_RCVTIMEO ran out.
 /// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
-/// - EMFILE: A descriptor waits, but the process has no free slot from 3 up. The same call succeeds once there is
-///   one. A soft limit of 0 is this error too, because the system does not even wait then.
+/// - EMFILE: Something waits, but the process has no free slot from 3 up. The same call succeeds once there is one. A
+///   soft limit of 0 is this error too, because the system does not even wait then.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
 /// One message was consumed, and the next call takes the next message:
 ///
-/// - EBADMSG: A byte came without a descriptor.
-/// - EMSGSIZE: More than one descriptor came. All of them were closed.
+/// - EBADMSG: Bytes came without a descriptor.
+/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. After too many bytes
+///   close the passer, because on a stream the rest of them joins the next message.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
 ///   in fdpasser(7). On NetBSD it is ENOLINK.
 ///
@@ -135,7 +138,8 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 ///
 /// # Blocking
 ///
-/// It waits for a message if passer is in blocking mode. It does not wait for a free slot.
+/// It waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says. It does not wait for a
+/// free slot.
 ///
 /// # Threads and fork
 ///
@@ -194,8 +198,8 @@ pub extern "C" fn recv_fd(passer: c_int) -> c_int {
 ///
 /// # Blocking
 ///
-/// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode, once for each message.
-/// fdpasser_try_send_fds() never waits, whatever mode passer is in.
+/// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode. Its SO_SNDTIMEO bounds the whole
+/// call, however many messages it sends. fdpasser_try_send_fds() never waits, whatever mode passer is in.
 ///
 /// # Threads and fork
 ///
@@ -250,14 +254,15 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_fds() returns it whatever mode passer is
 ///   in.
-/// - EMSGSIZE: The message had more than n descriptors. It was consumed, and all of them were closed. The next call
-///   takes the next message.
+/// - EMSGSIZE: The message had more than n descriptors, or more than 4096 bytes. It was consumed, and all descriptors
+///   were closed. The next call takes the next message.
 /// - EINVAL: n is 0 or too large. Nothing was consumed.
 /// - EFAULT: fds is NULL. Nothing was consumed.
 ///
 /// # Blocking
 ///
-/// fdpasser_recv_fds() waits for a message if passer is in blocking mode. It does not wait for a free slot.
+/// fdpasser_recv_fds() waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says. It does
+/// not wait for a free slot.
 /// fdpasser_try_recv_fds() never waits, whatever mode passer is in.
 ///
 /// # Threads and fork
@@ -297,7 +302,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
 /// - 1: It took as many messages as it was asked for. More may wait.
 /// - 0: The peer has shut down in good order.
 /// - negative: An errno with its sign changed. -EAGAIN says that nothing more has arrived. The others are those of
-///   fdpasser_recv_fd(3), except EMSGSIZE.
+///   fdpasser_recv_fd(3), where EMSGSIZE can only mean too many bytes.
 ///
 /// What *status says comes after the descriptors. A later call may not say it again.
 ///
