@@ -47,14 +47,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
 
-/// Turns an error into -1 and errno, last thing of all.
+/// Turns an error into -1 and errno, as the last thing that a call does.
 fn guard<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
     guard_or(T::from(-1), body)
 }
 
-/// Turns an error into `failure` and errno. A panic would be a bug; it stops here too.
+/// Turns an error into `failure` and errno. A panic would be a bug. It stops here too.
 fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
-    // AssertUnwindSafe: nothing outlives a call but a passer's queues, which are whole at every moment.
+    // AssertUnwindSafe: only the queues of a passer outlive a call, and they are whole at every moment.
     let errno = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,
         Ok(Err(errno)) => errno,
@@ -64,13 +64,13 @@ fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
     failure
 }
 
-/// Borrows a number that C says is a descriptor. Whether it is open, the kernel tells.
+/// Borrows a number that C says is a descriptor. The kernel finds out whether it is open.
 fn borrow(fd: &RawFd) -> Result<BorrowedFd<'_>, Errno> {
     if *fd < 0 {
         return Err(Errno::EBADF);
     }
-    // SAFETY: not -1, and borrowed only for the call that C made with it; if it is closed in the
-    // meantime that is C's doing, and costs an EBADF.
+    // SAFETY: not -1, and borrowed only for the call that C made with it. If C closes it in the meantime,
+    // the system call fails with EBADF.
     Ok(unsafe { BorrowedFd::borrow_raw(*fd) })
 }
 
@@ -78,8 +78,7 @@ fn number(fd: OwnedFd) -> c_int {
     fd.into_raw_fd()
 }
 
-/// No count above INT_MAX is a number of descriptors; most likely it was negative once. Nor is there an array
-/// that is larger than half of the memory.
+/// EINVAL for more than INT_MAX, which most likely was negative once, and for more than half of the memory holds.
 fn check_array(fds: *const c_int, n: size_t) -> Result<(), Errno> {
     const LARGEST: size_t = isize::MAX as size_t / std::mem::size_of::<c_int>();
     if n > LARGEST.min(c_int::MAX as size_t) {

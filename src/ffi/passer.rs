@@ -45,7 +45,7 @@ enum End {
         child: Queue,
     },
     Ours(Queue),
-    /// Only while one of the others is made of it.
+    /// Only while an end is being chosen.
     Neither,
 }
 
@@ -454,7 +454,7 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
         let timeout = unsafe { passer(p) }?.timeout();
-        // Rounded up: woken a little too early, there would be nothing to do yet.
+        // Rounded up. A loop that wakes a little too early has nothing to do yet.
         Ok(timeout.map_or(-1, |time: Duration| {
             c_int::try_from(time.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
         }))
@@ -524,7 +524,7 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
         let End::Ours(passer) = &mut p.end else {
             return Err(Errno::EINVAL);
         };
-        // All other bits are a kind of end, which is found by trying.
+        // Every other bit means some kind of end, and trying finds out which.
         let ended = revents & !(READABLE | WRITABLE) != 0;
         let ready = Events {
             readable: ended || revents & READABLE != 0,
@@ -628,16 +628,16 @@ pub unsafe extern "C" fn fdpasser_drained(p: *const fdpasser) -> c_int {
     })
 }
 
-/// Puts an object on the heap, and `end` into it only when there is room.
+/// Puts an object on the heap. Calls `end` only when there is room for it.
 fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
-    // Box::new would abort for want of memory.
+    // Box::new would abort if there is no memory.
     let mut room = Vec::new();
     room.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     room.push(fdpasser {
         end: end(),
         refused: None,
     });
-    // One object on the heap is the same to the allocator as an array of one.
+    // To the allocator an object on the heap is the same as an array of one.
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 

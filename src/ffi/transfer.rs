@@ -423,8 +423,8 @@ unsafe fn send_many(
         return Ok(0);
     }
     check_array(fds, n)?;
-    // SAFETY: the caller vouches for n ints, and a BorrowedFd is an int in memory. -1 is the one
-    // number that a BorrowedFd must not be, and is looked for before.
+    // SAFETY: the caller vouches for n ints, and a BorrowedFd is an int in memory. It must not be -1, so the
+    // second slice ends before the first negative number.
     let fds = unsafe {
         let numbers = std::slice::from_raw_parts(fds, n);
         let good = numbers.iter().take_while(|&&fd| fd >= 0).count();
@@ -453,7 +453,7 @@ unsafe fn receive_many(
     transfer::recv(borrow(&passer)?, n, &mut received, wait)?;
     let count = received.len();
     for (i, fd) in received.into_iter().enumerate() {
-        // SAFETY: `recv` appends no more than n, and the caller vouches for as many ints.
+        // SAFETY: `recv` appends at most n, and the caller vouches for n ints.
         unsafe { fds.add(i).write(fd.into_raw_fd()) };
     }
     Ok(count as ssize_t)
@@ -477,7 +477,7 @@ unsafe fn receive_messages(
     let mut count = 0;
     let result = borrow(&passer).and_then(|passer| {
         transfer::recv_messages(passer, messages, usize::MAX, |fd| {
-            // SAFETY: so many messages carry no more than n, and the caller vouches for as many ints.
+            // SAFETY: so many messages carry at most n, and the caller vouches for n ints.
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;
         })
