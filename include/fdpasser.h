@@ -9,9 +9,10 @@
  *
  * - A failure is -1 or NULL, and comes with errno. After success errno means nothing.
  * - Each descriptor that is made or received is close-on-exec, and never 0, 1 or 2.
- * - New passers and listeners are in blocking mode. Whether a function waits, its page says.
+ * - Sending borrows: the sender keeps its descriptor. (A queue owns what is pushed.)
+ * - New passers and listeners are in blocking mode. The page of a function says whether it waits.
  * - Nothing raises SIGPIPE.
- * - Any thread may call anything, also after a fork; but one at a time may use a `fdpasser`.
+ * - Any thread may call any function, also after a fork. One at a time may use a `fdpasser`.
  *
  * The rest is in the manual: fdpasser(7), and a page in section 3 for each function,
  * which says who owns what, what is returned, every errno, and what waits.
