@@ -1,6 +1,10 @@
-/* A kind of descriptor that the kernel refuses to send: that one's failure, and the passer goes on. */
-/* Not in SysV mode: which kinds of descriptor the simulation refuses says nothing. */
-/* Only on Linux: io_uring is. */
+/* If the kernel refuses to send a kind of descriptor, only that descriptor fails, and the passer
+ * goes on.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: the simulation does not know which kinds a real system refuses. */
+/* Only on Linux: io_uring exists there only. */
 #include "check.h"
 #include <sys/syscall.h>
 
