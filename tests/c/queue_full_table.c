@@ -1,5 +1,8 @@
-/* While the table is full receiving pauses, without spinning and without keeping sending from going on; it
- * resumes by itself, and nothing is lost. */
+/* While the table is full, receiving pauses without spinning, and sending goes on. Receiving
+ * resumes by itself, and nothing is lost.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 #include <time.h>
 
@@ -11,7 +14,7 @@ static long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Turns for so many pauses. The socket is ready all the while. */
+/* Turns for `n` pauses. The socket is readable all the time. */
 static void pauses(fdpasser *p, int n)
 {
     long long start = now_ms();
@@ -22,7 +25,7 @@ static void pauses(fdpasser *p, int n)
         ERRNO(fdpasser_next_fd(p), EAGAIN);
         EQUAL(fdpasser_events(p), 0);
     }
-    /* As many turns as pauses: one that is not shorter than asked for is no spinning. */
+    /* There were `n` turns, and each pause was as long as asked for, so nothing spins. */
     CHECK(now_ms() - start >= (n - 1) * (pause - 1));
 }
 
@@ -44,18 +47,18 @@ static void full(unsigned limit)
     EQUAL(fdpasser_events(p), 0);
     timeout = fdpasser_timeout_ms(p);
     CHECK(timeout > 0 && timeout <= fdpasser_retry_ms(EMFILE));
-    for (int i = 0; i < 100; i++) /* too early */
+    for (int i = 0; i < 100; i++) /* all of them too early */
         EQUAL(fdpasser_process(p, POLLIN | POLLHUP), 1);
     CHECK(fdpasser_timeout_ms(p) <= timeout);
     pauses(p, 4);
 
-    /* The other direction is open. */
+    /* The other direction is not paused. */
     EQUAL(fdpasser_push_send_fd(p, spare), 1);
     EQUAL(fdpasser_events(p), POLLOUT);
     EQUAL(fdpasser_process(p, POLLOUT), 1);
     EQUAL(fdpasser_queued(p), 0);
 
-    /* The slot that this freed is enough for as many as one likes. */
+    /* Sending freed one slot, which is enough for all that follow, one at a time. */
     for (int i = 0; i < 20; i++)
         expect(p, i);
     empty_table();
@@ -65,7 +68,7 @@ static void full(unsigned limit)
     close(pair[0]);
 }
 
-/* The end is seen with a full table. */
+/* The end is reported although the table is full. */
 static void full_at_the_end(void)
 {
     fdpasser *p[2];
