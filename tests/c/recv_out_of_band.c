@@ -1,7 +1,10 @@
-/* Out-of-band bytes, which the library never sends and Linux knows on local sockets too: whatever becomes
- * of them, the stream stays in step, nothing is opened, and the passer does not poll readable while
- * there is nothing to be had, which would make every loop spin. */
-/* Not in SysV mode: it is about sockets. */
+/* Out-of-band bytes, which the library never sends, leave the stream in step and open nothing. The
+ * passer does not poll readable while there is nothing to receive, because then every loop would
+ * spin.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS have no out-of-band bytes of this kind. */
 #include "check.h"
 
 static void send_out_of_band(int sock, int fd)
@@ -29,7 +32,7 @@ static void send_out_of_band(int sock, int fd)
     }
 }
 
-/* Takes what comes until nothing does. */
+/* Receives until there is nothing more. */
 static void drain(int passer)
 {
     struct pollfd p = {passer, POLLIN, 0};
@@ -75,7 +78,7 @@ static void with(rlim_t limit, int full)
 
 static void test(void)
 {
-    IN_CHILD(with(1024, 0)); /* there is room for anything */
-    IN_CHILD(with(64, 0));   /* there is, but it takes a look */
+    IN_CHILD(with(1024, 0)); /* there is room for the largest message */
+    IN_CHILD(with(64, 0));   /* there is room, but the library has to look at the message to prove it */
     IN_CHILD(with(64, 1));
 }
