@@ -1,6 +1,9 @@
-/* The node's mode is what was asked for, whatever the umask, which stays as it is; and there is no moment in
- * which it has more. */
-/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
+/* The node has the mode that was asked for, whatever the umask, and the umask stays as it is. At no
+ * moment does the node allow more.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: sysv/server.c tests mounts. */
 #include "check.h"
 #include <pthread.h>
 
@@ -43,7 +46,7 @@ static void modes(void)
 
 static int stop;
 
-/* What any node here ever lets others do. */
+/* Collects what any node in this directory ever allows. */
 static void *watch(void *seen)
 {
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {

@@ -1,8 +1,11 @@
-/* What is no socket is left alone, and a failure leaves nothing behind. */
-/* Not in SysV mode: a mount needs another kind of node; sysv/server.c. */
+/* A server leaves alone what is not a socket, and a failure leaves nothing behind.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: a mount needs another kind of node, see sysv/server.c. */
 #include "check.h"
 
-/* The node is what it was before. */
+/* Checks that the server is refused and the node stays as it was. */
 static void refused(const char *path, int error)
 {
     struct stat before, after;
@@ -51,8 +54,8 @@ static void as_nobody(const char *name)
         EQUAL(chmod(name, 0555), 0);
     }
     ERRNO(fdpasser_server("fresh", 0), EACCES);
-    ERRNO(fdpasser_server("live", 0), EACCES); /* the temporary name cannot be made */
-    if (root) /* else the node is ours */
+    ERRNO(fdpasser_server("live", 0), EACCES); /* the temporary name cannot be created */
+    if (root) /* otherwise the node is ours */
         ERRNO(fdpasser_connect("live"), EACCES);
 }
 
