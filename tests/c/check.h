@@ -22,8 +22,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fdpasser.h>
@@ -151,17 +155,40 @@ HELPER void join(pid_t pid)
         join(child_);                                                                              \
     } while (0)
 
-/* Turns root into an unprivileged user that has no other process, because the kernel counts all the
- * descriptors that a user has in flight together. The number also exists in an unprivileged
- * container. */
-HELPER int become_somebody_else(void)
+/* A child waits here until its parent closes both ends of the pipe. */
+HELPER void wait_at_gate(const int gate[2])
+{
+    char byte;
+
+    close(gate[1]);
+    EQUAL(read(gate[0], &byte, 1), 0);
+}
+
+/* Turns root into an unprivileged user that has no other process, because the kernel counts all
+ * the descriptors that a user has in flight together. The number also exists in an unprivileged
+ * container. `root_may` says in a skip why root will not do. */
+HELPER void drop_privileges(const char *root_may)
 {
     uint16_t random;
-    int source = open("/dev/urandom", O_RDONLY);
+    int source;
 
+    if (geteuid() != 0)
+        return;
+    source = open("/dev/urandom", O_RDONLY);
     EQUAL(read(source, &random, sizeof random), sizeof random);
     close(source);
-    return setuid((uid_t)(20000 + random % 40000));
+    if (setuid((uid_t)(20000 + random % 40000)) != 0)
+        SKIP("root %s, and cannot become somebody else: %s", root_may, strerror(errno));
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+HELPER long long microseconds(void)
+{
+    struct timespec now;
+
+    EQUAL(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
 /* --- the descriptor table -------------------------------------------------------------------- */
@@ -346,7 +373,8 @@ HELPER void hostile_send(int stream, const void *bytes, size_t n_bytes, const in
     }
 }
 #else
-HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+HELPER ssize_t hostile_sendmsg(int sock, const void *bytes, size_t n_bytes, const int *fds,
+                               size_t n_fds, int flags)
 {
     union {
         struct cmsghdr align;
@@ -371,7 +399,12 @@ HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int 
         header->cmsg_len = CMSG_LEN(n_fds * sizeof *fds);
         memcpy(CMSG_DATA(header), fds, n_fds * sizeof *fds);
     }
-    EQUAL(sendmsg(sock, &msg, MSG_NOSIGNAL), n_bytes);
+    return sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
+}
+
+HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+{
+    EQUAL(hostile_sendmsg(sock, bytes, n_bytes, fds, n_fds, 0), n_bytes);
 }
 #endif
 
@@ -403,6 +436,43 @@ HELPER void receive_numbered(int passer, int first, size_t n)
     receive_message(passer, fds, n);
     for (size_t i = 0; i < n; i++)
         RECEIVED(fds[i], first + (int)i);
+}
+
+/* Sends until the socket is full. The passer may be in blocking mode. */
+HELPER void fill_socket(int passer)
+{
+    while (fdpasser_try_send_fds(passer, &passer, 1, 1) == 1)
+        ;
+    EQUAL(errno, EAGAIN);
+}
+
+/* An io_uring: Linux refuses to send that kind of descriptor. Returns -1 if there is none. */
+HELPER int make_ring(void)
+{
+#ifdef SYS_io_uring_setup
+    char params[120] = {0}; /* struct io_uring_params */
+
+    return (int)syscall(SYS_io_uring_setup, 1, params);
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* Returns the errno with which the kernel refuses to send an io_uring, or skips. */
+HELPER int ring_error(void)
+{
+    int pair[2], ring = make_ring(), error;
+
+    if (ring == -1)
+        SKIP("io_uring_setup: %s", strerror(errno));
+    make_pair(pair);
+    if (fdpasser_send_fd(pair[0], ring) == 1)
+        SKIP("this kernel lets io_uring descriptors be sent");
+    error = errno;
+    close_pair(pair);
+    close(ring);
+    return error;
 }
 
 /* --- places ---------------------------------------------------------------------------------- */
@@ -468,6 +538,15 @@ HELPER void check_serves(int listener, int client)
     RECEIVED(fdpasser_recv_fd(client), 7);
     close(fd);
     close(server);
+}
+
+/* Connects to `path` and checks that `listener` serves there. */
+HELPER void check_serves_at(int listener, const char *path)
+{
+    int client = fdpasser_connect(path);
+
+    check_serves(listener, client);
+    close(client);
 }
 
 /* --------------------------------------------------------------------------------------------- */

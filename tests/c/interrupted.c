@@ -4,15 +4,6 @@
  */
 #include "signals.h"
 
-static void fill_socket(int passer)
-{
-    set_nonblocking(passer, 1);
-    while (fdpasser_send_fd(passer, passer) == 1)
-        ;
-    EQUAL(errno, EAGAIN);
-    set_nonblocking(passer, 0);
-}
-
 static void test(void)
 {
     char name[PATH_MAX];

@@ -6,20 +6,11 @@
 /* Not in SysV mode: I_SENDFD refuses no kind of descriptor. */
 /* Only on Linux: io_uring exists there only. */
 #include "queue.h"
-#include <sys/syscall.h>
-
-#ifdef SYS_io_uring_setup
-static int ring(void)
-{
-    char params[120] = {0}; /* struct io_uring_params */
-
-    return (int)syscall(SYS_io_uring_setup, 1, params);
-}
 
 static void refuse(unsigned per_message, int error)
 {
     fdpasser *p[2];
-    int ours = open_descriptors(), first = ring(), second = ring();
+    int ours = open_descriptors(), first = make_ring(), second = make_ring();
 
     CHECK(first > 0 && second > 0);
     make_passers(p);
@@ -51,7 +42,7 @@ static void refuse(unsigned per_message, int error)
     check_idle(p[1]);
 
     /* A refused descriptor that is the last in the queue is not leaked. */
-    EQUAL(fdpasser_push_send_fd(p[0], ring()), 1);
+    EQUAL(fdpasser_push_send_fd(p[0], make_ring()), 1);
     ERRNO(fdpasser_process(p[0], 0), error);
     free_passers(p);
     EQUAL(open_descriptors(), ours);
@@ -61,7 +52,7 @@ static void refuse(unsigned per_message, int error)
 static void refused_at_the_end(int error)
 {
     fdpasser *p[2];
-    int fd = ring();
+    int fd = make_ring();
 
     make_passers(p);
     EQUAL(fdpasser_push_recv(p[0], 5), 0);
@@ -77,26 +68,13 @@ static void refused_at_the_end(int error)
     EQUAL(fdpasser_process(p[0], 0), 0);
     free_passers(p);
 }
-#endif
 
 static void test(void)
 {
-#ifdef SYS_io_uring_setup
-    int pair[2], fd = ring(), error;
+    int error = ring_error();
 
-    if (fd == -1)
-        SKIP("io_uring_setup: %s", strerror(errno));
-    make_pair(pair);
-    if (fdpasser_send_fd(pair[0], fd) == 1)
-        SKIP("this kernel lets io_uring descriptors be sent");
-    error = errno;
-    close_pair(pair);
-    close(fd);
     refuse(1, error);
     refuse(2, error);
     refuse(MAX, error);
     refused_at_the_end(error);
-#else
-    SKIP("this system has no io_uring");
-#endif
 }

@@ -6,15 +6,6 @@
 /* Not in SysV mode: STREAMS have no SO_RCVTIMEO. */
 #include "check.h"
 #include <sys/time.h>
-#include <time.h>
-
-static long long microseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
 
 static void set_timeout(int sock, time_t seconds, long us)
 {

@@ -9,24 +9,7 @@
 
 static void send_out_of_band(int sock, int fd)
 {
-    char control[CMSG_SPACE(sizeof fd)] = {0};
-    struct iovec iov = {"!", 1};
-    struct msghdr msg = {0};
-
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    if (fd >= 0) {
-        struct cmsghdr *header;
-
-        msg.msg_control = control;
-        msg.msg_controllen = sizeof control;
-        header = CMSG_FIRSTHDR(&msg);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    if (sendmsg(sock, &msg, MSG_OOB | MSG_NOSIGNAL) == -1) {
+    if (hostile_sendmsg(sock, "!", 1, &fd, fd >= 0, MSG_OOB) == -1) {
         EQUAL(errno, EOPNOTSUPP);
         SKIP("this kernel has no out-of-band data on local sockets");
     }

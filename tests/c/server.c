@@ -12,9 +12,7 @@ static void at(const char *path)
     /* The path is free. */
     listener = fdpasser_server(path, 5);
     OURS(listener);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
 
     /* The path is in use. The new server takes it over, and the old one keeps its connections. */
     client = fdpasser_connect(path);
@@ -28,9 +26,7 @@ static void at(const char *path)
     ERRNO(fdpasser_accept(listener), EAGAIN);
     close(client);
     close(listener);
-    client = fdpasser_connect(path);
-    check_serves(second, client);
-    close(client);
+    check_serves_at(second, path);
     close(second);
 
     /* The path is left over. */
@@ -42,9 +38,7 @@ static void at(const char *path)
     close(client);
     close(listener);
     listener = fdpasser_server_n(path, strlen(path), 5);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     close(listener);
 
     EQUAL(entries("."), 1);

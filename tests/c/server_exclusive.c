@@ -41,9 +41,7 @@ static void one_after_the_other(void)
     close(other);
 
     listener = serve(); /* from the left-over path */
-    client = fdpasser_connect("s");
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, "s");
     close(listener);
     EQUAL(entries("."), 1);
     EQUAL(unlink("s"), 0);
@@ -84,16 +82,13 @@ static void at_once(int left_over)
     for (int i = 0; i < SERVERS; i++)
         if ((children[i] = spawn()) == 0) {
             int listener;
-            char byte;
 
-            close(go[1]);
-            close(stay[1]);
-            EQUAL(read(go[0], &byte, 1), 0); /* all start at once */
+            wait_at_gate(go); /* all start at once */
             listener = serve();
             if (listener == -1)
                 EQUAL(errno, EADDRINUSE);
             EQUAL(write(done[1], listener == -1 ? "-" : "+", 1), 1);
-            EQUAL(read(stay[0], &byte, 1), 0); /* stay alive until all have tried */
+            wait_at_gate(stay); /* stay alive until all have tried */
             _exit(0);
         }
     close_pair(go);

@@ -25,18 +25,14 @@ static void with_last_part(size_t last)
     EQUAL(strlen(path), LONGEST);
     listener = fdpasser_server(path, 0);
     OURS(listener);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     for (int i = 0; i < 40; i++) {
         second = fdpasser_server(path, 0);
         OURS(second);
         close(listener);
         listener = second;
     }
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     close(listener);
     EQUAL(entries(directory), 1);
 

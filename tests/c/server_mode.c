@@ -31,12 +31,8 @@ static void modes(void)
                 CHECK(S_ISSOCK(node.st_mode));
                 EQUAL(node.st_mode & 07777, modes[j] >= 0 ? (mode_t)modes[j] : 0777 & ~umasks[i]);
                 EQUAL(entries("."), 1);
-                if (modes[j] == 0600) {
-                    int client = fdpasser_connect("s");
-
-                    check_serves(listener, client);
-                    close(client);
-                }
+                if (modes[j] == 0600)
+                    check_serves_at(listener, "s");
                 if (old != -1)
                     close(old);
                 close(listener);
