@@ -123,8 +123,8 @@ static void unmovable(rlim_t limit, size_t n)
 
 static void test(void)
 {
-    /* With 1024 slots the quick proof of room succeeds. With 64 the library has to look at the
-     * message first. */
+    /* With 1024 slots the quick proof of room succeeds. With 64 the library has to peek at the
+     * message. */
     static const rlim_t limits[] = {64, 1024};
 
     for (size_t i = 0; i < LENGTH(limits); i++) {

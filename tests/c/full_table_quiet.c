@@ -1,9 +1,9 @@
-/* No more is taken than there is room for, even if the table is full up to the size at which the
- * kernel has to enlarge it, with descriptors that are never ready. select(2) reports none of those.
+/* The table is full up to the size at which the kernel has to enlarge it, with descriptors that
+ * select(2) never reports as ready. Even then no more is taken than there is room for.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
-/* Not in SysV mode: a message carries one descriptor, so there is nothing to look at. */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 enum { SIZE = 512, MESSAGES = 3 };

@@ -1,5 +1,6 @@
-/* Passers over SOCK_SEQPACKET and SOCK_DGRAM, by single calls and with a queue: empty messages,
- * full sockets, and how each kind ends. sockets.c shows that they pass descriptors at all.
+/* SOCK_SEQPACKET and SOCK_DGRAM sockets work as passers, by single calls and with a queue. They
+ * differ from streams in empty messages and in how they end. sockets.c shows that they pass
+ * descriptors at all.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */

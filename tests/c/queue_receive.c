@@ -86,7 +86,7 @@ static void in_excess(void)
     EQUAL(open_descriptors(), before + MAX - 1);
     EQUAL(fdpasser_timeout_ms(p), -1);
 
-    /* The rest comes without a look at the socket and without fdpasser_process(). */
+    /* The rest comes without reading the socket and without fdpasser_process(). */
     EQUAL(fdpasser_push_recv(p, MAX - 2), 0);
     EQUAL(fdpasser_events(p), 0);
     EQUAL(fdpasser_timeout_ms(p), 0);

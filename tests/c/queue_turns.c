@@ -1,6 +1,6 @@
-/* When fdpasser_process() may try a direction again: a signal makes nothing ready, a pause is not
- * cut short, and after an error the loop does not wait for what cannot come. This program has its
- * own recvmsg(), which counts and fails.
+/* fdpasser_process() tries again at once after a signal, not before a pause is over, and after an
+ * error it does not wait for what cannot come. This program has its own recvmsg(), which counts and
+ * fails.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */

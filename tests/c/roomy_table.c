@@ -1,5 +1,5 @@
-/* Where there is room, the library proves it without looking at the message, and once for several
- * messages. A look installs the descriptors and closes them again, which costs time and may release
+/* Where there is room, the library proves it without a peek at the message, and once for several
+ * messages. A peek installs the descriptors and closes them again, which costs time and may release
  * fcntl() locks of this process. This program has its own recvmsg() and select(), which count.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
@@ -82,7 +82,7 @@ static void with(rlim_t limit, int highest, int many)
     close_pair(pair);
 }
 
-/* The test of the test: in a nearly full table the library does look. */
+/* The test of the test: in a nearly full table the library does peek. */
 static void nearly_full(void)
 {
     int pair[2];
@@ -124,7 +124,7 @@ static void keeps_locks(void)
     OURS(got[0]);
     CHECK(is_locked(file));
     EQUAL(fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), MESSAGES, &status), 1);
-    EQUAL(status, -EAGAIN); /* the call looked for more */
+    EQUAL(status, -EAGAIN); /* the call tried to receive more */
     got[1] = fds[0];
     CHECK(is_locked(file));
     close(got[0]);

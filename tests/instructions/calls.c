@@ -26,7 +26,7 @@
 
 #ifdef OWN_SELECT
 /* Valgrind keeps descriptors of its own at the upper end of the table. The library would never find
- * room there, and would look at each message first. This returns what the kernel returns without
+ * room there, and would peek at each message. This returns what the kernel returns without
  * Valgrind. */
 int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
@@ -146,8 +146,8 @@ static void soft_limit(rlim_t soft)
     must(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
 }
 
-/* With so few slots the library cannot prove room for the largest message, and looks at each
- * message first. */
+/* With so few slots the library cannot prove room for the largest message, and peeks at each
+ * message. */
 CASE(recv_fd_few_slots)
 {
     soft_limit(64);
