@@ -56,18 +56,21 @@ enum { SYSV = 0 };
 
 static void test(void);
 
+/* A failed check prints this. A program with many rounds writes here which one it is. */
+static char round_name[100];
+
 HELPER void fail(const char *file, int line, const char *what)
 {
-    printf("%s:%d: [%ld] failed: %s (errno %d, %s)\n", file, line, (long)getpid(), what, errno,
-           strerror(errno));
+    printf("%s:%d: [%ld] %sfailed: %s (errno %d, %s)\n", file, line, (long)getpid(), round_name, what,
+           errno, strerror(errno));
     /* _exit(), because this may be a child or one of several threads. */
     _exit(1);
 }
 
 HELPER void fail_equal(const char *file, int line, const char *what, long long got, long long want)
 {
-    printf("%s:%d: [%ld] failed: %s: got %lld, want %lld (errno %d, %s)\n", file, line,
-           (long)getpid(), what, got, want, errno, strerror(errno));
+    printf("%s:%d: [%ld] %sfailed: %s: got %lld, want %lld (errno %d, %s)\n", file, line,
+           (long)getpid(), round_name, what, got, want, errno, strerror(errno));
     _exit(1);
 }
 
@@ -84,8 +87,8 @@ HELPER void check_errno(const char *file, int line, const char *what, long long 
     if (got != -1)
         fail_equal(file, line, what, got, -1);
     if (error != want) {
-        printf("%s:%d: [%ld] failed: %s: errno %d (%s), want %d (%s)\n", file, line,
-               (long)getpid(), what, error, strerror(error), want, strerror(want));
+        printf("%s:%d: [%ld] %sfailed: %s: errno %d (%s), want %d (%s)\n", file, line,
+               (long)getpid(), round_name, what, error, strerror(error), want, strerror(want));
         _exit(1);
     }
 }

@@ -70,6 +70,34 @@ HELPER void expect(fdpasser *p, int number)
     RECEIVED(fd, number);
 }
 
+/* The same, in a few turns: a loop that spins would take more. */
+HELPER void expect_soon(fdpasser *p, int number)
+{
+    int fd;
+
+    for (int turns = 0; (fd = fdpasser_next_fd(p)) == -1; turns++) {
+        EQUAL(errno, EAGAIN);
+        CHECK(turns < 5);
+        EQUAL(turn(p), 1);
+    }
+    RECEIVED(fd, number);
+}
+
+/* Turns for `n` pauses of a passer whose table is full, while its socket is readable all the time. */
+HELPER void pauses(fdpasser *p, int n)
+{
+    long long start = microseconds();
+    int pause = fdpasser_retry_ms(EMFILE);
+
+    for (int i = 0; i < n; i++) {
+        EQUAL(turn(p), 1);
+        ERRNO(fdpasser_next_fd(p), EAGAIN);
+        EQUAL(fdpasser_events(p), 0);
+    }
+    /* There were `n` turns, and each pause was as long as asked for, so nothing spins. */
+    CHECK((microseconds() - start) / 1000 >= (n - 1) * (pause - 1));
+}
+
 /* Checks that a passer with nothing to do does nothing, whichever events are reported, and how
  * often. */
 HELPER void check_idle(fdpasser *p)

@@ -5,21 +5,6 @@
  */
 #include "queue.h"
 
-/* Turns for `n` pauses. The socket is readable all the time. */
-static void pauses(fdpasser *p, int n)
-{
-    long long start = microseconds();
-    int pause = fdpasser_retry_ms(EMFILE);
-
-    for (int i = 0; i < n; i++) {
-        EQUAL(turn(p), 1);
-        ERRNO(fdpasser_next_fd(p), EAGAIN);
-        EQUAL(fdpasser_events(p), 0);
-    }
-    /* There were `n` turns, and each pause was as long as asked for, so nothing spins. */
-    CHECK((microseconds() - start) / 1000 >= (n - 1) * (pause - 1));
-}
-
 static void full(unsigned limit)
 {
     int pair[2], spare, timeout;

@@ -66,7 +66,10 @@ static void exchange_in_full_table(const int pair[2])
     RECEIVED(fdpasser_recv_fd(pair[1]), 50);
     fill_table();
     hostile_send(pair[0], "x", 1, NULL, 0);
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    free_slots(1);
     ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+    fill_table();
     ERRNO(fdpasser_try_recv_fds(pair[1], fds, 1), EAGAIN);
     empty_table();
 }

@@ -16,7 +16,7 @@ static void send_out_of_band(int sock, int fd)
 }
 
 /* Receives until there is nothing more. */
-static void drain(int passer)
+static void drain(int passer, int full)
 {
     struct pollfd p = {passer, POLLIN, 0};
     int fd;
@@ -26,10 +26,15 @@ static void drain(int passer)
             RECEIVED(fd, 1);
         if (errno == EAGAIN)
             break;
-        EQUAL(errno, EBADMSG);
+        if (full && errno == EMFILE)
+            free_slots(1); /* a byte in line, which waits for a slot */
+        else
+            EQUAL(errno, EBADMSG);
     }
     EQUAL(errno, EAGAIN);
     EQUAL(poll(&p, 1, 0), 0);
+    if (full)
+        fill_table();
 }
 
 static void with(rlim_t limit, int full)
@@ -42,12 +47,12 @@ static void with(rlim_t limit, int full)
         fill_table();
     for (int i = 0; i < 3; i++) {
         send_out_of_band(pair[0], -1);
-        drain(pair[1]);
+        drain(pair[1], full);
     }
     empty_table();
     for (int i = 0; i < 3; i++) {
         send_out_of_band(pair[0], fd);
-        drain(pair[1]);
+        drain(pair[1], 0);
         send_numbered(pair[0], 2, 1);
         RECEIVED(fdpasser_recv_fd(pair[1]), 2);
     }
@@ -62,6 +67,6 @@ static void with(rlim_t limit, int full)
 static void test(void)
 {
     IN_CHILD(with(1024, 0)); /* there is room for the largest message */
-    IN_CHILD(with(64, 0));   /* there is room, but the library has to look at the message to prove it */
+    IN_CHILD(with(64, 0));   /* there is room, but it takes a peek to prove it */
     IN_CHILD(with(64, 1));
 }
