@@ -1,4 +1,4 @@
-# Python's socket.send_fds() and recv_fds(). The command line and the signals are as in peer.h.
+# Python's socket.send_fds() and recv_fds(). The command line and the signals are those of peer.h.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 import os

@@ -1,4 +1,4 @@
-/* skalibs' unixmessage, which has a wire of its own: both ends are its.
+/* skalibs' unixmessage. It has a wire format of its own, so both ends use it.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -8,7 +8,7 @@
 
 #include "peer.h"
 
-/* It never waits; this does. */
+/* skalibs never waits, so this does. */
 static void wait_for(short events)
 {
     struct pollfd p = {PASSER, events, 0};
