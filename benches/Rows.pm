@@ -21,8 +21,8 @@ my %table = (
         [ "$bare, one by one",            'bare send',     'bare recv', calls => 'both' ],
         [ "$bare, 16 per message",        'bare send',     'bare recv', per => 16 ],
         [ "$bare, 253 per message",       'bare send',     'bare recv', per => 253 ],
-        [ "$bare_dup, one by one",        'bare send_dup', 'bare recv' ],
-        [ "$bare_dup, 16 per message",    'bare send_dup', 'bare recv', per => 16 ],
+        [ "$bare_dup, one by one",        'bare send_dup', 'bare recv', same => $bare_dup ],
+        [ "$bare_dup, 16 per message",    'bare send_dup', 'bare recv', same => $bare_dup, per => 16 ],
 
         [ 'send_fd, bare receiver',                       'fdpasser send_fd',  'bare recv',              calls => 'sender' ],
         [ 'recv_fd, bare sender',                         'bare send',         'fdpasser recv_fd',       calls => 'receiver' ],
@@ -36,9 +36,7 @@ my %table = (
         [ 'fdpasser_process, bare receiver, 16 per message', 'fdpasser send_queue', 'bare recv', same => $bare_dup, per => 16 ],
         [ 'fdpasser_process, bare sender, 16 per message',   'bare send', 'fdpasser recv_queue', per => 16 ],
 
-        [ 'skalibs unixmessage, one by one',      'skalibs send', 'skalibs recv' ],
-        [ 'libuv uv_write2, uv_accept',           'uv send',      'uv recv' ],
-        [ 'Python send_fds, recv_fds, one by one', 'python send', 'python recv' ],
+        [ 'libuv uv_write2, uv_accept',            'uv send',     'uv recv' ],
         [ 'IO::FDPass, blocking, handles, pipe',   'fdpass send', 'fdpass open', calls => 'receiver' ],
         [ 'IO::FDPass, blocking, handles, socket', 'fdpass send', 'fdpass open', kind => 'socket', calls => 'receiver' ],
 
@@ -82,9 +80,8 @@ my %default = (
 
 # --- programs ------------------------------------------------------------------------------------------
 
-my $root   = getcwd();
-my $out    = 'target/bench';
-my $python = $ENV{PYTHON} || 'python3';
+my $root = getcwd();
+my $out  = 'target/bench';
 
 sub compiled {
     my ($name, @libraries) = @_;
@@ -92,28 +89,23 @@ sub compiled {
         command => ["$out/$name"],
         needs => [ split(' ', $ENV{CC} || 'cc'), qw(-std=gnu99 -O2 -Wall -Wextra -Werror -Iinclude -o), "$out/$name",
             "benches/$name.c", @libraries ],
-        without => "benches/$name.c does not compile here",
+        without => "benches/$name.c does not compile here; see $out/log",
     };
 }
 
-sub perl_with {
-    my ($module, @command) = @_;
-    return { name => $module, command => [ $^X, 'benches/peer.pl', @command ], needs => [ $^X, "-M$module", '-e1' ] };
+sub perl_loop {
+    my ($loop, @needs) = @_;
+    return { command => [ 'env', "PERL_ANYEVENT_MODEL=$loop", $^X ], needs => [ $^X, '-MAnyEvent', @needs, '-e1' ] };
 }
 
 # How a program is started, a command that succeeds where the program can run, and what to say elsewhere.
 my %program = (
     bare     => compiled('bare'),
     fdpasser => compiled('fdpasser', "-L$root/target/release", '-lfdpasser', "-Wl,-rpath,$root/target/release"),
-    skalibs  => compiled('skalibs', '-lskarnet'),
     uv       => compiled('uv', '-luv'),
-    python   => {
-        name => 'Python', command => [ $python, 'benches/peer.py' ], needs => [ $python, '-c', 'import socket; socket.send_fds' ],
-        without => "$python has no socket.send_fds",
-    },
-    fdpass => perl_with('IO::FDPass', 'fdpass'),
-    EV     => perl_with('EV'),
-    Perl   => perl_with('AnyEvent'),
+    fdpass   => { name => 'IO::FDPass', command => [ $^X, 'benches/peer.pl', 'fdpass' ], needs => [ $^X, '-MIO::FDPass', '-e1' ] },
+    EV       => perl_loop('EV', '-MEV'),
+    Perl     => perl_loop('Perl'),
 );
 
 # Where the Perl module is loaded from.
@@ -130,10 +122,11 @@ sub command {
     my ($name, $role) = split ' ', $row->{$side};
     my @start = @{ $program{$name}{command} };
     if ($name eq 'EV' || $name eq 'Perl') {
-        @start = ('env', "PERL_ANYEVENT_MODEL=$name", $^X, @{ $module{ $row->{whose} } });
-        push @start, $role eq 'idle' ? 'benches/idle.pl' : ('benches/peer.pl', 'passer');
+        push @start, @{ $module{ $row->{whose} } };
+        return (@start, 'benches/idle.pl', $n) if $role eq 'idle';
+        push @start, 'benches/peer.pl', 'passer';
     }
-    return (@start, ($role eq 'idle' ? () : $role), $n, $row->{per}, $row->{kind}, $row->{passers} // ());
+    return (@start, $role, $n, $row->{per}, $row->{kind}, $row->{passers} // ());
 }
 
 # Runs the row's two programs for `n` descriptors. %before has words to put before a side's command.
@@ -155,7 +148,7 @@ sub rows {
     for my $name (sort keys %program) {
         my $program = $program{$name};
         next if works(@{ $program->{needs} });
-        die "bench: benches/$name.c does not compile; see $out/log\n" if $name =~ /^(?:bare|fdpasser)$/;
+        die "bench: $program->{without}\n" if $name =~ /^(?:bare|fdpasser)$/;
         $skip->($program->{name} // $name, $program->{without} // 'not installed');
         delete $program{$name};
     }
