@@ -1,5 +1,9 @@
-/* Bytes that come without a descriptor: EBADMSG for each, nothing is opened, the stream is in step. */
-/* Not in SysV mode: NULs without a descriptor are skipped; sysv/wire.c. */
+/* Bytes without a descriptor are EBADMSG, one call for each byte. Nothing is opened and the stream
+ * stays in step.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: there NULs without a descriptor are skipped, see sysv/wire.c. */
 #include "check.h"
 
 static void test(void)
@@ -20,7 +24,7 @@ static void test(void)
     hostile_send(pair[0], "\377", 1, &fd, 1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 5);
 
-    /* The descriptor comes with the first byte; the others are bytes without one. */
+    /* The descriptor comes with the first byte. The other bytes have none. */
     hostile_send(pair[0], "hello", 5, &fd, 1);
     send_numbered(pair[0], 2, 3);
     RECEIVED(fdpasser_recv_fd(pair[1]), 5);
