@@ -70,7 +70,8 @@ fn rehearse_several(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<(), Errno> 
     }
     // Exactly all slots are used. While they are, another look must be truncated. If the kernel says so, it would
     // have said so before.
-    let again = look(passer, Room::ForAll, fds)?;
+    peek_from_start(passer);
+    let again = scm::peek(passer, Room::ForAll, fds)?;
     if again.truncated || fds.len() >= 2 * shown {
         return Ok(());
     }

@@ -55,18 +55,15 @@ static void with_limit(rlim_t limit)
     close(fillers[0]);
     RECEIVED(fdpasser_recv_fd(pair[1]), 3);
     fillers[0] = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
-    /* The byte waits for a slot as well, and is consumed when there is one. */
-    if (!SYSV) {
-        ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
-        free_slots(1);
-    }
-    ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+    /* The byte waits for a slot as well, and is consumed when there is one. What stands behind it may come with it. */
+    ERRNO(fdpasser_recv_fd(pair[1]), SYSV ? EBADMSG : EMFILE);
+    free_slots(1);
     ERRNO(fdpasser_recv_fd(plain[1]), EBADMSG);
     ERRNO(fdpasser_try_recv_fds(plain[1], &(int){0}, 1), EAGAIN);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 4);
     fill_table();
     ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     empty_table();
-    RECEIVED(fdpasser_recv_fd(pair[1]), 4);
     close(fdpasser_recv_fd(pair[1])); /* pair[0] itself */
 
     close_pair(pair);

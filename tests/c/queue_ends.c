@@ -188,7 +188,6 @@ static void plain_byte(void)
     make_pair(pair);
     send_numbered(pair[0], 1, 1);
     hostile_send(pair[0], "x", 1, NULL, 0);
-    send_numbered(pair[0], 2, 1);
     p = make_passer(pair[1]);
     EQUAL(fdpasser_push_recv(p, 100), 0);
     push_numbered(p, 9);
