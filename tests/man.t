@@ -180,6 +180,7 @@ EXAMPLE
 C
 );
 
+my %compiled;
 subtest 'examples' => sub {
     my %found;
     for my $name (grep { !$linked{$_} } sort keys %page) {
@@ -200,6 +201,7 @@ subtest 'examples' => sub {
         my ($printed, $status) = run("cd $dir && $program");
         is($printed, $expected, "$name: and does what it says");
         is($status, 0, "$name: and ends well");
+        $compiled{$name} = $program;
     }
 };
 
@@ -303,13 +305,11 @@ int main(void) {
 C
 
 subtest 'system calls' => sub {
-    plan skip_all => loudly('the list is for Linux') if $^O ne 'linux';
+    needs_strace();
     my $program = "$dir/calls";
     spew("$program.c", $includes . $calls);
-    my ($trace, $status) = run("strace -o $dir/trace true");
-    plan skip_all => loudly('strace cannot be run: ' . $trace =~ s/\n.*//sr) if $status != 0;
     builds('the program with every function', $program) or return;
-    ($trace, $status) = run("cd $dir && strace -qq -e signal=none -o $dir/trace $program");
+    my ($trace, $status) = run("cd $dir && strace -qq -e signal=none -o $dir/trace $program");
     is($status, 0, 'runs') or diag $trace;
 
     my ($table) = $page{'fdpasser.7'} =~ /^\.SH SYSTEM CALLS\n(.*?)^\.SH /ms;
@@ -339,6 +339,21 @@ subtest 'system calls' => sub {
     }
 };
 
+subtest 'system calls that a filter may refuse' => sub {
+    needs_strace();
+    my ($may) = $page{'fdpasser.7'} =~ /^A filter may refuse, with an errno,\n(.*?)^The functions/ms;
+    my @refused = sort map { (my $name = $_) =~ s/^getrlimit$/prlimit64/; $name =~ s/^select$/pselect6/; $name } $may =~ /^\.BR (\w+) \(2\)/mg;
+    is("@refused", 'getsockopt prlimit64 pselect6 setsockopt', 'those that fdpasser(7) names');
+    my $inject = join ' ', map { "-e inject=$_:error=EPERM" } @refused;
+    for my $name (sort keys %compiled) {
+        my ($printed, $status) = run("cd $dir && strace -f -qq -o $dir/trace $inject $compiled{$name}");
+        is($printed, $examples{$name}[1], "$name: the example does the same without them");
+        is($status, 0, "$name: and ends as well");
+    }
+    my $injected = () = slurp("$dir/trace") =~ /\(INJECTED\)/g;
+    cmp_ok($injected, '>', 0, 'which were indeed refused');
+};
+
 done_testing;
 
 # -------------------------------------------------------------------------------------------------------------------
@@ -356,6 +371,13 @@ sub builds {
     my ($text, $status) = run("$cc -std=gnu99 -Wall -Wextra -Werror -Iinclude -o $program $program.c -L$lib -lfdpasser");
     ok($status == 0, $what) or diag $text;
     return $status == 0;
+}
+
+# Ends a subtest that cannot be without strace.
+sub needs_strace {
+    plan skip_all => loudly('strace is for Linux') if $^O ne 'linux';
+    my ($said, $status) = run("strace -o $dir/trace true");
+    plan skip_all => loudly('strace cannot be run: ' . $said =~ s/\n.*//sr) if $status != 0;
 }
 
 sub squeezed { return ($_[0] // '') =~ s/\s+/ /gr }
