@@ -63,6 +63,9 @@ const PROPERTIES: &[(&str, &[&str])] = &[
     ("sigpipe_by_option", APPLE),
     // accept(2) takes its slot before it takes a connection, so that EMFILE leaves the connection queued.
     ("accept_takes_slot_first", LINUX),
+    // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
+    ("no_thread_cancellation", &["android"]),
+    ("cancel_disable_is_0", APPLE),
     // nix has no flock(2) there.
     ("no_flock", &["solaris"]),
     // nix has no ENOTRECOVERABLE there.

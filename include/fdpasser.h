@@ -106,6 +106,11 @@ int fdpasser_unlink(const char *path, size_t path_len, const fdpasser_node *node
 int fdpasser_accept(int listener);
 
 /**
+ * Does what fdpasser_accept() does, but waits for at most timeout_ms milliseconds.
+ */
+int fdpasser_accept_timed(int listener, int timeout_ms);
+
+/**
  * Connects to the server at path.
  */
 int fdpasser_connect(const char *path);
@@ -114,6 +119,11 @@ int fdpasser_connect(const char *path);
  * Does what fdpasser_connect() does, with the length of path given.
  */
 int fdpasser_connect_n(const char *path, size_t path_len);
+
+/**
+ * Does what fdpasser_connect_n() does, but waits for at most timeout_ms milliseconds.
+ */
+int fdpasser_connect_timed(const char *path, size_t path_len, int timeout_ms);
 
 /**
  * Tells which user, group and process are at the other end of a connection.
@@ -135,6 +145,11 @@ int send_fd(int passer, int fd);
 #endif
 
 /**
+ * Does what fdpasser_send_fd() does, but waits for at most timeout_ms milliseconds.
+ */
+int fdpasser_send_fd_timed(int passer, int fd, int timeout_ms);
+
+/**
  * Receives one descriptor.
  */
 int fdpasser_recv_fd(int passer);
@@ -145,6 +160,11 @@ int fdpasser_recv_fd(int passer);
  */
 int recv_fd(int passer);
 #endif
+
+/**
+ * Does what fdpasser_recv_fd() does, but waits for at most timeout_ms milliseconds.
+ */
+int fdpasser_recv_fd_timed(int passer, int timeout_ms);
 
 /**
  * Sends n descriptors in order, per_message of them in each message.

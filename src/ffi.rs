@@ -39,6 +39,8 @@ mod transfer;
 pub use {connections::*, constants::*, passer::*, transfer::*};
 
 use crate::error::known;
+use crate::sys::cancel::Uncancelled;
+use crate::sys::wait::Wait;
 use libc::{c_char, c_int, size_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};
@@ -46,6 +48,7 @@ use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::Path;
+use std::time::Duration;
 
 /// Turns an error into -1 and errno, as the last thing that a call does.
 fn guard<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
@@ -53,7 +56,10 @@ fn guard<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
 }
 
 /// Turns an error into `failure` and errno. A panic would be a bug. It stops here too.
+///
+/// A cancellation of the thread takes effect after the call, when the caller has what the call gives it.
 fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
+    let _uncancelled = Uncancelled::new();
     // AssertUnwindSafe: only the queues of a passer outlive a call, and they are whole at every moment.
     let errno = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,
@@ -72,6 +78,12 @@ fn borrow(fd: &RawFd) -> Result<BorrowedFd<'_>, Errno> {
     // SAFETY: not -1, and borrowed only for the call that C made with it. If C closes it in the meantime,
     // the system call fails with EBADF.
     Ok(unsafe { BorrowedFd::borrow_raw(*fd) })
+}
+
+/// At most that many milliseconds from now. Negative is for ever, as for poll(2).
+fn at_most(timeout_ms: c_int) -> Wait {
+    let time = u64::try_from(timeout_ms).ok().map(Duration::from_millis);
+    Wait::at_most(time)
 }
 
 fn number(fd: OwnedFd) -> c_int {

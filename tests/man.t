@@ -248,12 +248,19 @@ int main(void) {
     CALL(fdpasser_server_with, ("node", 4, 0, 0600, FDPASSER_EXCLUSIVE, &node));
     client = CALL(fdpasser_connect, ("node"));
     CALL(fdpasser_connect_n, ("node", 4));
+    CALL(fdpasser_connect_timed, ("node", 4, 0));
+    CALL(fdpasser_connect_timed, ("node", 4, 1000));
     peer = CALL(fdpasser_accept, (listener));
+    for (int i = 0; i < 5; i++) /* the last one waits */
+        CALL(fdpasser_accept_timed, (listener, 1));
     CALL(fdpasser_peer_cred, (peer, &uid, &gid, &pid));
     CALL(fdpasser_send_fd, (client, 1));
     CALL(send_fd, (client, 1));
+    CALL(fdpasser_send_fd_timed, (client, 1, 1000));
     CALL(fdpasser_recv_fd, (peer));
     CALL(recv_fd, (peer));
+    CALL(fdpasser_recv_fd_timed, (peer, 1000));
+    CALL(fdpasser_recv_fd_timed, (peer, 1));
     CALL(fdpasser_send_fds, (client, one, 5, 2));
     CALL(fdpasser_try_send_fds, (client, one, 5, 1));
     CALL(fdpasser_recv_fds, (peer, fds, FDPASSER_MAX_PER_MESSAGE));

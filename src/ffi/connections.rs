@@ -18,7 +18,7 @@
 //! fdpasser(7) has a complete program.
 
 use super::constants::FDPASSER_EXCLUSIVE;
-use super::{borrow, c_path, guard, number, path_n};
+use super::{at_most, borrow, c_path, guard, number, path_n};
 use crate::endpoint::{self, Node, ServerOptions};
 use crate::sys::wait::Wait;
 use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, size_t, uid_t};
@@ -348,10 +348,48 @@ pub unsafe extern "C" fn fdpasser_unlink(
 ///
 /// # See also
 ///
-/// fdpasser_server(3), fdpasser_peer_cred(3), accept(2)
+/// fdpasser_server(3), fdpasser_accept_timed(3), fdpasser_peer_cred(3), accept(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
     guard(|| endpoint::accept(borrow(&listener)?, Wait::AsPasser).map(number))
+}
+
+/// Does what fdpasser_accept() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// The listener is put into non-blocking mode and stays in it, for everybody who shares it. Without that nobody can
+/// promise not to wait: another process may take the connection first. After this call fdpasser_accept(3) does not wait
+/// on the listener either.
+///
+/// # Ownership
+///
+/// As in fdpasser_accept(3).
+///
+/// # Returns
+///
+/// The new passer, which is in blocking mode, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_accept(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: No connection came in time.
+///
+/// # Blocking
+///
+/// It waits for a connection until the time is over, whatever mode the listener was in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. Several threads and processes may accept from one listener.
+///
+/// # See also
+///
+/// fdpasser_accept(3), fdpasser_connect_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_accept_timed(listener: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| endpoint::accept(borrow(&listener)?, at_most(timeout_ms)).map(number))
 }
 
 /// Connects to the server at path.
@@ -391,7 +429,7 @@ pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
 ///
 /// # See also
 ///
-/// fdpasser_server(3), fdpasser_send_fd(3), fdpasser_recv_fd(3), connect(2)
+/// fdpasser_server(3), fdpasser_connect_timed(3), fdpasser_send_fd(3), fdpasser_recv_fd(3), connect(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_connect(path: *const c_char) -> c_int {
     // SAFETY: the caller vouches for a C string.
@@ -411,6 +449,45 @@ pub unsafe extern "C" fn fdpasser_connect(path: *const c_char) -> c_int {
 pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_t) -> c_int {
     // SAFETY: the caller vouches for path_len bytes.
     guard(|| connect(unsafe { path_n(path, path_len) }?))
+}
+
+/// Does what fdpasser_connect_n() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// As in fdpasser_connect(3).
+///
+/// # Returns
+///
+/// The passer, which is in blocking mode, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_connect_n(3), and these:
+///
+/// - ETIMEDOUT: The backlog of the server was full all the time.
+/// - EOPNOTSUPP: The SysV interface, where the system waits until the server has accepted.
+///
+/// # Blocking
+///
+/// It waits while the server's backlog is full, until the time is over.
+///
+/// # See also
+///
+/// fdpasser_connect(3), fdpasser_accept_timed(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_connect_timed(
+    path: *const c_char,
+    path_len: size_t,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller vouches for path_len bytes.
+        let path = unsafe { path_n(path, path_len) }?;
+        endpoint::connect(path, at_most(timeout_ms)).map(number)
+    })
 }
 
 /// Tells which user, group and process are at the other end of a connection.

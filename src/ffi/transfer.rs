@@ -18,7 +18,7 @@
 //! fdpasser(7) has a complete program, and fdpasser_retry_ms(3) a poll loop.
 
 use super::constants::FDPASSER_MAX_PER_MESSAGE;
-use super::{borrow, check_array, guard, number};
+use super::{at_most, borrow, check_array, guard, number};
 use crate::error::{self, known, Retry};
 use crate::sys::{wait::Wait, Fds};
 use crate::transfer::{self, Taken};
@@ -79,10 +79,11 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///
 /// # See also
 ///
-/// fdpasser_recv_fd(3), fdpasser_send_fds(3), fdpasser_retry_ms(3), fdpasser_push_send_fd(3), sendmsg(2)
+/// fdpasser_recv_fd(3), fdpasser_send_fd_timed(3), fdpasser_send_fds(3), fdpasser_retry_ms(3),
+/// fdpasser_push_send_fd(3), sendmsg(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_send_fd(passer: c_int, fd: c_int) -> c_int {
-    guard(|| send_one(passer, fd))
+    guard(|| send_one(passer, fd, Wait::AsPasser))
 }
 
 /// Does what fdpasser_send_fd() does, under a short name.
@@ -91,7 +92,42 @@ pub extern "C" fn fdpasser_send_fd(passer: c_int, fd: c_int) -> c_int {
 #[cfg(not(fdpasser_no_short_names))]
 #[no_mangle]
 pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
-    guard(|| send_one(passer, fd))
+    guard(|| send_one(passer, fd, Wait::AsPasser))
+}
+
+/// Does what fdpasser_send_fd() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// The caller keeps fd, on success and on failure.
+///
+/// # Returns
+///
+/// 1 on success, or -1 with errno. Nothing was sent if it is -1.
+///
+/// # Errors
+///
+/// All errors of fdpasser_send_fd(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: The socket was full all the time.
+///
+/// # Blocking
+///
+/// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO says.
+/// A signal ends the wait, whatever SA_RESTART says.
+///
+/// # Threads and fork
+///
+/// As in fdpasser_send_fd(3): any thread may call it, also after a fork.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| send_one(passer, fd, at_most(timeout_ms)))
 }
 
 /// Receives one descriptor.
@@ -152,10 +188,11 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 ///
 /// # See also
 ///
-/// fdpasser_send_fd(3), fdpasser_recv_fds(3), fdpasser_retry_ms(3), fdpasser_next_fd(3), recvmsg(2)
+/// fdpasser_send_fd(3), fdpasser_recv_fd_timed(3), fdpasser_recv_fds(3), fdpasser_retry_ms(3), fdpasser_next_fd(3),
+/// recvmsg(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_recv_fd(passer: c_int) -> c_int {
-    guard(|| receive_one(passer))
+    guard(|| receive_one(passer, Wait::AsPasser))
 }
 
 /// Does what fdpasser_recv_fd() does, under a short name.
@@ -164,7 +201,42 @@ pub extern "C" fn fdpasser_recv_fd(passer: c_int) -> c_int {
 #[cfg(not(fdpasser_no_short_names))]
 #[no_mangle]
 pub extern "C" fn recv_fd(passer: c_int) -> c_int {
-    guard(|| receive_one(passer))
+    guard(|| receive_one(passer, Wait::AsPasser))
+}
+
+/// Does what fdpasser_recv_fd() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptor. On failure there is none.
+///
+/// # Returns
+///
+/// The descriptor, 0 at orderly shutdown, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_recv_fd(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: Nothing has arrived in time.
+///
+/// # Blocking
+///
+/// It waits for a message until the time is over, whatever mode passer is in and whatever its SO_RCVTIMEO says. It does
+/// not wait for a free slot.
+///
+/// # Threads and fork
+///
+/// As in fdpasser_recv_fd(3): any thread may call it, also after a fork.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fd_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| receive_one(passer, at_most(timeout_ms)))
 }
 
 /// Sends n descriptors in order, per_message of them in each message.
@@ -399,14 +471,14 @@ pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
     }
 }
 
-fn send_one(passer: c_int, fd: c_int) -> Result<c_int, Errno> {
-    transfer::send_one(borrow(&passer)?, borrow(&fd)?, Wait::AsPasser)?;
+fn send_one(passer: c_int, fd: c_int, wait: Wait) -> Result<c_int, Errno> {
+    transfer::send_one(borrow(&passer)?, borrow(&fd)?, wait)?;
     Ok(1)
 }
 
-fn receive_one(passer: c_int) -> Result<c_int, Errno> {
+fn receive_one(passer: c_int, wait: Wait) -> Result<c_int, Errno> {
     let mut fds = Fds::new();
-    transfer::recv(borrow(&passer)?, 1, &mut fds, Wait::AsPasser)?;
+    transfer::recv(borrow(&passer)?, 1, &mut fds, wait)?;
     Ok(fds.pop().map_or(0, number))
 }
 
