@@ -119,26 +119,25 @@ pub(crate) fn recv(
 /// Why [`recv_messages`] took no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It took as much as it was asked for.
+    /// There are enough.
     Enough,
     /// The peer has shut down in good order.
     Shutdown,
 }
 
-/// Receives up to `messages` messages without waiting, and no further message once there are `enough` descriptors.
+/// Receives messages without waiting until there are `enough` descriptors. The last message may bring a surplus.
 ///
 /// `into` gets the descriptors, also those in front of an error, and must not open any: what is proven for one
 /// message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
-    messages: usize,
     mut enough: usize,
     mut into: impl FnMut(OwnedFd),
 ) -> Result<Taken, Errno> {
     let mut fds = Fds::new();
     let mut proof = Proof::default();
-    for left in (1..=messages).rev() {
-        proof.renew(passer, left)?;
+    while enough > 0 {
+        proof.renew(passer, enough)?;
         take(passer, MAX_PER_MESSAGE, &mut fds)?;
         if fds.is_empty() {
             return Ok(Taken::Shutdown);
@@ -146,9 +145,6 @@ pub(crate) fn recv_messages(
         proof.slots -= fds.len();
         enough = enough.saturating_sub(fds.len());
         fds.drain(..).for_each(&mut into);
-        if enough == 0 {
-            break;
-        }
     }
     Ok(Taken::Enough)
 }
