@@ -1,4 +1,6 @@
 # libfdpasser. `make help` lists what there is to make.
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 CARGO   ?= cargo
 PERL    ?= perl

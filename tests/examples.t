@@ -1,5 +1,7 @@
 #!/usr/bin/perl
 # The examples that people copy, each in C and in Perl, with real clients.
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! The Rust API, as a dependent crate sees it. What needs a process of its own (limits, descriptor
 //! counts, signals) is in `tests/c/`.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Sequences of C calls with any arguments: each result is one that the header names, what comes is
 //! close-on-exec and above 2, and when all that was given out is closed, nothing is left open.
 //!

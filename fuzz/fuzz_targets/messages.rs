@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! A hostile peer: messages of every shape that the kernel takes, and every way to receive them, with
 //! a ledger of what has to come out. Which bytes a control message consists of is the kernel's to say,
 //! so the walk over them is exercised by what a peer can make the kernel say.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! The part of `calls` that is about the object with queues. A small model of each object knows what is
 //! queued and what was asked for, and that who waits as the object says never waits for nothing.
 

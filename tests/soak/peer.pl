@@ -9,6 +9,8 @@
 #   rss=1            memory after a second and at the end
 #   ithread=1        all of it in a Perl thread
 #   fork=1           fork before the first push, and, to no end, in a callback
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

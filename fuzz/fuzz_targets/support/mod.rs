@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! What both targets share: descriptors that can be told apart, a table that can be full, and the
 //! count of what is open.
 #![allow(dead_code, reason = "each target uses its part")]
