@@ -129,13 +129,14 @@ target/soak/%: tests/soak/%.c tests/soak/ledger.h $(header) | lib
 
 check: export CARGO_NET_OFFLINE := true
 check: ## run all tests with what is there, offline
-	@$(PERL) tests/check
+	@$(PERL) scripts/check
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-examples check-install check-sysv check-portability
 
 check-format:
 	$(CARGO) fmt --check
+	$(PROVE) -v tests/licences.t
 
 check-clippy:
 	$(CARGO) clippy --all-targets $(CARGO_FLAGS) -- -D warnings
