@@ -15,6 +15,9 @@
 mod endpoint;
 mod passer;
 
+#[cfg(fuzzing)]
+pub use {endpoint::*, passer::*};
+
 use crate::error::{self, errno, known, Retry};
 use crate::sys::{Fds, Wait};
 use crate::transfer::{self, Stop};

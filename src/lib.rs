@@ -56,8 +56,11 @@
 
 mod endpoint;
 mod error;
-#[cfg(feature = "capi")]
+#[cfg(all(feature = "capi", not(fuzzing)))]
 mod ffi;
+/// For the targets in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod ffi;
 mod passer;
 mod sys;
 mod transfer;
