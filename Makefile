@@ -132,10 +132,12 @@ check: ## run all tests with what is there, offline
 	@$(PERL) scripts/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-examples check-install check-sysv check-portability
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
+.PHONY: check-docs check-sysv check-portability check-examples check-install
 
 check-format:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(PROVE) -v tests/licences.t
 
 check-clippy:
@@ -185,6 +187,9 @@ check-interop: all target/soak/fault.so
 
 check-faults: perl-module $(soak_programs)
 	$(PROVE) -v tests/soak/soak :: --short
+
+check-fuzz:
+	$(PROVE) -v tests/fuzz.t
 
 check-speed: all
 	$(PROVE) -v tests/instructions.t tests/bench.t

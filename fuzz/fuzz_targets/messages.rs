@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them, with
-//! a ledger of what has to come out. Which bytes a control message consists of is the kernel's to say,
-//! so the walk over them is exercised by what a peer can make the kernel say.
+//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them. A ledger says what
+//! has to come out. Control messages come from the kernel, so the library's walk over them meets what a peer can
+//! make the kernel say.
 #![no_main]
 
 mod support;
 
-use fdpasser::Stop;
+use fdpasser::{ffi, Stop};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -74,19 +74,6 @@ enum Receive {
     CMessages(u8),
 }
 
-extern "C" {
-    fn fdpasser_recv_fd(passer: libc::c_int) -> libc::c_int;
-    fn fdpasser_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
-    fn fdpasser_try_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
-    fn fdpasser_try_recv_messages(
-        passer: libc::c_int,
-        fds: *mut libc::c_int,
-        n: usize,
-        messages: libc::c_uint,
-        status: *mut libc::c_int,
-    ) -> isize;
-}
-
 /// What is in the pool, or one of the passer's own ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item {
@@ -132,14 +119,9 @@ impl Peers<'_> {
     fn send(&mut self, message: &Message) {
         let Some(sender) = &self.sender else { return };
         let mut items = Vec::new();
-        let mut total = 0;
-        for &n in &message.blocks {
-            for _ in 0..n {
-                items.push(Item::Pool(
-                    (usize::from(message.first) + total) % self.pool.fds.len(),
-                ));
-                total += 1;
-            }
+        for _ in 0..message.blocks.iter().map(|&n| usize::from(n)).sum() {
+            let at = usize::from(message.first) + items.len();
+            items.push(Item::Pool(at % self.pool.fds.len()));
         }
         if message.own_ends {
             if let [first, .., last] = &mut items[..] {
@@ -175,19 +157,10 @@ impl Peers<'_> {
             }
         };
         if message.credentials {
-            // SAFETY: no pointers; a ucred is plain data.
-            let ours = unsafe {
-                libc::ucred {
-                    pid: libc::getpid(),
-                    uid: libc::getuid(),
-                    gid: libc::getgid(),
-                }
-            };
-            // SAFETY: as above.
-            let size = mem::size_of_val(&ours);
-            add(libc::SCM_CREDENTIALS, unsafe {
-                std::slice::from_raw_parts(ptr::from_ref(&ours).cast(), size)
-            });
+            // A ucred: pid, uid, gid.
+            // SAFETY: no arguments.
+            let ours = unsafe { [libc::getpid() as u32, libc::getuid(), libc::getgid()] };
+            add(libc::SCM_CREDENTIALS, &ours.map(u32::to_ne_bytes).concat());
         }
         let mut rest = &numbers[..];
         for &n in &message.blocks {
@@ -212,28 +185,17 @@ impl Peers<'_> {
                 msg.msg_control = control.as_mut_ptr().cast();
                 msg.msg_controllen = control.len() * 8;
             }
-            let oob = if message.out_of_band {
-                libc::MSG_OOB
-            } else {
-                0
-            };
-            libc::sendmsg(
-                sender.as_raw_fd(),
-                &msg,
-                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | oob,
-            )
+            let mut flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+            if message.out_of_band {
+                flags |= libc::MSG_OOB;
+                self.exact = false;
+            }
+            libc::sendmsg(sender.as_raw_fd(), &msg, flags)
         };
-        if message.out_of_band {
-            self.exact = false;
-        }
         self.passed_ends |= sent > 0 && message.own_ends;
-        // What the kernel refuses is not our concern, but it must be all or nothing.
-        for i in 0..sent.max(0) {
-            self.queue.push_back(if i == 0 {
-                mem::take(&mut items)
-            } else {
-                Unit::new()
-            });
+        // What the kernel refuses is not our concern. The descriptors are those of the first byte.
+        for _ in 0..sent.max(0) {
+            self.queue.push_back(mem::take(&mut items));
         }
     }
 
@@ -256,12 +218,11 @@ impl Peers<'_> {
         }
     }
 
-    /// What one call has to say that takes at most `room` descriptors, where `free` slots are left.
-    /// An end that was received and not closed yet keeps the end from coming.
+    /// What a call returns that takes at most `room` descriptors, while `free` slots are left. `held`: the peer's
+    /// end was received and is still open, so the end of file does not come.
     ///
-    /// One thing depends on where in the peer's messages we are, so for that `seen` decides: the
-    /// kernel's look at a message passes over a byte that has no descriptors and is the last of its
-    /// message, and finds that the one behind does not fit.
+    /// In one case two outcomes are right, and `seen` decides. If the first byte has no descriptors and is the
+    /// last of its message, the kernel's look passes over it, and may find that the message behind does not fit.
     fn expected(
         &mut self,
         room: usize,
@@ -304,8 +265,7 @@ impl Peers<'_> {
         fds.iter()
             .map(|fd| {
                 let fd = fd.as_raw_fd();
-                assert!(fd >= 3, "{fd} is standard input, output or error");
-                assert!(is_close_on_exec(fd));
+                check_made(fd);
                 match identity(fd) {
                     id if id == self.near => Item::Near,
                     id if id == self.far => Item::Far,
@@ -347,8 +307,7 @@ impl Peers<'_> {
                 (MAX, outcome)
             }
             Receive::COne => {
-                // SAFETY: no pointers.
-                let outcome = match unsafe { fdpasser_recv_fd(passer) } {
+                let outcome = match ffi::fdpasser_recv_fd(passer) {
                     0 => Ok(vec![]),
                     -1 => Err(last_errno()),
                     fd => Ok(vec![owned(fd)]),
@@ -357,27 +316,22 @@ impl Peers<'_> {
             }
             Receive::CArray(n) | Receive::CTryArray(n) => {
                 let n = usize::from(n % 300);
-                let mut fds = [-7; 300];
+                let mut fds = Room::for_fds(300);
                 // SAFETY: n is no more than the array has.
                 let got = unsafe {
                     if matches!(how, Receive::CArray(_)) {
-                        fdpasser_recv_fds(passer, fds.as_mut_ptr(), n)
+                        ffi::fdpasser_recv_fds(passer, fds.pointer(false), n)
                     } else {
-                        fdpasser_try_recv_fds(passer, fds.as_mut_ptr(), n)
+                        ffi::fdpasser_try_recv_fds(passer, fds.pointer(false), n)
                     }
                 };
                 let error = if got < 0 { last_errno() } else { 0 };
                 assert!((-1..=n as isize).contains(&got));
-                let (ours, rest) = fds.split_at(got.max(0) as usize);
-                assert!(
-                    rest.iter().all(|&fd| fd == -7),
-                    "no more than the count was touched"
-                );
+                let ours = fds.take(got);
                 if n == 0 {
                     assert_eq!((got, error), (-1, libc::EINVAL));
                     return;
                 }
-                let ours = ours.iter().map(|&fd| owned(fd)).collect();
                 (n, if got < 0 { Err(error) } else { Ok(ours) })
             }
             Receive::Messages(messages) => {
@@ -394,24 +348,17 @@ impl Peers<'_> {
                 return;
             }
             Receive::CMessages(messages) => {
-                let mut fds = vec![-7; 16 * MAX];
+                let mut fds = Room::for_fds(16 * MAX);
                 let mut status = 99;
                 let messages = usize::from(messages % 16) + 1;
+                let (to, n) = (fds.pointer(false), fds.len());
                 // SAFETY: room for 16 messages, and one status.
                 let got = unsafe {
-                    fdpasser_try_recv_messages(
-                        passer,
-                        fds.as_mut_ptr(),
-                        fds.len(),
-                        messages as u32,
-                        &mut status,
-                    )
+                    ffi::fdpasser_try_recv_messages(passer, to, n, messages as u32, &mut status)
                 };
                 drop(fillers);
                 assert!(got >= 0);
-                let (ours, rest) = fds.split_at(got as usize);
-                assert!(rest.iter().all(|&fd| fd == -7));
-                let items = self.take_in(ours.iter().map(|&fd| owned(fd)).collect());
+                let items = self.take_in(fds.take(got));
                 self.check_messages(messages, free, items, status);
                 return;
             }
@@ -623,20 +570,11 @@ fn run(pool: &Pool, input: &Input) {
     }
     drop(peers);
     drop(stdin);
-    set_limit(LIMITS[1]);
 }
 
 fuzz_target!(|input: Input| {
     POOL.with_borrow_mut(|pool| {
         let pool = pool.get_or_insert_with(Pool::new);
-        let before = count_open();
-        let standard = [0, 1, 2].map(identity);
-        run(pool, &input);
-        assert_eq!(
-            [0, 1, 2].map(identity),
-            standard,
-            "standard input, output and error"
-        );
-        assert_eq!(count_open(), before, "descriptors open");
+        leaves_nothing(|| run(pool, &input));
     });
 });
