@@ -1,26 +1,21 @@
 #!/usr/bin/perl
 # The examples that people copy, each in C and in Perl, with real clients.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;
 
+use Cwd        qw(getcwd);
 use File::Temp qw(tempdir);
-use FindBin;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use POSIX qw(WNOHANG);
 use Test::More;
-
-use lib "$FindBin::Bin/lib";
-use CPrograms qw(cc static_link);
-use Files qw($root spew);
-use Processes qw(installed run spawn succeeds);
-use Skips qw(loudly);
+use Time::HiRes ();
 
 use constant DEADLINE => 60;    # seconds, for anything that we wait for
 
+my $root = getcwd();
+my $lib  = "$root/target/release";
 my $dir  = tempdir('fdpasser-examples-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $main = $$;
 my %running;                    # pid => 1
@@ -30,19 +25,26 @@ my %running;                    # pid => 1
 sub compile {
     my ($source) = @_;
     my ($name) = $source =~ m{([^/]+)\.c\z};
-    my ($text, $status) = run(cc(), qw(-std=c99 -O2 -g -Wall -Wextra -Werror -pedantic), "-I$root/include",
-        '-o', "$dir/$name", "$root/examples/$source", static_link());
-    $status == 0 or BAIL_OUT("cannot compile $source: $text");
+    my @cc = (split(' ', $ENV{CC} || 'cc'), qw(-std=c99 -O2 -g -Wall -Wextra -Werror -pedantic));
+    system(@cc, "-I$root/include", '-o', "$dir/$name", "$root/examples/$source", "$lib/libfdpasser.a", qw(-lpthread -ldl -lm)) == 0
+      or BAIL_OUT("cannot compile $source");
     return ["$dir/$name"];
 }
 
 sub perl { return [ $^X, "-Mblib=$root/perl", "$root/examples/$_[0]" ] }
 
-# Starts a program. said() reads what it prints.
+# Starts a program. What it prints, standard error included, is for said().
 sub start {
     my ($program, @args) = @_;
     pipe my $out, my $write or die "pipe: $!";
-    my $pid = spawn({ out => $write }, @$program, @args);
+    defined(my $pid = fork) or die "fork: $!";
+    if (!$pid) {
+        setpgrp;    # with all that it starts itself
+        open STDOUT, '>&', $write or POSIX::_exit(126);
+        open STDERR, '>&', $write or POSIX::_exit(126);
+        exec { $program->[0] } @$program, @args or POSIX::_exit(127);
+    }
+    close $write;
     $running{$pid} = 1;
     return { pid => $pid, out => $out, all => '' };
 }
@@ -90,7 +92,7 @@ sub answer {
 
 my $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-# A part that dies is a failure, and the next one runs.
+# One thing that must work as a whole: a failure of it is told, and the next one runs.
 sub part {
     my ($what, $code) = @_;
     subtest $what => sub {
@@ -118,14 +120,14 @@ END {
     }
 }
 
-my $have_curl = installed('curl');
+my $have_curl = grep { -x "$_/curl" } split /:/, $ENV{PATH};
 
 # --- restart -----------------------------------------------------------------------------------------
 
 my %restart = (C => compile('restart/restart.c'), Perl => perl('restart/restart.pl'));
 
 part 'restart: 10,000 requests, six restarts, C and Perl, and no client notices' => sub {
-    plan skip_all => loudly('curl is not installed') if !$have_curl;
+    plan skip_all => 'curl is not installed' if !$have_curl;
     my ($requests, $at_one_time) = (10_000, 8);
     my @order  = qw(C Perl C C Perl Perl C);
     my $server = start($restart{ shift @order }, 0, "$dir/load");
@@ -254,7 +256,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "prefork in $language: 2,000 requests for three workers" => sub {
-        plan skip_all => loudly('curl is not installed') if !$have_curl;
+        plan skip_all => 'curl is not installed' if !$have_curl;
         my ($server, $port, $dispatcher, @workers) = $begin->(3);
         my $curl = start(
             [
@@ -285,7 +287,7 @@ for my $language (qw(C Perl)) {
         # More than the passer takes, so that some stay in the listening socket.
         my @waiting = map { client($port, $get) } 1 .. 500;
         SKIP: {
-            skip loudly("no /proc here: the dispatcher's open files are not counted"), 1 if !-d "/proc/$dispatcher/fd";
+            skip 'no /proc here: the dispatcher\'s open files are not counted', 1 if !-d "/proc/$dispatcher/fd";
             my ($open, $before) = (0, -1);
             while ($open != $before || $open < 64) {    # until no more come in
                 select undef, undef, undef, 0.1;
@@ -321,16 +323,19 @@ chmod 0755, $dir or die $!;
 my %helper = (C => compile('privsep/helper.c'), Perl => perl('privsep/helper.pl'));
 my %client = (C => compile('privsep/client.c'), Perl => [ $^X, "-Mblib=$dir/copy", "$dir/copy/client.pl" ]);
 mkdir "$dir/copy";
-succeeds('cp', '-R', "$root/perl/blib", "$root/examples/privsep/client.pl", "$dir/copy") && succeeds('chmod', '-R', 'a+rX', "$dir/copy")
+system("cp -R '$root/perl/blib' '$root/examples/privsep/client.pl' '$dir/copy' && chmod -R a+rX '$dir/copy'") == 0
   or BAIL_OUT('cannot copy the module');
 
 mkdir $_, 0700 or die "$_: $!" for "$dir/files", "$dir/files/sub";
-my $letter = "for your eyes only\n" x 10_000;
 for my $file ("$dir/outside", "$dir/files/letter") {
-    chmod 0600, spew($file, $letter) or die "$file: $!";
+    open my $out, '>', $file or die "$file: $!";
+    print {$out} "for your eyes only\n" x 10_000;
+    close $out;
+    chmod 0600, $file;
 }
 symlink 'letter', "$dir/files/link" or die $!;
 POSIX::mkfifo("$dir/files/fifo", 0600) or die $!;
+my $letter = "for your eyes only\n" x 10_000;
 my @refused = (
     '', '.', '..', '/etc/passwd', '../outside', 'sub/../letter', 'sub', 'link', 'fifo', 'missing', 'x' x 256, 'x' x 5000,
     "letter\n",
@@ -380,9 +385,9 @@ for my $language (qw(C Perl)) {
         };
 
         part "privsep: helper in $language as root, client in $asking as nobody" => sub {
-            plan skip_all => loudly('not root: nobody else can be let in or kept out') if $> != 0;
+            plan skip_all => 'not root: nobody else can be let in or kept out' if $> != 0;
             my ($status) = run_as($nobody, [ $^X, '-e', 'exit(-r $ARGV[0] ? 42 : 43)' ], "$dir/copy/client.pl");
-            plan skip_all => loudly("user $nobody cannot run $^X, or cannot reach $dir") if $status >> 8 != 42;
+            plan skip_all => "user $nobody cannot run $^X, or cannot reach $dir" if $status >> 8 != 42;
 
             my $node   = "$dir/root-$language-$asking";
             my $helper = start($helper{$language}, "$dir/files", $node, $nobody);

@@ -1,12 +1,13 @@
-/* Makes one kind of C call many times, while tests/instructions.t counts what the library does.
+/* Makes one kind of call of the C ABI so many times, for tests/instructions.t, which counts what the
+ * library does meanwhile.
  *
- *     calls           prints the names of all kinds
- *     calls NAME N    makes N calls, and prints how many system calls were this program's own
- *                     (a kind queue_*: moves N descriptors)
- *     calls N         makes N calls and then 2 N calls of every kind, in functions named case_NAME that do not
- *                     call each other
+ *     calls           the names of all kinds
+ *     calls NAME N    N calls; then prints how many system calls were this program's own
+ *                     (of the kinds queue_*: N descriptors)
+ *     calls N         all kinds, N calls and then 2 N of each, in functions named case_NAME, none of
+ *                     which calls another
  *
- * It is one process and never waits, as what it receives was sent before.
+ * All in one process, and nothing ever waits: what is received was sent before.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -24,8 +25,8 @@
 #include <unistd.h>
 
 #ifdef OWN_SELECT
-/* Valgrind keeps descriptors of its own at the upper end of the table. So the library would never find room there,
- * and would look at each message first. This answers as the kernel does without Valgrind. */
+/* Valgrind keeps descriptors of its own at the upper end of the table, so that the library would find no
+ * room there, ever, and look at each message first. This says what the kernel says without Valgrind. */
 int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
     (void)nfds, (void)in, (void)out, (void)except, (void)timeout;
@@ -41,7 +42,7 @@ int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *ti
 static int passers[2];
 static fdpasser *queues[2]; /* over passers of their own */
 static int fds[MAX], got[MESSAGES * MAX];
-static long own; /* system calls that this program makes itself */
+static long own; /* system calls of this program's */
 
 static void must(int good, const char *what)
 {
@@ -67,7 +68,7 @@ static char byte;
 static struct iovec iov = {&byte, 1};
 static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
-/* Sends over `passer`, as the functions below do. */
+/* Over `passer`, as all of these. */
 static void put_over(int passer, int messages, int count)
 {
     control.header.cmsg_level = SOL_SOCKET;
@@ -98,7 +99,7 @@ static void take(int messages) { take_over(passers[1], messages); }
 
 /* --- the calls ------------------------------------------------------------------------------------ */
 
-/* Its dump holds all that came before the first case. */
+/* Ends what comes before the first. */
 CASE(start) { (void)n; }
 
 CASE(socketpair)
@@ -144,7 +145,7 @@ static void soft_limit(rlim_t soft)
     must(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
 }
 
-/* With so few slots the library cannot prove room for the largest message, so it looks at each message first. */
+/* With so few slots room for the largest message cannot be proven, and each is looked at first. */
 CASE(recv_fd_few_slots)
 {
     soft_limit(64);

@@ -7,7 +7,7 @@
 #   close=1          a callback closes the descriptor of the receiving passer
 #   rss=1            records the memory after a second and at the end
 #   ithread=1        runs all of it in a Perl thread
-#   fork=1           forks before the first push, and once more in a callback, which has no effect
+#   fork=1           forks before the first push; and in callbacks, where the child ends at once
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
