@@ -315,11 +315,7 @@ fn drained_says_whether_the_peer_has_taken_everything() {
 fn server_options_and_the_peer() {
     let dir = Directory::new();
     let path = dir.0.join("socket");
-    let options = fdpasser::ServerOptions {
-        mode: Some(0o600),
-        exclusive: true,
-        ..Default::default()
-    };
+    let options = fdpasser::ServerOptions::new().mode(0o600).exclusive(true);
     let (listener, node) = fdpasser::server_with(&path, &options).unwrap();
     let made = std::fs::metadata(&path).unwrap();
     assert_eq!(made.mode() & 0o777, 0o600);

@@ -341,6 +341,7 @@ impl Peers<'_> {
                     Stop::Enough => 1,
                     Stop::Shutdown => 0,
                     Stop::Error(error) => -errno(&error),
+                    other => panic!("{other:?}"),
                 };
                 drop(fillers);
                 let items = self.take_in(fds);
