@@ -194,11 +194,9 @@ fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> 
     // All of it is ours from here on, and is closed if the verdict goes against it.
     let verdict = if message.truncated {
         Err(DESTROYED)
-    } else if message.too_long {
-        Err(TOO_MANY)
     } else if fds.is_empty() && message.bytes > 0 {
         Err(NO_DESCRIPTOR)
-    } else if fds.len() > max {
+    } else if message.too_long || fds.len() > max {
         Err(TOO_MANY)
     } else {
         // There was room when we looked. If there is none now, another thread has taken it since.

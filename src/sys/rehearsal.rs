@@ -5,7 +5,12 @@
 use super::table;
 use super::unix_socket::all_in_line;
 #[cfg(peek_installs)]
-use super::{scm, unix_socket::peek_from_start, wait::is_ready, Fds};
+use super::{
+    scm::{self, Room},
+    unix_socket::peek_from_start,
+    wait::is_ready,
+    Fds, Message,
+};
 use nix::errno::Errno;
 #[cfg(peek_installs)]
 use nix::poll::{PollFlags, PollTimeout};
@@ -17,8 +22,9 @@ use std::os::fd::BorrowedFd;
 
 /// EMFILE if the next message may not fit. `Ok` if it fits, or if nothing waits that needs a slot.
 ///
-/// The look installs duplicates of the message's descriptors, as many as find a slot. It is the proof if all
-/// did. The duplicates are closed again at once.
+/// A look installs duplicates of the message's descriptors, as many as find a slot. It is the proof if all did. The
+/// duplicates are closed again at once. Most messages have one descriptor, so the first look is for one, and says
+/// MSG_CTRUNC if there are more.
 ///
 /// With several receivers on one end, another one may take this message before we do, and the next may be
 /// larger. Then, and only in a table that is nearly full, the kernel can destroy what does not fit. `receive`
@@ -27,44 +33,63 @@ use std::os::fd::BorrowedFd;
 #[inline(never)] // its buffers and those of `receive` are not needed at the same time
 pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut fds = Fds::new();
-    peek_from_start(passer);
-    let message = match scm::peek(passer, &mut fds) {
+    let first = match look(passer, Room::For(1), &mut fds) {
         // A look passes out-of-band bytes by, though they keep the passer readable. In line they are bytes
         // like others. Otherwise a hostile peer's would make the caller spin.
         Err(Errno::EAGAIN) if is_ready(passer, PollFlags::POLLIN, PollTimeout::ZERO)? => {
             all_in_line(passer);
-            scm::peek(passer, &mut fds)?
+            look(passer, Room::For(1), &mut fds)?
         }
         result => result?,
     };
-    table::all_above_stdio(&mut fds)?;
+    if first.truncated {
+        fds.clear();
+        return rehearse_several(passer, &mut fds);
+    }
     match fds.len() {
-        0 if message.bytes == 0 => Ok(()), // the end of file
-        // Some kernels do not set MSG_CTRUNC (gVisor). So a byte that comes alone in a full table may come with
-        // descriptors that found no slot. Where a slot is free, none came.
+        0 if first.bytes == 0 => Ok(()), // the end of file
+        // Not every kernel says MSG_CTRUNC if there was no slot (gVisor does not), so a byte that comes alone may
+        // have a descriptor. If a slot is free, it has none.
         0 => table::one_free_slot(passer),
-        // MSG_CTRUNC is a full table, or a security module that refused a descriptor. In the second case
-        // waiting for a free slot would be waiting for ever.
-        _ if message.truncated => table::one_free_slot(passer),
-        // The corner that remains on such a kernel: one slot is free, and the message has more than one. It looks
-        // like a message of one, which has to arrive.
-        1 => Ok(()),
-        shown => match table::one_free_slot(passer) {
-            Err(Errno::EMFILE) if sees_truncation(passer, &mut fds, shown)? => Ok(()),
-            result => result,
-        },
+        _ => Ok(()),
     }
 }
 
-/// Whether a look without MSG_CTRUNC, which used every free slot, means that all of the message was shown.
-///
-/// While its duplicates still fill the table, a second look at the same message must be truncated. A kernel that
-/// does not say so then may have kept silent the first time too.
+/// The same for a message that may have more than one descriptor.
 #[cfg(peek_installs)]
-fn sees_truncation(passer: BorrowedFd<'_>, fds: &mut Fds, shown: usize) -> Result<bool, Errno> {
+fn rehearse_several(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<(), Errno> {
+    let message = look(passer, Room::ForAll, fds)?;
+    let shown = fds.len();
+    match table::one_free_slot(passer) {
+        // There was a slot for one more, so what is missing was refused by a security module. Waiting for more free
+        // slots would be waiting for ever.
+        Ok(()) => return Ok(()),
+        Err(Errno::EMFILE) if shown == 0 || message.truncated => return Err(Errno::EMFILE),
+        Err(Errno::EMFILE) => {}
+        Err(error) => return Err(error),
+    }
+    // Exactly all slots are used. While they are, another look must be truncated. If the kernel says so, it would
+    // have said so before.
     peek_from_start(passer);
-    let again = scm::peek(passer, fds)?;
-    Ok(again.truncated || fds.len() >= 2 * shown)
+    let again = scm::peek(passer, Room::ForAll, fds)?;
+    if again.truncated || fds.len() >= 2 * shown {
+        return Ok(());
+    }
+    // It says so only for want of room in the control buffer. So give it room for just as many as it showed.
+    fds.clear();
+    match look(passer, Room::For(shown), fds)?.truncated {
+        true => Err(Errno::EMFILE),
+        false => Ok(()),
+    }
+}
+
+/// Looks at the first message, whatever SO_PEEK_OFF says, with the descriptors from 3 up.
+#[cfg(peek_installs)]
+fn look(passer: BorrowedFd<'_>, room: Room, fds: &mut Fds) -> Result<Message, Errno> {
+    peek_from_start(passer);
+    let message = scm::peek(passer, room, fds)?;
+    table::all_above_stdio(fds)?;
+    Ok(message)
 }
 
 /// EMFILE if there is no free slot and bytes wait, which a descriptor may come with.

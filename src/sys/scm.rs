@@ -155,24 +155,47 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
         iov_base: scratch.as_mut_ptr().cast(),
         iov_len: SHARE,
     };
-    recvmsg(passer, &mut [share; SHARES], fds, 0)
+    recvmsg(passer, &mut [share; SHARES], Room::ForAll, fds, 0)
+}
+
+/// How many descriptors a control buffer has room for.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    /// All that a message can have, and everything else that the kernel may add.
+    ForAll,
+    /// Exactly so many. Where the kernel adds something else, it may be fewer.
+    #[cfg_attr(not(peek_installs), allow(dead_code, reason = "for a look"))]
+    For(usize),
+}
+
+impl Room {
+    fn bytes(self) -> usize {
+        match self {
+            Self::ForAll => RECEIVE_CONTROL,
+            // SAFETY: CMSG_LEN only computes.
+            Self::For(fds) => unsafe {
+                libc::CMSG_LEN((fds * mem::size_of::<RawFd>()) as u32) as usize
+            },
+        }
+    }
 }
 
 /// Shows the next message, and installs duplicates of its descriptors as far as there are slots. Consumes
 /// nothing. Shows one byte at most.
 #[cfg(peek_installs)]
-pub(super) fn peek(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, Errno> {
+pub(super) fn peek(passer: BorrowedFd<'_>, room: Room, fds: &mut Fds) -> Result<Message, Errno> {
     let mut byte = MaybeUninit::<u8>::uninit();
     let mut iov = [libc::iovec {
         iov_base: byte.as_mut_ptr().cast(),
         iov_len: 1,
     }];
-    recvmsg(passer, &mut iov, fds, libc::MSG_PEEK)
+    recvmsg(passer, &mut iov, room, fds, libc::MSG_PEEK)
 }
 
 fn recvmsg(
     passer: BorrowedFd<'_>,
     iov: &mut [libc::iovec],
+    room: Room,
     fds: &mut Fds,
     flags: c_int,
 ) -> Result<Message, Errno> {
@@ -182,7 +205,7 @@ fn recvmsg(
     msg.msg_iov = iov.as_mut_ptr();
     msg.msg_iovlen = iov.len() as _;
     msg.msg_control = control.as_mut_ptr().cast();
-    msg.msg_controllen = RECEIVE_CONTROL as _;
+    msg.msg_controllen = room.bytes() as _;
     let flags = flags | libc::MSG_DONTWAIT | RECEIVE_CLOEXEC;
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
     let bytes = Errno::result(unsafe { libc::recvmsg(passer.as_raw_fd(), &mut msg, flags) });
