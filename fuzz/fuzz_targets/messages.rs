@@ -82,8 +82,13 @@ enum Item {
     Far,
 }
 
-/// One byte in the socket, and the descriptors that are attached to it.
-type Unit = Vec<Item>;
+/// A message in the socket.
+struct Sent {
+    bytes: usize,
+    items: Vec<Item>,
+    /// The kernel knows who sent it.
+    from: bool,
+}
 
 struct Peers<'a> {
     pool: &'a Pool,
@@ -93,7 +98,9 @@ struct Peers<'a> {
     near: (libc::dev_t, libc::ino_t),
     far: (libc::dev_t, libc::ino_t),
     /// The ledger of what is under way.
-    queue: VecDeque<Unit>,
+    queue: VecDeque<Sent>,
+    /// The receiver wants to know who sent a message.
+    wants_from: bool,
     ended: bool,
     /// ECONNRESET comes once, before the end of file.
     reset: bool,
@@ -193,13 +200,23 @@ impl Peers<'_> {
             libc::sendmsg(sender.as_raw_fd(), &msg, flags)
         };
         self.passed_ends |= sent > 0 && message.own_ends;
-        // What the kernel refuses is not our concern. The descriptors are those of the first byte.
-        for _ in 0..sent.max(0) {
-            self.queue.push_back(mem::take(&mut items));
+        // What the kernel refuses is not our concern.
+        if sent > 0 {
+            assert_eq!(sent as usize, bytes.len());
+            self.queue.push_back(Sent {
+                bytes: bytes.len(),
+                items,
+                from: message.credentials || self.wants_from,
+            });
+        }
+        // So many bytes may come joined that they do not fit into one read.
+        if self.queue.iter().map(|sent| sent.bytes).sum::<usize>() > 4096 {
+            self.exact = false;
         }
     }
 
-    fn ask(&self, extra: &Extra) {
+    fn ask(&mut self, extra: &Extra) {
+        self.wants_from |= matches!(extra, Extra::Credentials | Extra::Pidfd);
         let option = match extra {
             Extra::Credentials => libc::SO_PASSCRED,
             Extra::Pidfd => 76, // SO_PASSPIDFD
@@ -218,19 +235,27 @@ impl Peers<'_> {
         }
     }
 
+    /// How many messages the next read takes. Those without descriptors come joined to the first one that has any,
+    /// unless they have another sender, as far as the kernel knows.
+    fn joined(&self) -> usize {
+        let mut taken = 0;
+        for sent in &self.queue {
+            if self.wants_from && sent.from != self.queue[0].from {
+                break;
+            }
+            taken += 1;
+            if !sent.items.is_empty() {
+                break;
+            }
+        }
+        taken
+    }
+
     /// What a call returns that takes at most `room` descriptors, while `free` slots are left. `held`: the peer's
     /// end was received and is still open, so the end of file does not come.
-    ///
-    /// In one case two outcomes are right, and `seen` decides. If the first byte has no descriptors and is the
-    /// last of its message, the kernel's look passes over it, and may find that the message behind does not fit.
-    fn expected(
-        &mut self,
-        room: usize,
-        free: Option<usize>,
-        held: bool,
-        seen: &Outcome,
-    ) -> Outcome {
-        let Some(unit) = self.queue.front() else {
+    fn expected(&mut self, room: usize, free: Option<usize>, held: bool) -> Outcome {
+        let joined = self.joined();
+        if joined == 0 {
             if held {
                 return Outcome::Error(libc::EAGAIN);
             }
@@ -242,21 +267,17 @@ impl Peers<'_> {
                 (_, true) => Outcome::End,
                 _ => Outcome::Error(libc::EAGAIN),
             };
-        };
-        let too_large = |unit: &Unit| free.is_some_and(|free| unit.len() > free);
-        let behind = self.queue.iter().find(|unit| !unit.is_empty());
-        if too_large(unit)
-            || *seen == Outcome::Error(libc::EMFILE)
-                && unit.is_empty()
-                && behind.is_some_and(too_large)
-        {
+        }
+        let wanted = self.queue[joined - 1].items.len();
+        // A byte alone needs a free slot too, which shows that no descriptor came with it.
+        if free.is_some_and(|free| wanted.max(1) > free) {
             return Outcome::Error(libc::EMFILE);
         }
-        let unit = self.queue.pop_front().expect("it is there");
-        match unit.len() {
+        let last = self.queue.drain(..joined).next_back().expect("a message");
+        match wanted {
             0 => Outcome::Error(libc::EBADMSG),
             n if n > room => Outcome::Error(libc::EMSGSIZE),
-            _ => Outcome::Got(unit),
+            _ => Outcome::Got(last.items),
         }
     }
 
@@ -375,7 +396,7 @@ impl Peers<'_> {
         }
         self.no_spinning(&outcome);
         if self.exact {
-            let expected = self.expected(room, free, false, &outcome);
+            let expected = self.expected(room, free, false);
             assert_eq!(outcome, expected, "{how:?}, free slots: {free:?}");
         } else {
             self.check_legal(&outcome, free);
@@ -404,13 +425,13 @@ impl Peers<'_> {
         }
         // The slots that the first messages take are not there for the later ones.
         let mut left = free;
-        let mut all = Unit::new();
+        let mut all = Vec::new();
         for _ in 0..messages {
             let held = all.contains(&Item::Far);
-            match self.expected(MAX, left, held, &stop) {
-                Outcome::Got(unit) => {
-                    left = left.map(|left| left - unit.len());
-                    all.extend(unit);
+            match self.expected(MAX, left, held) {
+                Outcome::Got(items) => {
+                    left = left.map(|left| left - items.len());
+                    all.extend(items);
                 }
                 other => {
                     assert_eq!(
@@ -454,7 +475,7 @@ impl Peers<'_> {
 
     /// Some of what is under way, in its order, none twice.
     fn check_order(&mut self, items: &[Item]) {
-        let mut rest = self.queue.iter().flatten();
+        let mut rest = self.queue.iter().flat_map(|sent| &sent.items);
         for item in items {
             assert!(rest.any(|other| other == item), "{item:?} is not next");
         }
@@ -512,6 +533,7 @@ fn run(pool: &Pool, input: &Input) {
         blocking: input.blocking,
         sender: Some(sender),
         queue: VecDeque::new(),
+        wants_from: false,
         ended: false,
         reset: false,
         sent_back: false,
@@ -553,20 +575,17 @@ fn run(pool: &Pool, input: &Input) {
     while is_readable(peers.receiver.as_raw_fd()) {
         left -= 1;
         assert!(left > 0, "no end of it");
-        if peers.exact && peers.queue.is_empty() && !peers.reset {
-            peers.receive(Receive::One, None);
-            break;
-        }
-        match fdpasser::try_recv_fds(&peers.receiver, &mut Vec::new()) {
-            Ok(0) => break,
-            Ok(n) if peers.exact => assert_eq!(peers.queue.pop_front().map(|u| u.len()), Some(n)),
-            Err(error) if peers.exact => {
-                assert_eq!(
-                    peers.expected(MAX, None, false, &Outcome::End),
-                    Outcome::Error(errno(&error))
-                );
+        if peers.exact {
+            let last = peers.queue.is_empty() && !peers.reset;
+            peers.receive(Receive::TryAll, None);
+            if last {
+                break;
             }
-            _ => {}
+        } else if matches!(
+            fdpasser::try_recv_fds(&peers.receiver, &mut Vec::new()),
+            Ok(0)
+        ) {
+            break;
         }
     }
     drop(peers);
