@@ -13,7 +13,7 @@ mod support;
 
 use fdpasser::ffi;
 use libc::{c_char, c_int, EADDRINUSE, EAFNOSUPPORT, EBADF, EFAULT, EINVAL, EMFILE, ENAMETOOLONG};
-use libc::{ENOENT, ENOTCONN, ENOTSOCK};
+use libc::{EAGAIN, ENOENT, ENOTCONN, ENOTSOCK, ETIMEDOUT};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -173,6 +173,16 @@ enum Call {
         free: u8,
         passer: Fd,
     },
+    /// With a deadline so many milliseconds away, up to 2.
+    Timed(Timed, u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Timed {
+    Send { passer: Fd, fd: Fd },
+    Receive { passer: Fd, keep: bool },
+    Accept { listener: Fd, blocking: bool },
+    Connect { name: Name, blocking: bool },
 }
 
 const GONE: [RawFd; 6] = [-1, -2, i32::MIN, i32::MAX, 1 << 20, 99_999];
@@ -712,8 +722,57 @@ impl State<'_> {
                     Err(_) => {}
                 }
             }
+            Call::Timed(call, ms) => self.timed(call, c_int::from(ms % 3)),
         }
     }
+
+    fn timed(&mut self, call: &Timed, ms: c_int) {
+        match call {
+            Timed::Send { passer, fd } => {
+                let sent = ffi::fdpasser_send_fd_timed(self.number(*passer), self.number(*fd), ms);
+                if check_timed(sent, "send_fd_timed", SENDING) {
+                    assert_eq!(sent, 1);
+                }
+            }
+            Timed::Receive { passer, keep } => {
+                let fd = ffi::fdpasser_recv_fd_timed(self.number(*passer), ms);
+                if check_timed(fd, "recv_fd_timed", RECEIVING) && fd > 0 {
+                    self.received(vec![owned(fd)], *keep);
+                }
+            }
+            Timed::Accept { listener, blocking } => {
+                let fd = ffi::fdpasser_accept_timed(self.number(*listener), ms);
+                if check_timed(fd, "accept_timed", ACCEPTING) {
+                    self.waiting = self.waiting.saturating_sub(1);
+                    self.adopt(fd, *blocking);
+                }
+            }
+            Timed::Connect { name, blocking } => {
+                if self.waiting >= CONNECTIONS {
+                    return;
+                }
+                let (name, fd) = at(name, true, |path, len| {
+                    // SAFETY: so many bytes.
+                    unsafe { ffi::fdpasser_connect_timed(path, len.expect("a length"), ms) }
+                });
+                check_name(name.as_deref(), true, fd);
+                if check_timed(fd, "connect_timed", CONNECTING) {
+                    self.waiting += 1;
+                    self.adopt(fd, *blocking);
+                }
+            }
+        }
+    }
+}
+
+/// Where the others say EAGAIN, the calls with a deadline say ETIMEDOUT.
+fn check_timed(result: c_int, what: &str, allowed: &[c_int]) -> bool {
+    if result == -1 && last_errno() == ETIMEDOUT {
+        return false;
+    }
+    let good = check(result as isize, what, allowed);
+    assert!(good || last_errno() != EAGAIN, "{what}: EAGAIN");
+    good
 }
 
 /// fdpasser_try_recv_fds() with room for the largest message.
