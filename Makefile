@@ -1,4 +1,6 @@
 # libfdpasser. `make help` lists what there is to make.
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 CARGO   ?= cargo
 PERL    ?= perl
@@ -20,11 +22,13 @@ version := $(shell sed -n '/^version/{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
 # While the major version is 0 the minor one is part of the soname; build.rs knows the same.
 abi     := $(if $(filter 0.%,$(version)),$(basename $(version)),$(firstword $(subst ., ,$(version))))
 
-# FDPASSER_SYSV=1 in the environment selects the SysV interface, which is kept in a directory of its own.
+# FDPASSER_SYSV=1 in the environment selects the SysV interface, which is kept in a directory of its own. Linux has
+# no STREAMS: a simulation of them, for tests, stands in front of libc there.
 ifneq ($(filter-out 0,$(FDPASSER_SYSV)),)
 target := target/sysv
 export CARGO_TARGET_DIR := $(CURDIR)/$(target)
 sysv := yes
+streams := $(target)/streams_sim/libstreams_sim.so
 else
 target := target
 sysv :=
@@ -65,8 +69,7 @@ header: ## bring include/fdpasser.h up to date with src/ffi
 
 ifneq ($(sysv),)
 # The module is built in a copy, so that the one for sockets stays as it is. Its own Makefile.PL runs cargo.
-crate   := $(target)/crate
-streams := $(target)/streams_sim/libstreams_sim.so
+crate := $(target)/crate
 
 $(streams): tests/streams_sim/streams_sim.c
 	@mkdir -p $(@D)
@@ -126,24 +129,31 @@ target/soak/%: tests/soak/%.c tests/soak/ledger.h $(header) | lib
 
 check: export CARGO_NET_OFFLINE := true
 check: ## run all tests with what is there, offline
-	@$(PERL) tests/check
+	@$(PERL) scripts/check
 
 # The stages of `check`, each of which can be made alone.
-.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-speed check-docs check-examples check-install check-sysv check-portability
+.PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
+.PHONY: check-docs check-sysv check-portability check-examples check-install
 
 check-format:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
+	$(PROVE) -v tests/licences.t
 
 check-clippy:
 	$(CARGO) clippy --all-targets $(CARGO_FLAGS) -- -D warnings
 	$(CARGO) clippy --locked --no-default-features -- -D warnings
 
-check-rust:
-	$(CARGO) test $(CARGO_FLAGS)
-
 check-build: all
 
 ifneq ($(sysv),)
+# The simulation is linked in front of libc. Only with --target do the flags reach nothing that runs in a build.
+host := $(shell rustc -vV | sed -n 's/^host: //p')
+linked := -Lnative=$(CURDIR)/$(dir $(streams)) -Clink-arg=-Wl,-rpath,$(CURDIR)/$(dir $(streams))
+
+check-rust: $(streams)
+	RUSTFLAGS='$(linked) -lstreams_sim' RUSTDOCFLAGS='$(linked)' $(CARGO) test $(CARGO_FLAGS) --target $(host)
+
 check-c: lib $(streams)
 	$(PROVE) -v tests/sysv.t tests/c.t
 
@@ -152,6 +162,9 @@ check-perl: perl-module $(streams)
 	cd $(crate)/perl && LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
 	    $(PROVE) -v -b -It/lib t/*.t
 else
+check-rust:
+	$(CARGO) test $(CARGO_FLAGS)
+
 check-c: lib
 	$(PROVE) -v tests/header.t tests/abi.t tests/c.t
 
@@ -174,6 +187,9 @@ check-interop: all target/soak/fault.so
 
 check-faults: perl-module $(soak_programs)
 	$(PROVE) -v tests/soak/soak :: --short
+
+check-fuzz:
+	$(PROVE) -v tests/fuzz.t
 
 check-speed: all
 	$(PROVE) -v tests/instructions.t tests/bench.t

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 //! Names the shared object, picks the interface to the operating system, and (feature `header`)
 //! writes the C header. Everything goes to OUT_DIR; the tree is never written to.
 
@@ -10,37 +12,11 @@ fn main() {
 
     if env::var_os("FDPASSER_SYSV").is_some_and(|v| !v.is_empty() && v != "0") {
         println!("cargo:rustc-cfg=fdpasser_sysv");
-        if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
-            simulate_streams();
-        }
     }
     properties();
     soname();
     #[cfg(feature = "header")]
     header();
-}
-
-/// Linux has no STREAMS, so the one use of such a build is to test it, against the simulation. That is
-/// linked in as a shared object of its own, before libc.
-fn simulate_streams() {
-    const SOURCE: &str = "tests/streams_sim/streams_sim.c";
-    println!("cargo:rerun-if-changed={SOURCE}");
-    println!("cargo:rerun-if-env-changed=CC");
-    assert!(
-        std::path::Path::new(SOURCE).exists(),
-        "FDPASSER_SYSV: Linux has no STREAMS, and the simulation for tests is in the repository only"
-    );
-    let out = env::var("OUT_DIR").unwrap();
-    let cc = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let status = std::process::Command::new(&cc)
-        .args("-std=c99 -Wall -Wextra -Werror -O1 -g -shared -fPIC -pthread".split(' '))
-        .args(["-Wl,-soname,libstreams_sim.so", "-o"])
-        .args([&format!("{out}/libstreams_sim.so"), SOURCE])
-        .status()
-        .unwrap_or_else(|e| panic!("{cc}: {e}"));
-    assert!(status.success(), "{cc}: {status}");
-    println!("cargo:rustc-link-search=native={out}");
-    println!("cargo:rustc-link-lib=dylib=streams_sim");
 }
 
 /// What differs between systems, as cfgs that `src/sys/` uses. Each names a property, and the systems that have it.

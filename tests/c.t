@@ -1,68 +1,61 @@
 #!/usr/bin/perl
-# Builds each program of tests/c against the shared and against the static library, and runs it with
-# both and under valgrind. `make lib` comes first. To see one program only: prove -v tests/c.t :: NAME...
+# Builds each program of tests/c with the shared and with the static library, and runs both builds, and the
+# shared one under valgrind as well. `make lib` comes first. To run some programs only: prove -v tests/c.t :: NAME...
 #
-# For another system, with a compiler for it in CC (tests/portability does all of this):
+# tests/portability runs it for other systems, with their compiler in CC and these options:
 #
-#   --target NAME       Rust's name of it
-#   --lib DIR           where its libraries are
+#   --target NAME       Rust's name of the system
+#   --lib DIR           the directory of its libraries
 #   --with "-l..."      what else the static library needs there
-#   --only MODE         shared or static, if it is not both
+#   --only MODE         shared or static, where there is only one of them
 #   --run COMMAND       what runs its programs; without it they are only linked
-#   --skip NAME=REASON  not that program
+#   --skip NAME=REASON  leaves out that program
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp;
+use FindBin;
 use Getopt::Long;
-use POSIX qw(:sys_wait_h setpgid);
+use POSIX qw(:sys_wait_h);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+use lib "$FindBin::Bin/lib";
+use CPrograms qw(@flags $target c_programs cc library shared_link static_link why_skipped);
+use Files qw($root slurp);
+use Processes qw(spawn succeeds);
+use Skips qw(loudly);
+
 use constant {
-    # For all but root the descriptors that all programs have in flight count together, so that one
-    # with a low limit would be refused for the sake of another.
+    # The kernel counts the descriptors that a user has in flight, over all programs. So a program with a low
+    # limit could be refused because of another one, except that root is never refused.
     JOBS     => $> == 0 ? $ENV{JOBS} || 2 : 1,
     DEADLINE => 180,    # for one build or run; the programs have a shorter one of their own
-    SKIPPED  => 77,
     VALGRIND => 99,
     LATE     => -1,
 };
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-my $root = abs_path('.');
+chdir $root or die "chdir: $!";
 my $sysv = $ENV{FDPASSER_SYSV};
-my $target = $sysv ? "$root/target/sysv" : "$root/target";
-my $cc   = $ENV{CC} // 'cc';
-my %other = (lib => "$target/release", with => '-lgcc_s -lpthread -ldl -lm', skip => {});
+my %other = (skip => {});
 GetOptions(\%other, qw(target=s lib=s with=s only=s run=s skip=s%)) or die "see $0\n";
-my $lib   = $other{lib};
 my $out   = "$target/ctests" . ($other{target} ? "/$other{target}" : '');
 my $linux = ($other{target} // $^O) =~ /linux/;
 
-my @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -Itests/c -pthread);
 # In SysV mode the simulation of STREAMS comes before libc.
 my @streams = $sysv ? ("-L$target/streams_sim", '-Wl,--no-as-needed', '-lstreams_sim', "-Wl,-rpath,$target/streams_sim") : ();
 push @flags, '-DFDPASSER_SYSV' if $sysv;
-my %libraries = (
-    shared => ["-L$lib", '-lfdpasser', "-Wl,-rpath,$lib"],
-    static => ["$lib/libfdpasser.a", split ' ', $other{with}],
-);
+my %libraries = (shared => [ shared_link($other{lib}) ], static => [ static_link(@other{qw(lib with)}) ]);
 
-my @names = @ARGV ? @ARGV : map { m{^tests/c/(.*)\.c$} } sort glob 'tests/c/*.c' . ($sysv ? ' tests/c/sysv/*.c' : '');
+my @names = @ARGV ? @ARGV : (c_programs(), $sysv ? map { m{(sysv/.*)\.c$} } sort glob 'tests/c/sysv/*.c' : ());
 @names or die "no programs in tests/c";
 my @builds = $other{only} || qw(shared static);
-for (@builds) {
-    my $file = "$lib/libfdpasser." . ($_ eq 'shared' ? 'so' : 'a');
-    -e $file or die "$file is missing: run `make lib`";
-}
+library($_ eq 'shared' ? 'so' : 'a', $other{lib}) for @builds;
 
-# Programs say themselves what they are not for.
+# A program says itself where it does not run.
 my %not = %{ $other{skip} };
 for my $name (@names) {
     my $source = slurp("tests/c/$name.c");
@@ -71,13 +64,13 @@ for my $name (@names) {
         ($not{$name} = lcfirst "$where: $1") =~ s/\s*\n \* */ /g;
     }
 }
-my $no_valgrind = system('valgrind --version >/dev/null 2>&1') != 0;
+my $no_valgrind = !succeeds('valgrind', '--version') && loudly('valgrind is not installed: the programs alone look for leaks');
 my @modes = $other{target} && !$other{run} ? () : (@builds, $sysv || $other{target} ? () : 'valgrind');
 my @run = grep { !$not{$_} } @names;
 plan tests => @run * (@modes || @builds) + keys %not;
 
 make_path($out, "$out/sysv");
-# Nothing of a program that fails stays in the system's /tmp.
+# What a program that fails leaves behind goes away with this directory.
 my $scratch = File::Temp->newdir;
 $ENV{TMPDIR} = $scratch;
 delete $ENV{FDPASSER_VALGRIND};
@@ -85,7 +78,7 @@ delete $ENV{FDPASSER_VALGRIND};
 my (@queue, %result);
 for my $name (@run) {
     for my $mode (@builds) {
-        my @build = ("$name.$mode.build", split(' ', $cc), @flags, "tests/c/$name.c",
+        my @build = ("$name.$mode.build", cc(), @flags, "tests/c/$name.c",
             '-o', "$out/$name.$mode", @streams, @{ $libraries{$mode} });
         push @queue, \@build;
     }
@@ -131,19 +124,15 @@ sub report {
             my $label  = "$name ($mode)";
             my $build  = $name . ($mode eq 'static' ? '.static' : '.shared') . '.build';
             my $status = $result{"$name.$mode"};
-            my $output = slurp("$out/$name.$mode.log");
             if ($result{$build} != 0) {
                 fail("$label: does not compile");
                 diag(slurp("$out/$build.log"));
                 next;
             }
-            skip "$label: valgrind is not installed: leaks were looked for by the programs alone", 1
-                if not defined $status;
-            if ($status == SKIPPED << 8) {
-                my $why = $output =~ /^skip: (.*)/m ? $1 : 'no reason given';
-                diag("$label SKIPPED: $why");
-                skip "$label: $why", 1;
-            }
+            skip "$label: $no_valgrind", 1 if not defined $status;
+            my $output = slurp("$out/$name.$mode.log");
+            my $why    = why_skipped($status, $output);
+            skip loudly("$label: $why"), 1 if defined $why;
             my @left = $mode eq 'valgrind' ? left_open("$out/$name.valgrind.report") : ();
             ok($status == 0 && !@left, $label) and next;
             diag(verdict($status));
@@ -162,7 +151,7 @@ sub verdict {
     return 'exit status ' . ($status >> 8);
 }
 
-# What valgrind lists as open at the end and the program did not inherit.
+# What valgrind lists as open at the end, without what the program inherited.
 sub left_open {
     my ($report) = @_;
     my @left;
@@ -177,24 +166,17 @@ sub left_open {
     return grep { $_ > 2 } @left;
 }
 
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or return '';
-    local $/;
-    return scalar(<$fh>) // '';
-}
-
 # --- jobs ----------------------------------------------------------------------------------------
 
-# Runs commands, some at a time; each is a name (for the result and the log) and its words.
+# Runs commands, some at a time. Each is a name, for its result and its log, and the command's words.
 sub run_all {
     my @jobs = @_;
     my %running;
     while (@jobs or %running) {
         while (@jobs and keys %running < JOBS) {
             my ($name, @command) = @{ shift @jobs };
-            my $pid = start("$out/$name.log", @command);
-            $running{$pid} = { name => $name, until => time + DEADLINE };
+            open my $log, '>', "$out/$name.log" or die "$out/$name.log: $!";
+            $running{ spawn({ out => $log }, @command) } = { name => $name, until => time + DEADLINE };
         }
         my $ended = 0;
         for my $pid (keys %running) {
@@ -209,23 +191,9 @@ sub run_all {
                 next;
             }
             delete $running{$pid};
-            kill KILL => -$pid;    # children that it may have left
+            kill KILL => -$pid;    # children that it has left
             $ended = 1;
         }
         sleep 0.005 if !$ended;
     }
-}
-
-sub start {
-    my ($log, @command) = @_;
-    my $pid = fork // die "fork: $!";
-    if ($pid == 0) {
-        setpgid(0, 0);
-        open STDIN,  '<', '/dev/null' or POSIX::_exit(126);
-        open STDOUT, '>', $log        or POSIX::_exit(126);
-        open STDERR, '>&', \*STDOUT   or POSIX::_exit(126);
-        exec { $command[0] } @command or POSIX::_exit(127);
-    }
-    setpgid($pid, $pid);    # in both, as either may be first
-    return $pid;
 }

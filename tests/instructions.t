@@ -1,63 +1,66 @@
 #!/usr/bin/perl
-# What each call of the C ABI costs, or with queues each descriptor, in instructions of this library's and in
-# system calls, against the figures of tests/instructions/figures: not in time, so that it is the same on a busy
-# machine. `make lib` comes first. To make what is measured the new figures: perl tests/instructions.t --accept
+# Compares what each C call costs with tests/instructions/figures: in instructions and in system calls, as these
+# are the same on a busy machine. With queues it is what each descriptor costs. `make lib` comes first.
+# `perl tests/instructions.t --accept` makes what it measures the new figures.
 #
-# Instructions are counted by callgrind, and only those in libfdpasser.so, for N and for 2 N calls: the
-# difference is what N calls cost, without what is done once. System calls are counted by strace in the
-# same way, less those that the program makes itself.
+# callgrind counts the instructions in libfdpasser.so, for N and for 2 N calls. The difference is what N calls
+# cost, without what is done once. strace counts the system calls in the same way, and those that the program
+# itself makes are subtracted.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp ();
+use FindBin;
 use POSIX ();
 use Test::More;
 
-# How much more than the figure is forgiven. Another compiler's code is not the same: what 1.81 makes is up
-# to 17 % off what 1.95 makes. A system call more is never forgiven.
+use lib "$FindBin::Bin/lib";
+use CPrograms qw($built cc library shared_link);
+use Files qw($root slurp spew);
+use Processes qw(run succeeds);
+use Skips qw(loudly);
+
+# How much more than the figure is forgiven. Another compiler makes other code: that of 1.81 is up to 17 % off
+# that of 1.95. One system call more is never forgiven.
 use constant { SAME_COMPILER => 0.12, OTHER_COMPILER => 0.25 };
 
 use constant N => 100;
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-my $root   = abs_path('.');
-my $lib    = $ENV{FDPASSER_LIB_DIR} // "$root/target/release";
+chdir $root or die "chdir: $!";
+my $lib    = $ENV{FDPASSER_LIB_DIR} // $built;
 my $out    = "$root/target/instructions";
 my $file   = 'tests/instructions/figures';
 my $accept = @ARGV && $ARGV[0] eq '--accept';
 my $how_to_accept = "if that is as it should be: perl $0 --accept, and commit $file";
 
--e "$lib/libfdpasser.so" or die "$lib/libfdpasser.so is missing: run `make lib`";
+my $library = library('so', $lib);
 make_path($out);
-my @cc = (split(' ', $ENV{CC} // 'cc'), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g -Iinclude));
-my @link = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
 for my $build ([calls => ()], ['calls-select' => '-DOWN_SELECT']) {
     my ($name, @more) = @$build;
-    system(@cc, @more, 'tests/instructions/calls.c', '-o', "$out/$name", @link) == 0
-        or BAIL_OUT('tests/instructions/calls.c does not compile');
+    my ($text, $status) = run(cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g -Iinclude), @more,
+        'tests/instructions/calls.c', '-o', "$out/$name", shared_link($lib));
+    $status == 0 or BAIL_OUT("tests/instructions/calls.c does not compile: $text");
 }
 chomp(my @calls = `$out/calls`);
 @calls or BAIL_OUT("$out/calls does not run");
 
 my ($machine, $compiler, %figure) = read_figures();
-my $built_by = compiler_of("$lib/libfdpasser.so");
+my $built_by = compiler_of($library);
 my %measured;
 
 my $here = (POSIX::uname())[4];
 subtest 'instructions' => sub {
-    plan skip_all => loudly('valgrind is not installed') if system('valgrind --version >/dev/null 2>&1') != 0;
+    plan skip_all => loudly('valgrind is not installed') if !succeeds('valgrind', '--version');
     plan skip_all => loudly("the figures are for $machine, this is $here") if $machine ne $here && !$accept;
     $measured{instructions} = instructions();
     compare('instructions', $built_by eq $compiler ? SAME_COMPILER : OTHER_COMPILER);
 };
 subtest 'system calls' => sub {
     plan skip_all => loudly('strace is not installed, or may not trace here')
-        if system('strace -o /dev/null true >/dev/null 2>&1') != 0;
+        if !succeeds(qw(strace -o /dev/null true));
     $measured{'system calls'} = system_calls();
     compare('system calls', 0);
 };
@@ -71,7 +74,7 @@ sub compare {
     for my $call (@calls) {
         my $got = $measured{$what}{$call};
         my $had = $figure{$what}{$call};
-        # An empty count would pass for a very fast one.
+        # A count of nothing would look like a very fast call.
         ok(defined $got && $got > 0, "$call: counted") or next;
         next if $accept;
         ok(defined $had, "$call: there is a figure") or diag($how_to_accept), next;
@@ -81,13 +84,13 @@ sub compare {
         diag(sprintf '%s takes only %s %s, the figure is %s: %s', $call, show($got), $what, show($had), $how_to_accept)
             if $got < $had * (1 - $margin);
     }
-    is_deeply([ sort keys %{ $figure{$what} } ], [ sort @calls ], 'no figure is for a call that there is not') if !$accept;
+    is_deeply([ sort keys %{ $figure{$what} } ], [ sort @calls ], 'each figure is for a call that exists') if !$accept;
     return;
 }
 
 sub show { my ($number) = @_; return $number =~ /\./ ? sprintf '%.2f', $number : $number }
 
-# Name => instructions of one call.
+# { call => its instructions }
 sub instructions {
     my $dir = File::Temp->newdir;
     local $ENV{LD_BIND_NOW} = 1;
@@ -104,9 +107,9 @@ sub instructions {
 
 sub number_of { my ($path) = @_; return $path =~ /\.(\d+)$/ ? $1 : 0 }
 
-# The name of the case that a dump is for, and how many instructions of it are the library's. In a dump a line
-# `ob=` says whose code the next lines are about; numbers say "so many at this place", but in the line behind
-# a `calls=` what was called took them.
+# The call that a dump is for, and how many of its instructions are the library's. In a dump a line `ob=` says
+# which object the next lines are about, and a line of numbers says how many instructions ran at a place. The
+# line after a `calls=` is different: its instructions are those of the function that was called.
 sub read_dump {
     my ($path) = @_;
     my ($call, %name, $ours, $of_callee);
@@ -127,7 +130,7 @@ sub read_dump {
     return ($call, $sum);
 }
 
-# Name => system calls of one call.
+# { call => its system calls }
 sub system_calls {
     my $log = "$out/strace.log";
     my %per_call;
@@ -161,25 +164,19 @@ sub write_figures {
     for my $what ('instructions', 'system calls') {
         $measured{$what} or BAIL_OUT("nothing is accepted, as no $what were counted");
     }
-    open my $to, '>', $file or die "$file: $!";
-    print {$to} "# What one call takes, or with queues one descriptor: instructions of the library's, and system calls.\n",
-        "# Written by tests/instructions.t --accept.\n# machine $here, compiler $built_by\n";
-    printf {$to} "%-22s %8s %6s\n", $_, map { show($_) } $measured{instructions}{$_}, $measured{'system calls'}{$_} for @calls;
-    close $to or die "$file: $!";
+    my @lines = (
+        '# What one call takes, or with queues one descriptor: instructions of the library, and system calls.',
+        '# Written by tests/instructions.t --accept.',
+        "# machine $here, compiler $built_by",
+        map { sprintf '%-22s %8s %6s', $_, map { show($_) } $measured{instructions}{$_}, $measured{'system calls'}{$_} } @calls,
+    );
+    spew($file, join '', map { "$_\n" } @lines);
     diag("written: $file");
     return;
 }
 
-# Compilers leave their name in what they make.
+# A compiler leaves its name in what it makes.
 sub compiler_of {
     my ($object) = @_;
-    open my $in, '<:raw', $object or die "$object: $!";
-    local $/;
-    return readline($in) =~ /\brustc version (\d[\w.-]*)/ ? "rustc $1" : 'unknown';
-}
-
-sub loudly {
-    my ($why) = @_;
-    diag("SKIPPED: $why");
-    return $why;
+    return slurp($object) =~ /\brustc version (\d[\w.-]*)/ ? "rustc $1" : 'unknown';
 }

@@ -1,5 +1,7 @@
-//! The Rust API, as a dependent crate sees it. What needs a process of its own (limits, descriptor
-//! counts, signals) is in `tests/c/`.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The Rust API, as a dependent crate sees it. Tests that need a process of their own, because of limits, counts
+//! of descriptors or signals, are in `tests/c/`.
 
 use fdpasser::{retry, Events, Passer, Progress, Retry, Stop};
 use nix::sys::stat::fstat;
@@ -9,10 +11,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-/// A descriptor whose content is its number.
+/// A descriptor that reads as its number.
 fn numbered(number: usize) -> OwnedFd {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     write!(File::from(writer), "{number}").unwrap();
@@ -40,7 +43,29 @@ fn send_raw(passer: &impl AsRawFd, bytes: &[u8], fds: &[i32]) {
 }
 
 fn errno(error: &io::Error) -> i32 {
-    error.raw_os_error().expect("an error of the system's")
+    error.raw_os_error().expect("an error of the system")
+}
+
+/// A directory that goes away with its content.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let name = |n| format!("fdpasser-{}-{n}", std::process::id());
+        let mut paths = (0..1000).map(|n| std::env::temp_dir().join(name(n)));
+        let new = paths.find(|path| std::fs::create_dir(path).is_ok());
+        Self(new.expect("a name that is free"))
+    }
+
+    fn is_empty(&self) -> bool {
+        std::fs::read_dir(&self.0).unwrap().next().is_none()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 #[test]
@@ -101,9 +126,9 @@ fn shutdown_is_none_and_zero() {
 fn a_byte_without_a_descriptor_is_an_error_and_the_next_message_is_good() {
     let (a, b) = fdpasser::socketpair().unwrap();
     send_raw(&a, b"x", &[]);
-    fdpasser::send_fd(&a, numbered(1)).unwrap();
     let error = fdpasser::recv_fd(&b).unwrap_err();
     assert_eq!(errno(&error), libc::EBADMSG);
+    fdpasser::send_fd(&a, numbered(1)).unwrap();
     assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 1);
 }
 
@@ -138,7 +163,7 @@ fn try_variants_do_not_wait_on_a_blocking_passer() {
     fdpasser_sysv,
     ignore = "errors of sockets; tests/c/sysv/wire.c has the others"
 )]
-fn what_cannot_carry_descriptors_says_so() {
+fn what_cannot_carry_descriptors_is_an_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let error = fdpasser::send_fd(&tcp, &tcp).unwrap_err();
@@ -148,15 +173,15 @@ fn what_cannot_carry_descriptors_says_so() {
     let error = fdpasser::recv_fd(tempfile()).unwrap_err();
     assert_eq!(errno(&error), libc::ENOTSOCK);
 
-    let error = fdpasser::send_fds(&tcp, &[tcp.as_fd()], 254).unwrap_err();
+    let (a, _b) = fdpasser::socketpair().unwrap();
+    let error = fdpasser::send_fds(&a, &[tcp.as_fd()], 254).unwrap_err();
     assert_eq!(errno(&error), libc::EINVAL);
 }
 
 #[test]
 fn server_accept_connect() {
-    let dir = std::env::temp_dir().join(format!("fdpasser-{}", std::process::id()));
-    std::fs::create_dir(&dir).unwrap();
-    let path = dir.join("socket");
+    let dir = Directory::new();
+    let path = dir.0.join("socket");
 
     let error = fdpasser::connect(&path).unwrap_err();
     assert_eq!(errno(&error), libc::ENOENT);
@@ -170,17 +195,16 @@ fn server_accept_connect() {
     assert_eq!(number(fdpasser::recv_fd(&server).unwrap().unwrap()), 7);
 
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0, "litter");
+    assert!(dir.is_empty(), "nothing is left beside the socket");
     std::fs::write(&path, "precious").unwrap();
     let error = fdpasser::server(&path, 0).unwrap_err();
     assert_eq!(errno(&error), libc::EEXIST);
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
-    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
-#[cfg_attr(fdpasser_sysv, ignore = "a socket is no stream")]
-fn a_socket_of_the_standard_librarys_is_a_passer() {
+#[cfg_attr(fdpasser_sysv, ignore = "a socket is not a stream")]
+fn a_unix_stream_is_a_passer() {
     let (a, b) = UnixStream::pair().unwrap();
     fdpasser::send_fd(&a, numbered(5)).unwrap();
     assert_eq!(number(fdpasser::recv_fd(&b).unwrap().unwrap()), 5);
@@ -201,16 +225,16 @@ fn several_messages_at_once_and_why_there_are_no_more() {
 
     fdpasser::send_fd(&a, numbered(40)).unwrap();
     send_raw(&a, b"x", &[]);
-    fdpasser::send_fd(&a, numbered(41)).unwrap();
-    drop(a);
     let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
     assert!(matches!(&stop, Stop::Error(e) if errno(e) == libc::EBADMSG));
+    fdpasser::send_fd(&a, numbered(41)).unwrap();
+    drop(a);
     let stop = fdpasser::try_recv_messages(&b, 100, &mut fds);
     assert!(matches!(stop, Stop::Shutdown), "{stop:?}");
     assert!(fds.drain(..).map(number).eq([40, 41]));
 }
 
-/// Turns a passer as an event loop does that reports everything as ready.
+/// One turn of an event loop that reports everything as ready.
 fn turn(passer: &mut Passer) -> io::Result<Progress> {
     passer.process(Events {
         readable: true,
@@ -274,8 +298,8 @@ fn a_push_that_is_refused_gives_the_descriptor_back() {
 }
 
 #[test]
-#[cfg_attr(fdpasser_sysv, ignore = "STREAMS do not tell")]
-fn the_peer_has_taken_everything_or_not() {
+#[cfg_attr(fdpasser_sysv, ignore = "STREAMS do not say")]
+fn drained_says_whether_the_peer_has_taken_everything() {
     let (a, b) = fdpasser::socketpair().unwrap();
     let mut a = Passer::new(a).unwrap();
     assert!(a.drained().unwrap());
@@ -290,9 +314,8 @@ fn the_peer_has_taken_everything_or_not() {
 
 #[test]
 fn server_options_and_the_peer() {
-    let dir = std::env::temp_dir().join(format!("fdpasser-options-{}", std::process::id()));
-    std::fs::create_dir(&dir).unwrap();
-    let path = dir.join("socket");
+    let dir = Directory::new();
+    let path = dir.0.join("socket");
     let options = fdpasser::ServerOptions::new().mode(0o600).exclusive(true);
     let (listener, node) = fdpasser::server_with(&path, &options).unwrap();
     let made = std::fs::metadata(&path).unwrap();
@@ -300,7 +323,6 @@ fn server_options_and_the_peer() {
     let error = fdpasser::server_with(&path, &options).unwrap_err();
     assert_eq!(errno(&error), libc::EADDRINUSE);
 
-    drop(fdpasser::accept(&listener).unwrap()); // the probe
     let client = fdpasser::connect(&path).unwrap();
     let server = fdpasser::accept(&listener).unwrap();
     let peer = fdpasser::peer_cred(&server).unwrap();
@@ -313,5 +335,5 @@ fn server_options_and_the_peer() {
     let (_second, other) = fdpasser::server_with(&path, &Default::default()).unwrap();
     assert!(!fdpasser::unlink(&path, &node).unwrap());
     assert!(fdpasser::unlink(&path, &other).unwrap());
-    std::fs::remove_dir(&dir).unwrap();
+    assert!(dir.is_empty(), "no lock file is left");
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# Builds the library and the programs of tests/c with AddressSanitizer, and again with ThreadSanitizer,
-# and runs them. Needs a nightly Rust; what cannot be had is skipped, out loud.
+# Builds the library and the programs of tests/c with AddressSanitizer, and again with ThreadSanitizer, and runs
+# the programs. This needs a nightly Rust.
 #
 #   prove -v tests/sanitize.t                        all
 #   prove -v tests/sanitize.t :: address NAME...     one sanitizer, some programs
@@ -9,27 +9,30 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(basename dirname);
 use File::Path qw(make_path);
 use File::Temp;
-use POSIX ();
+use FindBin;
 use Test::More;
 
-use constant { DEADLINE => 180, SKIPPED => 77, FOUND => 66 };
+use lib "$FindBin::Bin/lib";
+use CPrograms qw(@flags c_programs cc shared_link why_skipped);
+use Files qw($root spew);
+use Processes qw(run);
+use Skips qw(loudly);
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-# Where rustup has a nightly Rust beside another one, that it is.
+use constant FOUND => 66;    # the exit status of a program in which a sanitizer has found something
+
+chdir $root or die "chdir: $!";
+# Where rustup has a nightly Rust beside another one, take that.
 $ENV{RUSTUP_TOOLCHAIN} //= 'nightly'
   if `rustc -V 2>&1` !~ /nightly/ && `rustup toolchain list 2>&1` =~ /^nightly/m;
 my $cargo = $ENV{CARGO} // 'cargo';
-my $cc    = $ENV{CC}    // 'cc';
-my $base  = abs_path('.') . '/target/sanitize';
+my $base  = "$root/target/sanitize";
 my ($host) = `rustc -vV 2>&1` =~ /^host: (\S+)/m;
 make_path($base);
 
-# A program that does wrong in a way that only an instrumented library can notice: that it writes where
-# it was told to.
+# Each canary makes a mistake that only an instrumented library can notice: the library itself writes where the
+# canary tells it to.
 my %sanitizers = (
     address => {
         rustflags => '-Zsanitizer=address',
@@ -49,13 +52,12 @@ static void test(void)
 }
 C
     },
-    # Rust's standard library comes without ThreadSanitizer's instrumentation, and to build it would take
-    # its source, so its locks and atomics are not seen. This library has none, nor any state to guard
-    # with them: what is checked is its own code, and what of the standard library is compiled into it.
+    # Rust's standard library comes without ThreadSanitizer's instrumentation, so its locks and atomics are not
+    # seen. That does not matter here: this library uses none, and has no state for them to guard.
     thread => {
         rustflags => '-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer',
         cflags    => '-fsanitize=thread',
-        # The C compiler's own runtime may be too old for this Rust; Rust's is good for both.
+        # The C compiler's own runtime may be too old for this Rust. Rust's runtime suits both.
         runtime   => 'tsan',
         env       => { TSAN_OPTIONS => "exitcode=${\FOUND}:halt_on_error=1" },
         found     => qr/WARNING: ThreadSanitizer: data race/,
@@ -84,7 +86,7 @@ C
 );
 
 my @which = @ARGV && $sanitizers{ $ARGV[0] } ? shift @ARGV : sort keys %sanitizers;
-my @names = @ARGV ? @ARGV : map { basename($_, '.c') } sort glob 'tests/c/*.c';
+my @names = @ARGV ? @ARGV : c_programs();
 my $scratch = File::Temp->newdir;
 $ENV{TMPDIR} = $scratch;
 delete $ENV{FDPASSER_VALGRIND};
@@ -102,21 +104,17 @@ sub with {
     local @ENV{ keys %{ $sanitizer->{env} } } = values %{ $sanitizer->{env} };
 
     my ($lib, $why) = library($which, $sanitizer, $out);
-    if (!$lib) {
-        diag("SKIPPED: $which sanitizer: $why");
-        plan skip_all => "$which sanitizer: $why";
-    }
+    plan skip_all => loudly("$which sanitizer: $why") if !$lib;
 
-    my @flags = (qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -O1 -g -Iinclude -Itests/c -pthread),
-        split ' ', $sanitizer->{cflags});
-    my @link = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
+    my @compile = (cc(), @flags, split ' ', $sanitizer->{cflags});
+    my @link = shared_link($lib);
     my $runtime = $sanitizer->{runtime} && runtime($sanitizer->{runtime});
     my $build = sub {
         my ($source, $program) = @_;
-        return run(split(' ', $cc), @flags, $source, '-o', $program, @link) if !$runtime;
-        my ($text, $status) = run(split(' ', $cc), @flags, '-c', $source, '-o', "$program.o");
+        return run(@compile, $source, '-o', $program, @link) if !$runtime;
+        my ($text, $status) = run(@compile, '-c', $source, '-o', "$program.o");
         return ($text, $status) if $status != 0;
-        return run(split(' ', $cc), qw(-rdynamic -pthread), "$program.o", '-o', $program,
+        return run(cc(), qw(-rdynamic -pthread), "$program.o", '-o', $program,
             '-Wl,--whole-archive', $runtime, '-Wl,--no-whole-archive', @link, qw(-ldl -lm -lrt -lresolv));
     };
 
@@ -124,11 +122,11 @@ sub with {
     spew("$out/canary.c", $sanitizer->{canary});
     my ($text, $status) = $build->("$out/canary.c", "$out/canary");
     if ($status != 0) {
-        diag("SKIPPED: $which sanitizer: the C compiler does not have it:\n$text");
-        plan skip_all => "$which sanitizer: the C compiler does not have it";
+        diag($text);
+        plan skip_all => loudly("$which sanitizer: the C compiler does not have it");
     }
     ($text, $status) = run("$out/canary");
-    ok($status == FOUND << 8 && $text =~ $sanitizer->{found}, 'what the library does wrong is found')
+    ok($status == FOUND << 8 && $text =~ $sanitizer->{found}, 'a mistake of the library is found')
       or diag("wait status $status\n$text");
 
     for my $name (@names) {
@@ -136,17 +134,14 @@ sub with {
         if ($status != 0) { fail("$name: does not compile"); diag($text); next }
         ($text, $status) = run("$out/$name");
       SKIP: {
-            if ($status == SKIPPED << 8) {
-                my ($reason) = $text =~ /^skip: (.*)/m;
-                diag("$name ($which) SKIPPED: $reason");
-                skip "$name: $reason", 1;
-            }
+            my $why = why_skipped($status, $text);
+            skip loudly("$name ($which): $why"), 1 if defined $why;
             ok($status == 0, $name) or diag("wait status $status\n$text");
         }
     }
 }
 
-# The directory of the instrumented library; or undef, and why not.
+# The directory of the instrumented library. If it cannot be built: undef, and why not.
 sub library {
     my ($which, $sanitizer, $out) = @_;
     return (undef, 'no Rust compiler') if !defined $host;
@@ -173,26 +168,4 @@ sub runtime {
     chomp(my ($directory) = run(qw(rustc --print target-libdir)));
     my ($archive) = glob "$directory/librustc*rt.$name.a";
     return $archive;
-}
-
-sub run {
-    my @command = @_;
-    my $pid = open(my $output, '-|') // die "fork: $!";
-    if ($pid == 0) {
-        open STDIN,  '<', '/dev/null' or POSIX::_exit(126);
-        open STDERR, '>&', \*STDOUT   or POSIX::_exit(126);
-        alarm DEADLINE;
-        no warnings 'exec';
-        exec { $command[0] } @command or POSIX::_exit(127);
-    }
-    my $text = do { local $/; <$output> } // '';
-    close $output;
-    return ($text, $?);
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "$file: $!";
-    print $fh $text;
-    close $fh or die "$file: $!";
 }

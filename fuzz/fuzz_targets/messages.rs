@@ -1,11 +1,13 @@
-//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them, with
-//! a ledger of what has to come out. Which bytes a control message consists of is the kernel's to say,
-//! so the walk over them is exercised by what a peer can make the kernel say.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them. A ledger says what
+//! has to come out. Control messages come from the kernel, so the library's walk over them meets what a peer can
+//! make the kernel say.
 #![no_main]
 
 mod support;
 
-use fdpasser::Stop;
+use fdpasser::{ffi, Stop};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -72,19 +74,6 @@ enum Receive {
     CMessages(u8),
 }
 
-extern "C" {
-    fn fdpasser_recv_fd(passer: libc::c_int) -> libc::c_int;
-    fn fdpasser_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
-    fn fdpasser_try_recv_fds(passer: libc::c_int, fds: *mut libc::c_int, n: usize) -> isize;
-    fn fdpasser_try_recv_messages(
-        passer: libc::c_int,
-        fds: *mut libc::c_int,
-        n: usize,
-        messages: libc::c_uint,
-        status: *mut libc::c_int,
-    ) -> isize;
-}
-
 /// What is in the pool, or one of the passer's own ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item {
@@ -93,8 +82,13 @@ enum Item {
     Far,
 }
 
-/// One byte in the socket, and the descriptors that are attached to it.
-type Unit = Vec<Item>;
+/// A message in the socket.
+struct Sent {
+    bytes: usize,
+    items: Vec<Item>,
+    /// The kernel knows who sent it.
+    from: bool,
+}
 
 struct Peers<'a> {
     pool: &'a Pool,
@@ -104,7 +98,9 @@ struct Peers<'a> {
     near: (libc::dev_t, libc::ino_t),
     far: (libc::dev_t, libc::ino_t),
     /// The ledger of what is under way.
-    queue: VecDeque<Unit>,
+    queue: VecDeque<Sent>,
+    /// The receiver wants to know who sent a message.
+    wants_from: bool,
     ended: bool,
     /// ECONNRESET comes once, before the end of file.
     reset: bool,
@@ -130,14 +126,9 @@ impl Peers<'_> {
     fn send(&mut self, message: &Message) {
         let Some(sender) = &self.sender else { return };
         let mut items = Vec::new();
-        let mut total = 0;
-        for &n in &message.blocks {
-            for _ in 0..n {
-                items.push(Item::Pool(
-                    (usize::from(message.first) + total) % self.pool.fds.len(),
-                ));
-                total += 1;
-            }
+        for _ in 0..message.blocks.iter().map(|&n| usize::from(n)).sum() {
+            let at = usize::from(message.first) + items.len();
+            items.push(Item::Pool(at % self.pool.fds.len()));
         }
         if message.own_ends {
             if let [first, .., last] = &mut items[..] {
@@ -173,19 +164,10 @@ impl Peers<'_> {
             }
         };
         if message.credentials {
-            // SAFETY: no pointers; a ucred is plain data.
-            let ours = unsafe {
-                libc::ucred {
-                    pid: libc::getpid(),
-                    uid: libc::getuid(),
-                    gid: libc::getgid(),
-                }
-            };
-            // SAFETY: as above.
-            let size = mem::size_of_val(&ours);
-            add(libc::SCM_CREDENTIALS, unsafe {
-                std::slice::from_raw_parts(ptr::from_ref(&ours).cast(), size)
-            });
+            // A ucred: pid, uid, gid.
+            // SAFETY: no arguments.
+            let ours = unsafe { [libc::getpid() as u32, libc::getuid(), libc::getgid()] };
+            add(libc::SCM_CREDENTIALS, &ours.map(u32::to_ne_bytes).concat());
         }
         let mut rest = &numbers[..];
         for &n in &message.blocks {
@@ -210,32 +192,31 @@ impl Peers<'_> {
                 msg.msg_control = control.as_mut_ptr().cast();
                 msg.msg_controllen = control.len() * 8;
             }
-            let oob = if message.out_of_band {
-                libc::MSG_OOB
-            } else {
-                0
-            };
-            libc::sendmsg(
-                sender.as_raw_fd(),
-                &msg,
-                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | oob,
-            )
+            let mut flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+            if message.out_of_band {
+                flags |= libc::MSG_OOB;
+                self.exact = false;
+            }
+            libc::sendmsg(sender.as_raw_fd(), &msg, flags)
         };
-        if message.out_of_band {
-            self.exact = false;
-        }
         self.passed_ends |= sent > 0 && message.own_ends;
-        // What the kernel refuses is not our concern, but it must be all or nothing.
-        for i in 0..sent.max(0) {
-            self.queue.push_back(if i == 0 {
-                mem::take(&mut items)
-            } else {
-                Unit::new()
+        // What the kernel refuses is not our concern.
+        if sent > 0 {
+            assert_eq!(sent as usize, bytes.len());
+            self.queue.push_back(Sent {
+                bytes: bytes.len(),
+                items,
+                from: message.credentials || self.wants_from,
             });
+        }
+        // So many bytes may come joined that they do not fit into one read.
+        if self.queue.iter().map(|sent| sent.bytes).sum::<usize>() > 4096 {
+            self.exact = false;
         }
     }
 
-    fn ask(&self, extra: &Extra) {
+    fn ask(&mut self, extra: &Extra) {
+        self.wants_from |= matches!(extra, Extra::Credentials | Extra::Pidfd);
         let option = match extra {
             Extra::Credentials => libc::SO_PASSCRED,
             Extra::Pidfd => 76, // SO_PASSPIDFD
@@ -254,20 +235,27 @@ impl Peers<'_> {
         }
     }
 
-    /// What one call has to say that takes at most `room` descriptors, where `free` slots are left.
-    /// An end that was received and not closed yet keeps the end from coming.
-    ///
-    /// One thing depends on where in the peer's messages we are, so for that `seen` decides: the
-    /// kernel's look at a message passes over a byte that has no descriptors and is the last of its
-    /// message, and finds that the one behind does not fit.
-    fn expected(
-        &mut self,
-        room: usize,
-        free: Option<usize>,
-        held: bool,
-        seen: &Outcome,
-    ) -> Outcome {
-        let Some(unit) = self.queue.front() else {
+    /// How many messages the next read takes. Those without descriptors come joined to the first one that has any,
+    /// unless they have another sender, as far as the kernel knows.
+    fn joined(&self) -> usize {
+        let mut taken = 0;
+        for sent in &self.queue {
+            if self.wants_from && sent.from != self.queue[0].from {
+                break;
+            }
+            taken += 1;
+            if !sent.items.is_empty() {
+                break;
+            }
+        }
+        taken
+    }
+
+    /// What a call returns that takes at most `room` descriptors, while `free` slots are left. `held`: the peer's
+    /// end was received and is still open, so the end of file does not come.
+    fn expected(&mut self, room: usize, free: Option<usize>, held: bool) -> Outcome {
+        let joined = self.joined();
+        if joined == 0 {
             if held {
                 return Outcome::Error(libc::EAGAIN);
             }
@@ -279,21 +267,17 @@ impl Peers<'_> {
                 (_, true) => Outcome::End,
                 _ => Outcome::Error(libc::EAGAIN),
             };
-        };
-        let too_large = |unit: &Unit| free.is_some_and(|free| unit.len() > free);
-        let behind = self.queue.iter().find(|unit| !unit.is_empty());
-        if too_large(unit)
-            || *seen == Outcome::Error(libc::EMFILE)
-                && unit.is_empty()
-                && behind.is_some_and(too_large)
-        {
+        }
+        let wanted = self.queue[joined - 1].items.len();
+        // A byte alone needs a free slot too, which shows that no descriptor came with it.
+        if free.is_some_and(|free| wanted.max(1) > free) {
             return Outcome::Error(libc::EMFILE);
         }
-        let unit = self.queue.pop_front().expect("it is there");
-        match unit.len() {
+        let last = self.queue.drain(..joined).next_back().expect("a message");
+        match wanted {
             0 => Outcome::Error(libc::EBADMSG),
             n if n > room => Outcome::Error(libc::EMSGSIZE),
-            _ => Outcome::Got(unit),
+            _ => Outcome::Got(last.items),
         }
     }
 
@@ -302,8 +286,7 @@ impl Peers<'_> {
         fds.iter()
             .map(|fd| {
                 let fd = fd.as_raw_fd();
-                assert!(fd >= 3, "{fd} is standard input, output or error");
-                assert!(is_close_on_exec(fd));
+                check_made(fd);
                 match identity(fd) {
                     id if id == self.near => Item::Near,
                     id if id == self.far => Item::Far,
@@ -345,8 +328,7 @@ impl Peers<'_> {
                 (MAX, outcome)
             }
             Receive::COne => {
-                // SAFETY: no pointers.
-                let outcome = match unsafe { fdpasser_recv_fd(passer) } {
+                let outcome = match ffi::fdpasser_recv_fd(passer) {
                     0 => Ok(vec![]),
                     -1 => Err(last_errno()),
                     fd => Ok(vec![owned(fd)]),
@@ -355,27 +337,22 @@ impl Peers<'_> {
             }
             Receive::CArray(n) | Receive::CTryArray(n) => {
                 let n = usize::from(n % 300);
-                let mut fds = [-7; 300];
+                let mut fds = Room::for_fds(300);
                 // SAFETY: n is no more than the array has.
                 let got = unsafe {
                     if matches!(how, Receive::CArray(_)) {
-                        fdpasser_recv_fds(passer, fds.as_mut_ptr(), n)
+                        ffi::fdpasser_recv_fds(passer, fds.pointer(false), n)
                     } else {
-                        fdpasser_try_recv_fds(passer, fds.as_mut_ptr(), n)
+                        ffi::fdpasser_try_recv_fds(passer, fds.pointer(false), n)
                     }
                 };
                 let error = if got < 0 { last_errno() } else { 0 };
                 assert!((-1..=n as isize).contains(&got));
-                let (ours, rest) = fds.split_at(got.max(0) as usize);
-                assert!(
-                    rest.iter().all(|&fd| fd == -7),
-                    "no more than the count was touched"
-                );
+                let ours = fds.take(got);
                 if n == 0 {
                     assert_eq!((got, error), (-1, libc::EINVAL));
                     return;
                 }
-                let ours = ours.iter().map(|&fd| owned(fd)).collect();
                 (n, if got < 0 { Err(error) } else { Ok(ours) })
             }
             Receive::Messages(messages) => {
@@ -385,6 +362,7 @@ impl Peers<'_> {
                     Stop::Enough => 1,
                     Stop::Shutdown => 0,
                     Stop::Error(error) => -errno(&error),
+                    other => panic!("{other:?}"),
                 };
                 drop(fillers);
                 let items = self.take_in(fds);
@@ -392,24 +370,17 @@ impl Peers<'_> {
                 return;
             }
             Receive::CMessages(messages) => {
-                let mut fds = vec![-7; 16 * MAX];
+                let mut fds = Room::for_fds(16 * MAX);
                 let mut status = 99;
                 let messages = usize::from(messages % 16) + 1;
+                let (to, n) = (fds.pointer(false), fds.len());
                 // SAFETY: room for 16 messages, and one status.
                 let got = unsafe {
-                    fdpasser_try_recv_messages(
-                        passer,
-                        fds.as_mut_ptr(),
-                        fds.len(),
-                        messages as u32,
-                        &mut status,
-                    )
+                    ffi::fdpasser_try_recv_messages(passer, to, n, messages as u32, &mut status)
                 };
                 drop(fillers);
                 assert!(got >= 0);
-                let (ours, rest) = fds.split_at(got as usize);
-                assert!(rest.iter().all(|&fd| fd == -7));
-                let items = self.take_in(ours.iter().map(|&fd| owned(fd)).collect());
+                let items = self.take_in(fds.take(got));
                 self.check_messages(messages, free, items, status);
                 return;
             }
@@ -425,7 +396,7 @@ impl Peers<'_> {
         }
         self.no_spinning(&outcome);
         if self.exact {
-            let expected = self.expected(room, free, false, &outcome);
+            let expected = self.expected(room, free, false);
             assert_eq!(outcome, expected, "{how:?}, free slots: {free:?}");
         } else {
             self.check_legal(&outcome, free);
@@ -454,13 +425,13 @@ impl Peers<'_> {
         }
         // The slots that the first messages take are not there for the later ones.
         let mut left = free;
-        let mut all = Unit::new();
+        let mut all = Vec::new();
         for _ in 0..messages {
             let held = all.contains(&Item::Far);
-            match self.expected(MAX, left, held, &stop) {
-                Outcome::Got(unit) => {
-                    left = left.map(|left| left - unit.len());
-                    all.extend(unit);
+            match self.expected(MAX, left, held) {
+                Outcome::Got(items) => {
+                    left = left.map(|left| left - items.len());
+                    all.extend(items);
                 }
                 other => {
                     assert_eq!(
@@ -504,7 +475,7 @@ impl Peers<'_> {
 
     /// Some of what is under way, in its order, none twice.
     fn check_order(&mut self, items: &[Item]) {
-        let mut rest = self.queue.iter().flatten();
+        let mut rest = self.queue.iter().flat_map(|sent| &sent.items);
         for item in items {
             assert!(rest.any(|other| other == item), "{item:?} is not next");
         }
@@ -562,6 +533,7 @@ fn run(pool: &Pool, input: &Input) {
         blocking: input.blocking,
         sender: Some(sender),
         queue: VecDeque::new(),
+        wants_from: false,
         ended: false,
         reset: false,
         sent_back: false,
@@ -603,38 +575,26 @@ fn run(pool: &Pool, input: &Input) {
     while is_readable(peers.receiver.as_raw_fd()) {
         left -= 1;
         assert!(left > 0, "no end of it");
-        if peers.exact && peers.queue.is_empty() && !peers.reset {
-            peers.receive(Receive::One, None);
-            break;
-        }
-        match fdpasser::try_recv_fds(&peers.receiver, &mut Vec::new()) {
-            Ok(0) => break,
-            Ok(n) if peers.exact => assert_eq!(peers.queue.pop_front().map(|u| u.len()), Some(n)),
-            Err(error) if peers.exact => {
-                assert_eq!(
-                    peers.expected(MAX, None, false, &Outcome::End),
-                    Outcome::Error(errno(&error))
-                );
+        if peers.exact {
+            let last = peers.queue.is_empty() && !peers.reset;
+            peers.receive(Receive::TryAll, None);
+            if last {
+                break;
             }
-            _ => {}
+        } else if matches!(
+            fdpasser::try_recv_fds(&peers.receiver, &mut Vec::new()),
+            Ok(0)
+        ) {
+            break;
         }
     }
     drop(peers);
     drop(stdin);
-    set_limit(LIMITS[1]);
 }
 
 fuzz_target!(|input: Input| {
     POOL.with_borrow_mut(|pool| {
         let pool = pool.get_or_insert_with(Pool::new);
-        let before = count_open();
-        let standard = [0, 1, 2].map(identity);
-        run(pool, &input);
-        assert_eq!(
-            [0, 1, 2].map(identity),
-            standard,
-            "standard input, output and error"
-        );
-        assert_eq!(count_open(), before, "descriptors open");
+        leaves_nothing(|| run(pool, &input));
     });
 });

@@ -1,44 +1,20 @@
-//! The part of `calls` that is about the object with queues. A small model of each object knows what is
-//! queued and what was asked for, and that who waits as the object says never waits for nothing.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The part of `calls` that is about the object with queues. A small model of each object knows what is queued and
+//! what was asked for. It checks that whoever waits as the object says is woken.
 
 use crate::support::*;
 use crate::{check, Fd, State};
-use libc::{c_int, c_short, c_uint, POLLIN, POLLOUT};
-use libc::{
-    EAFNOSUPPORT, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EINVAL, EMFILE, ENOTCONN,
-    ENOTSOCK, EOPNOTSUPP, EPERM, EPIPE,
-};
+use fdpasser::ffi;
+use libc::{c_int, c_short, c_uint, EAGAIN, EBADF, EINVAL, EMFILE, ENOTSOCK, POLLIN, POLLOUT};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-#[repr(C)]
-struct Opaque {
-    _private: [u8; 0],
-}
+type Passer = *mut ffi::fdpasser;
 
-extern "C" {
-    fn fdpasser_new(fd: c_int) -> *mut Opaque;
-    fn fdpasser_new_pair() -> *mut Opaque;
-    fn fdpasser_i_am_parent(p: *mut Opaque) -> c_int;
-    fn fdpasser_i_am_child(p: *mut Opaque) -> c_int;
-    fn fdpasser_free(p: *mut Opaque);
-    fn fdpasser_fileno(p: *const Opaque) -> c_int;
-    fn fdpasser_set_per_message(p: *mut Opaque, per_message: c_uint) -> c_int;
-    fn fdpasser_set_max_queued(p: *mut Opaque, max_queued: c_uint) -> c_int;
-    fn fdpasser_push_send_fd(p: *mut Opaque, fd: c_int) -> c_int;
-    fn fdpasser_push_recv(p: *mut Opaque, count: c_int) -> c_int;
-    fn fdpasser_events(p: *const Opaque) -> c_int;
-    fn fdpasser_timeout_ms(p: *const Opaque) -> c_int;
-    fn fdpasser_process(p: *mut Opaque, revents: c_int) -> c_int;
-    fn fdpasser_refused(p: *mut Opaque) -> c_int;
-    fn fdpasser_next_fd(p: *mut Opaque) -> c_int;
-    fn fdpasser_queued(p: *const Opaque) -> c_int;
-    fn fdpasser_drained(p: *const Opaque) -> c_int;
-}
-
-/// One of ours; or NULL, as if there were none.
+/// One of our objects, or NULL.
 #[derive(Arbitrary, Debug, Clone, Copy)]
 pub struct Which(u8);
 
@@ -82,20 +58,11 @@ const OBJECTS: usize = 6;
 /// A pause takes 50 ms; a run has no more than so many.
 const PAUSES: usize = 2;
 
-/// Not EBADF and ENOTRECOVERABLE: nobody closes what is not his, or races with us for the last slots.
-const PROCESSING: [c_int; 10] = [
-    EINVAL,
-    EOPNOTSUPP,
-    EPERM,
-    EPIPE,
-    ECONNRESET,
-    ECONNREFUSED,
-    EBADMSG,
-    ENOTCONN,
-    ENOTSOCK,
-    EAFNOSUPPORT,
-];
-const REFUSING: [c_int; 3] = [EINVAL, EOPNOTSUPP, EPERM];
+// Not EBADF, as nobody closes what somebody else owns; nor ENOTRECOVERABLE, as nobody races with us for the last slots.
+crate::errnos! {
+    PROCESSING: EINVAL EOPNOTSUPP EPERM EPIPE ECONNRESET ECONNREFUSED EBADMSG ENOTCONN ENOTSOCK EAFNOSUPPORT;
+    REFUSING: EINVAL EOPNOTSUPP EPERM;
+}
 
 #[derive(Default)]
 pub struct Objects {
@@ -104,8 +71,8 @@ pub struct Objects {
 }
 
 struct Object {
-    p: *mut Opaque,
-    /// None for a pair of which no end is chosen.
+    p: Passer,
+    /// None for a pair whose end is not chosen yet.
     fd: Option<RawFd>,
     /// The numbers of what is queued.
     queue: VecDeque<RawFd>,
@@ -123,12 +90,12 @@ struct Object {
 impl Drop for Object {
     fn drop(&mut self) {
         // SAFETY: the library made it, and this is the one place where it is freed.
-        unsafe { fdpasser_free(self.p) };
+        unsafe { ffi::fdpasser_free(self.p) };
     }
 }
 
 impl Objects {
-    fn add(&mut self, p: *mut Opaque, fd: Option<RawFd>) {
+    fn add(&mut self, p: Passer, fd: Option<RawFd>) {
         let object = Object {
             p,
             fd,
@@ -146,7 +113,7 @@ impl Objects {
         self.all.push(object);
     }
 
-    /// That of an object, if there is any and it has one end.
+    /// The socket of an object, if there is such an object and it has one.
     pub fn socket(&self, i: usize) -> Option<RawFd> {
         self.all[i.checked_rem(self.all.len())?].fd
     }
@@ -159,61 +126,64 @@ impl Objects {
     }
 }
 
-/// -1 with EINVAL, which is what NULL and a pair get.
+/// -1 with EINVAL: the answer for NULL and for a pair.
 fn check_invalid(result: c_int) {
     assert_eq!((result, last_errno()), (-1, EINVAL));
 }
 
-/// What NULL gets, and a pair of which no end is chosen.
-fn call_unusable(p: *mut Opaque, call: &Call, a_descriptor: RawFd) {
+/// Every call refuses NULL, and a pair whose end is not chosen yet.
+fn call_unusable(p: Passer, call: &Call, a_descriptor: RawFd) {
     // SAFETY: p is NULL or an object of ours.
     unsafe {
-        check_invalid(fdpasser_fileno(p));
-        check_invalid(fdpasser_events(p));
-        check_invalid(fdpasser_timeout_ms(p));
-        check_invalid(fdpasser_queued(p));
+        check_invalid(ffi::fdpasser_fileno(p));
+        check_invalid(ffi::fdpasser_events(p));
+        check_invalid(ffi::fdpasser_timeout_ms(p));
+        check_invalid(ffi::fdpasser_queued(p));
         match call {
-            Call::PerMessage(n) => check_invalid(fdpasser_set_per_message(p, (*n).into())),
-            Call::AnyPerMessage(n) => check_invalid(fdpasser_set_per_message(p, *n)),
-            Call::MaxQueued(n) => check_invalid(fdpasser_set_max_queued(p, (*n).into())),
-            Call::AnyMaxQueued(n) => check_invalid(fdpasser_set_max_queued(p, *n)),
+            Call::PerMessage(n) => check_invalid(ffi::fdpasser_set_per_message(p, (*n).into())),
+            Call::AnyPerMessage(n) => check_invalid(ffi::fdpasser_set_per_message(p, *n)),
+            Call::MaxQueued(n) => check_invalid(ffi::fdpasser_set_max_queued(p, (*n).into())),
+            Call::AnyMaxQueued(n) => check_invalid(ffi::fdpasser_set_max_queued(p, *n)),
             Call::Push(_) | Call::PushItself | Call::PushAlike(..) => {
-                check_invalid(fdpasser_push_send_fd(p, a_descriptor));
+                check_invalid(ffi::fdpasser_push_send_fd(p, a_descriptor));
             }
-            Call::Receive(n) => check_invalid(fdpasser_push_recv(p, (*n).into())),
-            Call::AnyReceive(n) => check_invalid(fdpasser_push_recv(p, *n)),
-            Call::Process(revents) => check_invalid(fdpasser_process(p, *revents)),
+            Call::Receive(n) => check_invalid(ffi::fdpasser_push_recv(p, (*n).into())),
+            Call::AnyReceive(n) => check_invalid(ffi::fdpasser_push_recv(p, *n)),
+            Call::Process(revents) => check_invalid(ffi::fdpasser_process(p, *revents)),
             Call::Turn | Call::WaitAndTurn | Call::TurnInFullTable(_) => {
-                check_invalid(fdpasser_process(p, 0));
+                check_invalid(ffi::fdpasser_process(p, 0));
             }
             Call::Refused => {
-                assert_eq!(fdpasser_refused(p), -1);
+                assert_eq!(ffi::fdpasser_refused(p), -1);
                 assert!(!p.is_null() || last_errno() == EINVAL);
             }
-            Call::Next { .. } | Call::NextAll => check_invalid(fdpasser_next_fd(p)),
-            Call::Drained => check_invalid(fdpasser_drained(p)),
+            Call::Next { .. } | Call::NextAll => check_invalid(ffi::fdpasser_next_fd(p)),
+            Call::Drained => check_invalid(ffi::fdpasser_drained(p)),
             Call::New(_) | Call::NewPair | Call::Connected | Call::Choose { .. } | Call::Free => {}
         }
     }
 }
 
 impl Object {
+    fn ask(&self, call: unsafe extern "C" fn(*const ffi::fdpasser) -> c_int) -> c_int {
+        // SAFETY: an object of ours.
+        unsafe { call(self.p) }
+    }
+
+    fn tell(&mut self, call: unsafe extern "C" fn(Passer) -> c_int) -> c_int {
+        // SAFETY: an object of ours.
+        unsafe { call(self.p) }
+    }
+
     /// What holds at every moment.
     fn look(&self) {
         let Some(fd) = self.fd else {
             return;
         };
-        // SAFETY: an object of ours, four times.
-        let (fileno, queued, events, timeout) = unsafe {
-            (
-                fdpasser_fileno(self.p),
-                fdpasser_queued(self.p),
-                fdpasser_events(self.p),
-                fdpasser_timeout_ms(self.p),
-            )
-        };
-        assert_eq!(fileno, fd);
-        assert_eq!(queued, self.queue.len() as c_int);
+        assert_eq!(self.ask(ffi::fdpasser_fileno), fd);
+        assert_eq!(self.ask(ffi::fdpasser_queued), self.queue.len() as c_int);
+        let events = self.ask(ffi::fdpasser_events);
+        let timeout = self.ask(ffi::fdpasser_timeout_ms);
         let (readable, writable) = (c_int::from(POLLIN), c_int::from(POLLOUT));
         assert_eq!(events & !(readable | writable), 0);
         assert!((-1..1000).contains(&timeout), "timeout {timeout}");
@@ -222,7 +192,7 @@ impl Object {
         let receives = self.wanted > 0 && !failed;
         assert!(sends || events & writable == 0, "nothing to send");
         assert!(receives || events & readable == 0, "nothing is wanted");
-        // Who waits as told is woken.
+        // Whoever waits as told is woken.
         if timeout == -1 {
             assert!(!sends || events & writable != 0, "would not be sent");
             // (If the peer has shut down, that is told when all is sent.)
@@ -231,13 +201,13 @@ impl Object {
     }
 
     fn process(&mut self, revents: c_int) {
-        self.refused = None; // closed now, if it was not taken
-                             // SAFETY: an object of ours.
-        let state = unsafe { fdpasser_process(self.p, revents) };
-        let good = check(state as isize, "process", &PROCESSING);
-        let error = last_errno();
+        // It is closed by now, if it was not taken.
+        self.refused = None;
         // SAFETY: an object of ours.
-        let queued = usize::try_from(unsafe { fdpasser_queued(self.p) }).expect("no error");
+        let state = unsafe { ffi::fdpasser_process(self.p, revents) };
+        let good = check(state as isize, "process", PROCESSING);
+        let error = last_errno();
+        let queued = usize::try_from(self.ask(ffi::fdpasser_queued)).expect("no error");
         assert!(queued <= self.queue.len());
         let mut last = None;
         while self.queue.len() > queued {
@@ -252,27 +222,21 @@ impl Object {
                 self.nothing_to_take();
             }
         } else if REFUSING.contains(&error) && last.is_some() {
-            // Who cannot send at all has sent nothing, so it is about this one.
+            // A passer that cannot send at all has sent nothing, so the error is about this descriptor.
             assert_eq!(self.final_error, None);
             self.refused = last;
         } else {
             assert_eq!(*self.final_error.get_or_insert(error), error);
             self.nothing_to_take();
-            // SAFETY: an object of ours.
-            unsafe {
-                assert_eq!(
-                    (fdpasser_events(self.p), fdpasser_timeout_ms(self.p)),
-                    (0, -1)
-                )
-            };
+            let (events, timeout) = (ffi::fdpasser_events, ffi::fdpasser_timeout_ms);
+            assert_eq!((self.ask(events), self.ask(timeout)), (0, -1));
         }
         self.look();
     }
 
     fn turn(&mut self, wait: bool) {
-        // SAFETY: an object of ours, twice.
-        let (events, timeout) =
-            unsafe { (fdpasser_events(self.p), fdpasser_timeout_ms(self.p).max(0)) };
+        let events = self.ask(ffi::fdpasser_events);
+        let timeout = self.ask(ffi::fdpasser_timeout_ms).max(0);
         let mut poll = libc::pollfd {
             fd: self.fd.filter(|_| events != 0).unwrap_or(-1),
             events: events as c_short,
@@ -284,8 +248,7 @@ impl Object {
     }
 
     fn next(&mut self) -> Option<RawFd> {
-        // SAFETY: an object of ours.
-        let fd = unsafe { fdpasser_next_fd(self.p) };
+        let fd = self.tell(ffi::fdpasser_next_fd);
         if !check(fd as isize, "next_fd", &[EAGAIN]) {
             return None;
         }
@@ -301,7 +264,7 @@ impl Object {
     /// True if the object has it now.
     fn push(&mut self, fd: RawFd, is_open: bool) -> bool {
         // SAFETY: an object of ours.
-        let result = unsafe { fdpasser_push_send_fd(self.p, fd) };
+        let result = unsafe { ffi::fdpasser_push_send_fd(self.p, fd) };
         let error = if !is_open {
             EBADF
         } else if Some(fd) == self.fd {
@@ -322,7 +285,7 @@ impl Object {
 
     fn receive(&mut self, count: c_int) {
         // SAFETY: an object of ours.
-        let result = unsafe { fdpasser_push_recv(self.p, count) };
+        let result = unsafe { ffi::fdpasser_push_recv(self.p, count) };
         if count <= 0 {
             return check_invalid(result);
         }
@@ -333,7 +296,7 @@ impl Object {
 
     fn set_per_message(&mut self, count: c_uint) {
         // SAFETY: an object of ours.
-        let result = unsafe { fdpasser_set_per_message(self.p, count) };
+        let result = unsafe { ffi::fdpasser_set_per_message(self.p, count) };
         if (1..=MAX).contains(&(count as usize)) {
             assert_eq!(result, 0);
         } else {
@@ -343,7 +306,7 @@ impl Object {
 
     fn set_max_queued(&mut self, count: c_uint) {
         // SAFETY: an object of ours.
-        assert_eq!(unsafe { fdpasser_set_max_queued(self.p, count) }, 0);
+        assert_eq!(unsafe { ffi::fdpasser_set_max_queued(self.p, count) }, 0);
         self.max_queued = count as usize;
     }
 }
@@ -353,8 +316,7 @@ impl State<'_> {
         match call {
             Call::New(fd) => {
                 let (fd, ours) = self.give(*fd);
-                // SAFETY: no pointers.
-                let p = unsafe { fdpasser_new(fd) };
+                let p = ffi::fdpasser_new(fd);
                 if p.is_null() {
                     assert_eq!(last_errno(), EBADF);
                     drop(ours); // still ours
@@ -364,8 +326,7 @@ impl State<'_> {
                 }
             }
             Call::NewPair => {
-                // SAFETY: no arguments.
-                let p = unsafe { fdpasser_new_pair() };
+                let p = ffi::fdpasser_new_pair();
                 if p.is_null() {
                     assert_eq!(last_errno(), EMFILE);
                 } else {
@@ -375,13 +336,12 @@ impl State<'_> {
             Call::Connected => {
                 let mut fds = [-1; 2];
                 // SAFETY: room for two.
-                if unsafe { crate::fdpasser_socketpair(fds.as_mut_ptr()) } != 0 {
+                if unsafe { ffi::fdpasser_socketpair(fds.as_mut_ptr()) } != 0 {
                     assert_eq!(last_errno(), EMFILE);
                     return;
                 }
                 for fd in fds {
-                    // SAFETY: no pointers.
-                    let p = unsafe { fdpasser_new(fd) };
+                    let p = ffi::fdpasser_new(fd);
                     assert!(!p.is_null());
                     self.objects.add(p, Some(fd));
                 }
@@ -403,12 +363,12 @@ impl State<'_> {
         // SAFETY: NULL is fine.
         unsafe {
             match call {
-                Call::Free => fdpasser_free(ptr::null_mut()),
+                Call::Free => ffi::fdpasser_free(ptr::null_mut()),
                 Call::Choose { parent: true } => {
-                    check_invalid(fdpasser_i_am_parent(ptr::null_mut()));
+                    check_invalid(ffi::fdpasser_i_am_parent(ptr::null_mut()));
                 }
                 Call::Choose { parent: false } => {
-                    check_invalid(fdpasser_i_am_child(ptr::null_mut()));
+                    check_invalid(ffi::fdpasser_i_am_child(ptr::null_mut()));
                 }
                 _ => call_unusable(ptr::null_mut(), call, fd),
             }
@@ -423,20 +383,16 @@ impl State<'_> {
                 return;
             }
             Call::Choose { parent } => {
-                // SAFETY: an object of ours.
-                let result = unsafe {
-                    if *parent {
-                        fdpasser_i_am_parent(object.p)
-                    } else {
-                        fdpasser_i_am_child(object.p)
-                    }
-                };
+                let result = object.tell(if *parent {
+                    ffi::fdpasser_i_am_parent
+                } else {
+                    ffi::fdpasser_i_am_child
+                });
                 if object.fd.is_some() {
                     return check_invalid(result);
                 }
                 assert_eq!(result, 0);
-                // SAFETY: an object of ours.
-                let fd = unsafe { fdpasser_fileno(object.p) };
+                let fd = object.ask(ffi::fdpasser_fileno);
                 assert!(fd >= 3 && is_close_on_exec(fd));
                 object.fd = Some(fd);
                 return object.look();
@@ -472,7 +428,7 @@ impl State<'_> {
             }
             Call::Receive(n) => object.receive((*n).into()),
             Call::AnyReceive(n) => object.receive(*n),
-            // One half of the numbers have no bits but these, as with any other both directions are ready.
+            // Any other bit means that both directions are ready. So half of the numbers have only these two.
             Call::Process(revents @ 0..) => object.process(revents & c_int::from(POLLIN | POLLOUT)),
             Call::Process(revents) => object.process(*revents),
             Call::Turn => object.turn(false),
@@ -486,8 +442,7 @@ impl State<'_> {
                 drop(fillers);
             }
             Call::Refused => {
-                // SAFETY: an object of ours.
-                let fd = unsafe { fdpasser_refused(object.p) };
+                let fd = object.tell(ffi::fdpasser_refused);
                 match object.refused.take() {
                     Some(refused) => {
                         assert_eq!(fd, refused, "under the number that it was pushed with");
@@ -498,17 +453,16 @@ impl State<'_> {
             }
             Call::Next { keep } => {
                 if let Some(fd) = object.next() {
-                    self.received(&[fd], *keep);
+                    self.received(vec![owned(fd)], *keep);
                 }
             }
             Call::NextAll => {
                 while let Some(fd) = self.objects.all[i].next() {
-                    self.received(&[fd], false);
+                    self.received(vec![owned(fd)], false);
                 }
             }
             Call::Drained => {
-                // SAFETY: an object of ours.
-                let drained = unsafe { fdpasser_drained(object.p) };
+                let drained = object.ask(ffi::fdpasser_drained);
                 if check(drained as isize, "drained", &[ENOTSOCK, EINVAL]) {
                     assert!(drained == 0 || drained == 1 && object.queue.is_empty());
                 }
@@ -522,8 +476,7 @@ impl State<'_> {
         }
     }
 
-    /// A descriptor to be given away: one of ours is ours no more, and of a standing one it is a copy.
-    /// With only a number there is none.
+    /// A descriptor to be given away: one of ours, or a copy of a standing one. None, if the number is not open.
     fn give(&mut self, fd: Fd) -> (RawFd, Option<OwnedFd>) {
         let ours = match fd {
             Fd::Ours(i) if !self.ours.is_empty() => {

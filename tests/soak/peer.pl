@@ -1,14 +1,15 @@
 #!/usr/bin/perl
 # One process of a soak run, on AnyEvent::FDpasser and the event loop that PERL_ANYEVENT_MODEL names.
-# `soak` starts it with the same key=value arguments as peer.c; what differs:
+# `soak` starts it with the key=value arguments of peer.c. These are different:
 #
-#   role=pairs       `pairs` pairs of passers in this process, all at work at once, most of which end
-#                    half-way in one way or another
-#   window=10        how many are pushed at a time
-#   close=1          a callback closes the receiving passer's descriptor under it
-#   rss=1            memory after a second and at the end
-#   ithread=1        all of it in a Perl thread
-#   fork=1           fork before the first push, and, to no end, in a callback
+#   role=pairs       `pairs` pairs of passers in this process, all at work at once; most of them end half-way
+#   window=10        how many descriptors are pushed at a time
+#   close=1          a callback closes the descriptor of the receiving passer
+#   rss=1            records the memory after a second and at the end
+#   ithread=1        runs all of it in a Perl thread
+#   fork=1           forks before the first push; and in callbacks, where the child ends at once
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;
@@ -32,7 +33,7 @@ srand $arg{seed} * 1000 + $id;
 open my $ledger, '>>&=', $arg{ledger} or die "ledger: $!";
 my $ledger_node = node($ledger);
 my $others      = 0;                 # descriptors received that are not numbered
-my $done;                            # a condition variable: all streams are
+my $done;                            # a condition variable: all streams have ended
 
 # --- the ledger (see ledger.h) ---------------------------------------------------------------------
 
@@ -64,7 +65,7 @@ sub rss {
     return 4 * (split ' ', <$statm>)[1];
 }
 
-# A handle that carries its number in its offset; undef while the table is full.
+# A handle whose offset is its number; undef while the table is full.
 sub numbered {
     my ($number) = @_;
     open my $fh, '<', $file or $!{EMFILE} || $!{ENFILE} ? return : fatal("$file: $!");
@@ -85,7 +86,7 @@ sub take {
 
 # --- one direction of one passer ------------------------------------------------------------------------
 
-# Sends `count` descriptors, a window of them at a time; calls `over` at the end.
+# Sends `count` descriptors, a window of them at a time, and calls `over` at the end.
 sub send_stream {
     my ($passer, $who, $count, $over) = @_;
     my ($next, $accepted, $paused, $pump) = (0, 0);
@@ -121,7 +122,7 @@ sub send_stream {
     return $pump->();
 }
 
-# Receives until the end; calls `over` then, and `each` with a count after each descriptor.
+# Receives until the end. It calls `each` with a count after each descriptor, and `over` at the end.
 sub receive_stream {
     my ($passer, $who, $over, $each) = @_;
     my ($n, $closed, $cb) = (0);
@@ -209,7 +210,8 @@ sub connect_and_send {
     return;
 }
 
-# Some loops duplicate the handle, which fails while the table is full. What fills it goes by the library's calls.
+# Some loops duplicate the handle, which fails while the harness keeps the table full. It empties the table at one
+# of the library's next calls.
 sub readable {
     my ($fh, $cb) = @_;
     while () {
@@ -219,10 +221,10 @@ sub readable {
     }
 }
 
-# Accepts connections and receives whatever comes, until nobody holds the other end of `stop` any more.
+# Accepts connections and receives all that comes, until nobody holds the other end of `stop` any more.
 sub role_serve {
     my $listener;
-    for (1 .. 50) {    # many, for the faults; each takes over from the one before
+    for (1 .. 50) {    # many, so that faults hit some; each takes over from the one before
         undef $listener;
         $listener = eval { AnyEvent::FDpasser::fdpasser_server($arg{path}, 100) } until $listener;
     }
@@ -232,7 +234,7 @@ sub role_serve {
     $done->begin;
     $accept = sub {
         for (1 .. 20) {
-            return if $open >= 100;    # with none but connections in the table nothing could be received
+            return if $open >= 100;    # a table full of connections has no slot to receive into
             my $fh = AnyEvent::FDpasser::fdpasser_accept($listener);
             return if !$fh;
             $warm = rss() if ++$connections == 300;
@@ -242,13 +244,13 @@ sub role_serve {
             $open++;
             my $passer = AnyEvent::FDpasser->new(fh => $fh);
             receive_stream($passer, $id, sub { $open--; $done->end });
-            $passer->push_send_fh(\*STDERR) if $arg{hostile} && rand() < 0.5;    # unread: they will reset us
+            $passer->push_send_fh(\*STDERR) if $arg{hostile} && rand() < 0.5;    # they close with this unread, which is a reset
         }
     };
     my $accepting = readable($listener, $accept);
     my $stopping;
     $stopping = readable $stop, sub {
-        # Nobody connects any more, but some may wait; and a failure may have been injected.
+        # Nobody connects any more, but some connections may wait, and a failure may have been injected.
         undef $stopping;
         my $look;
         $retry = AE::timer 0, 0.01, $look = sub {
@@ -267,7 +269,7 @@ sub role_serve {
     };
 }
 
-# Every pair does its work at the same time as the others, and ends in one of these ways half-way:
+# All pairs are at work at the same time. Half-way each of them ends in one of these ways:
 my @ends = (
     undef,                                                        # it does not
     sub { my ($s, $r, $who) = @_; record_number('X', $who, $who); $r->error('dropped') },
@@ -279,7 +281,7 @@ sub role_pairs {
     my @pairs = map {
         my @fh;
         @fh = eval { AnyEvent::FDpasser::fdpasser_socketpair() } until @fh;
-        setsockopt $_, SOL_SOCKET, SO_SNDBUF, 1 for @fh;    # or all would be sent before any arrives
+        setsockopt $_, SOL_SOCKET, SO_SNDBUF, 1 for @fh;    # so that not everything is sent before anything arrives
         [ map { AnyEvent::FDpasser->new(fh => $_, max_fds_per_message => $arg{per}) } @fh ]
     } 1 .. $arg{pairs};
     my $who = $id;
@@ -309,7 +311,7 @@ sub reap {
 
 # --- start and end ------------------------------------------------------------------------------------------
 
-# The loop opens what it needs, and loads what it loads late, before we look at the table.
+# Before we count the open descriptors the loop has to open all that it needs, and load what it loads late.
 sub warm_up {
     socketpair my $a, my $b, AF_UNIX, SOCK_STREAM, PF_UNSPEC or fatal("socketpair: $!");
     my $cv = AE::cv;
@@ -328,7 +330,7 @@ sub turn {
 }
 
 sub main {
-    # Before the first push, as the documentation has it; both go on.
+    # The fork comes before the first push, as the documentation demands. Both processes go on.
     my $child;
     if ($arg{fork}) {
         record('I', $id, 0, 'fork');
@@ -339,9 +341,9 @@ sub main {
     $done = AE::cv;    # from here on there is an event loop
     my @fh = map { open my $fh, '+<&=', $_ or fatal("passer $_: $!"); $fh } split /,/, $arg{passers} // '';
     my @stdio = map { node($_) } \*STDIN, \*STDOUT, \*STDERR;
-    do { local $@; eval { die sprintf '%s', $!{EAGAIN} ? 1 : 0 } };    # %! and what die loads
+    do { local $@; eval { die sprintf '%s', $!{EAGAIN} ? 1 : 0 } };    # loads what %! and die need
     warm_up();
-    turn() for 1 .. 5;    # some loops put off what is to be done when a watcher goes
+    turn() for 1 .. 5;    # some loops tidy up late when a watcher goes
     if ($arg{uid}) {
         POSIX::setgid($arg{uid}) && POSIX::setuid($arg{uid}) or fatal("setuid: $!");
     }
@@ -368,7 +370,7 @@ sub main {
     return;
 }
 
-# A passer may be used in the interpreter that made it, whichever that is.
+# A passer belongs to the interpreter that made it, whether that is the first one or not.
 if ($arg{ithread}) {
     require threads;
     record('I', $id, 0, 'ithread');

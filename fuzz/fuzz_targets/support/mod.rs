@@ -1,9 +1,11 @@
-//! What both targets share: descriptors that can be told apart, a table that can be full, and the
-//! count of what is open.
-#![allow(dead_code, reason = "each target uses its part")]
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
+//! What both targets share: descriptors that can be told apart, a table that can be full, an array to receive
+//! into, and the count of what is open.
+#![allow(dead_code, reason = "each target uses only a part")]
+
+use libc::c_int;
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::fs;
 use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -11,9 +13,9 @@ use std::ptr;
 
 pub const MAX: usize = fdpasser::MAX_PER_MESSAGE;
 
-/// The soft limits that an input may ask for. The process's table has 1024 slots from the start, so
-/// that with the first one the library cannot prove by its quick look that there is room, with the
-/// second it can for one message, and with the third for many.
+/// The soft limits that an input may ask for. The process's table has 1024 slots from the start. So the library's
+/// quick look proves no room with the first limit, room for one message with the second, and for many with the
+/// third.
 pub const LIMITS: [libc::rlim_t; 3] = [1024, 1500, 8192];
 
 /// Descriptors that can be told apart, of all kinds, the same in every run.
@@ -22,7 +24,7 @@ pub struct Pool {
     index: HashMap<(libc::dev_t, libc::ino_t), usize>,
 }
 
-/// As the kernel says; panics if it is not open.
+/// What the kernel knows a file by. Panics if `fd` is not open.
 pub fn identity(fd: RawFd) -> (libc::dev_t, libc::ino_t) {
     // SAFETY: a stat is plain data, which fstat fills.
     unsafe {
@@ -32,7 +34,7 @@ pub fn identity(fd: RawFd) -> (libc::dev_t, libc::ino_t) {
     }
 }
 
-/// None if there is no free slot, or it is not open.
+/// None if there is no free slot, or `fd` is not open.
 pub fn duplicate(fd: RawFd) -> Option<OwnedFd> {
     // SAFETY: makes a new descriptor or none.
     let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
@@ -45,8 +47,15 @@ pub fn owned(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// A socket pair of any type, non-blocking.
-pub fn pair(kind: libc::c_int) -> (OwnedFd, OwnedFd) {
+/// A socket of any type, non-blocking.
+pub fn socket(family: c_int, kind: c_int) -> OwnedFd {
+    let kind = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: no pointers; makes a new descriptor.
+    owned(unsafe { libc::socket(family, kind, 0) })
+}
+
+/// A pair of them.
+pub fn pair(kind: c_int) -> (OwnedFd, OwnedFd) {
     let mut fds = [-1; 2];
     let kind = kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: room for two ints.
@@ -72,24 +81,15 @@ impl Pool {
                 fds.push(owned(two[0]));
                 drop(owned(two[1])); // both ends are the same inode
             }
-            fds.push(owned(libc::open(
-                c"/".as_ptr(),
-                libc::O_PATH | libc::O_CLOEXEC,
-            )));
-            fds.push(owned(libc::open(
-                c"/dev/null".as_ptr(),
-                libc::O_RDWR | libc::O_CLOEXEC,
-            )));
-            fds.push(owned(libc::socket(
-                libc::AF_INET,
-                libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
-                0,
-            )));
+            for (path, flags) in [(c"/", libc::O_PATH), (c"/dev/null", libc::O_RDWR)] {
+                fds.push(owned(libc::open(path.as_ptr(), flags | libc::O_CLOEXEC)));
+            }
+            fds.push(socket(libc::AF_INET, libc::SOCK_STREAM));
             let (a, b) = pair(libc::SOCK_STREAM);
             fds.extend([a, b]);
-            let name = CString::new("numbered").expect("no NUL");
             while fds.len() < MAX + 7 {
-                fds.push(owned(libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC)));
+                let file = libc::memfd_create(c"numbered".as_ptr(), libc::MFD_CLOEXEC);
+                fds.push(owned(file));
             }
         }
         let index = fds
@@ -123,26 +123,81 @@ pub fn set_limit(soft: libc::rlim_t) {
     }
 }
 
-/// Takes every slot from 3 up but `free`, below the first of the limits.
+/// Takes all slots from 3 up to the first of the limits, except `free` of them.
 pub fn fill_table(free: usize) -> Vec<OwnedFd> {
     set_limit(LIMITS[0]);
     let mut fillers = Vec::with_capacity(LIMITS[0] as usize);
-    loop {
-        // SAFETY: makes a new descriptor or none.
-        let fd = unsafe { libc::fcntl(2, libc::F_DUPFD_CLOEXEC, 3) };
-        if fd < 0 {
-            break;
-        }
-        fillers.push(owned(fd));
+    while let Some(filler) = duplicate(2) {
+        fillers.push(filler);
     }
     fillers.truncate(fillers.len() - free);
     fillers
 }
 
-/// How many descriptors are open.
-pub fn count_open() -> usize {
-    // Its own is the same one more every time.
+/// How many descriptors are open. (The one that reads the directory is counted too, every time.)
+fn count_open() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count()
+}
+
+/// Runs an input, after which as many descriptors are open as before, and the standard ones are the same.
+pub fn leaves_nothing(run: impl FnOnce()) {
+    let standard = || [0, 1, 2].map(identity);
+    let before = (count_open(), standard());
+    run();
+    set_limit(LIMITS[1]);
+    assert_eq!(
+        (count_open(), standard()),
+        before,
+        "open descriptors; 0, 1 and 2"
+    );
+}
+
+/// NULL, or a pointer to it.
+pub fn null_if<T>(null: bool, to: &mut T) -> *mut T {
+    if null {
+        ptr::null_mut()
+    } else {
+        to
+    }
+}
+
+/// An array that the library may write descriptors to.
+pub struct Room(Vec<RawFd>);
+
+impl Room {
+    const UNTOUCHED: RawFd = -7;
+
+    pub fn for_fds(n: usize) -> Self {
+        Self(vec![Self::UNTOUCHED; n])
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn pointer(&mut self, null: bool) -> *mut RawFd {
+        if null {
+            ptr::null_mut()
+        } else {
+            self.0.as_mut_ptr()
+        }
+    }
+
+    /// What a call has put there that returned `got`, or failed. Nothing behind it was touched.
+    pub fn take(self, got: isize) -> Vec<OwnedFd> {
+        let (ours, rest) = self.0.split_at(got.max(0) as usize);
+        assert!(
+            rest.iter().all(|&fd| fd == Self::UNTOUCHED),
+            "{got}: {rest:?}"
+        );
+        ours.iter().map(|&fd| owned(fd)).collect()
+    }
+}
+
+/// What holds for every descriptor that the library makes or receives.
+pub fn check_made(fd: RawFd) {
+    assert!(fd >= 3, "{fd} is standard input, output or error");
+    assert!(is_close_on_exec(fd));
 }
 
 pub fn is_close_on_exec(fd: RawFd) -> bool {
@@ -170,7 +225,7 @@ pub fn set_timeouts(fd: RawFd) {
     set_option(fd, libc::SO_SNDTIMEO, &time);
 }
 
-pub fn set_option<T>(fd: RawFd, option: libc::c_int, value: &T) -> bool {
+pub fn set_option<T>(fd: RawFd, option: c_int, value: &T) -> bool {
     let size = mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` has that size.
     unsafe {
