@@ -11,7 +11,7 @@ use IO::Select;
 use POSIX ();
 use Test::More;
 
-use Portability qw($out c_tests content not_installed quiet report run_c_tests skipped);
+use Portability qw($out c_tests content not_installed quiet report run_c_tests skipped verdict);
 
 use constant {
     KEYRING  => '/usr/share/keyrings/debian-archive-keyring.gpg',
@@ -67,15 +67,15 @@ sub run {
     my ($image, $why) = image($kernel);
     return skipped($name, $why) if !$image;
 
-    my $target = "$kernel->{processor}-static";
+    my $target = "$kernel->{processor}-linux-static";    # tests/c.t looks for the "linux"
     run_c_tests("$name.build", target => $target, lib => $lib, cc => $machine->{cc}, names => \@names);
     my $result = c_tests("$name.build");
     my @built  = grep { $result->{$_}[0] eq 'passed' } keys %$result;
-    my $how = boot($kernel, $image, "target/ctests/$target", @built) or return report("$name: no initramfs", {}, $name);
+    my $how = boot($kernel, $image, "target/ctests/$target", @built) or return verdict("$name: its initramfs", 0, $name);
     my %ran = %{ results($name) };
     $result->{$_} = $ran{$_} // [ 'failed', "the kernel did not get to it\n" ] for @built;
     my ($version) = $image =~ m{/vmlinuz-([^/]+)$};
-    return report("$name: Linux $version, $how", $result, $name);
+    return report($name, "Linux $version $how", $result, $name);
 }
 
 # --- the kernel ----------------------------------------------------------------------------------

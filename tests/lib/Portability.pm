@@ -88,8 +88,8 @@ sub c_tests {
             $result{$2} = [$1 ? 'failed' : 'passed', ''];
         } elsif (/^# Looks like|^# \w+ \(static\) SKIPPED/) {
             undef $failed;
-        } elsif (defined $failed && /^#/) {
-            $result{$failed}[1] .= $_;
+        } elsif (defined $failed && /^# ?(?!  Failed test|  at )(.*)/s) {
+            $result{$failed}[1] .= $1;
         }
     }
     return \%result;
@@ -97,13 +97,13 @@ sub c_tests {
 
 # One line for a system on which the programs ran, and what there is to say of those that did not pass.
 sub report {
-    my ($label, $result, $log) = @_;
+    my ($name, $version, $result, $log) = @_;
     my %names = (passed => [], skipped => [], failed => []);
     push @{ $names{ $result->{$_}[0] } }, $_ for sort keys %$result;
     my @counts = map { scalar(@{ $names{$_} }) . " $_" } qw(passed skipped failed);
-    diag("$label: skipped: $_: $result->{$_}[1]") for @{ $names{skipped} };
+    diag("$name: skipped: $_: $result->{$_}[1]") for @{ $names{skipped} };
     my $good = @{ $names{passed} } && !@{ $names{failed} };
-    return if ok $good, join ', ', $label, @counts;
+    return if ok $good, join ', ', "$name: $version", @counts;
     diag("$_ failed:\n$result->{$_}[1]") for @{ $names{failed} };
     diag(content($log)) if !%$result;
     diag("the whole log is target/portability/$log.log");
