@@ -11,7 +11,7 @@ use IO::Select;
 use POSIX ();
 use Test::More;
 
-use Portability qw($out c_tests content not_installed quiet report run_c_tests skipped verdict);
+use Portability qw($out c_tests content host not_installed quiet report run_c_tests skipped verdict);
 
 use constant {
     KEYRING  => '/usr/share/keyrings/debian-archive-keyring.gpg',
@@ -26,14 +26,12 @@ use constant {
 # processor: Debian's name of it; target: Rust's, of the machine that the programs are for.
 my %machine = (
     amd64 => {
-        target => 'x86_64-unknown-linux-gnu',
         cc     => 'cc',
         qemu      => ['qemu-system-x86_64'],
         processor => 'x86_64',
         console => 'ttyS0',
     },
     arm64 => {
-        target => 'aarch64-unknown-linux-gnu',
         cc     => 'aarch64-linux-gnu-gcc',
         qemu      => [qw(qemu-system-aarch64 -machine virt -cpu cortex-a72)],
         processor => 'aarch64',
@@ -49,7 +47,12 @@ my @kernels = map { { name => "kernel-$_->[0]" . ($_->[1] eq 'amd64' ? '' : "-$_
   [ '6.1', 'amd64' ], [ '6.1', 'arm64' ], [ '5.10', 'amd64' ], [ '6.12', 'amd64' ];
 
 sub names { return map { $_->{name} } @kernels }
-sub target { return $machine{ find(@_)->{processor} }{target} }
+
+# Rust's name of the machine that a kernel is for.
+sub target {
+    my (undef, $name) = @_;
+    return $machine{ find($name)->{processor} }{processor} . '-unknown-linux-gnu';
+}
 
 sub find {
     my ($name) = @_;
@@ -59,7 +62,7 @@ sub find {
 
 # Runs the programs with these names, or all, on a kernel; lib: where the library for its processor is.
 sub run {
-    my ($name, $lib, @names) = @_;
+    my (undef, $name, $lib, @names) = @_;
     my $kernel  = find($name);
     my $machine = $machine{ $kernel->{processor} };
     my $missing = not_installed($machine->{qemu}[0], $machine->{cc}, qw(cpio dpkg-deb apt-get));
@@ -159,7 +162,7 @@ sub boot {
 sub accelerated {
     my ($name, $machine, @command) = @_;
     my $failed = "$out/kvm-failed.log";
-    return if $machine->{processor} ne (POSIX::uname())[4] || !-w '/dev/kvm';
+    return if $machine->{processor} ne host() || !-w '/dev/kvm';
     if (!-e $failed) {
         return 1 if run_qemu($name, ACCELERATED, @command, '-accel', 'kvm');
         rename "$out/$name.log", $failed or die "$failed: $!";

@@ -8,18 +8,29 @@ use warnings;
 use Cwd qw(abs_path);
 use Exporter qw(import);
 use File::Path qw(make_path);
+use POSIX ();
 use Test::More;
 
-our @EXPORT_OK = qw($out quiet content not_installed skipped verdict c_tests run_c_tests report);
+our @EXPORT_OK = qw($out host quiet quiet_anew content not_installed skipped verdict c_tests run_c_tests report);
 
 our $out = abs_path('.') . '/target/portability';
 make_path($out);
 
+# This machine's processor.
+sub host { return (POSIX::uname())[4] }
+
 # --- commands ------------------------------------------------------------------------------------
 
+# Each log is target/portability/NAME.log.
 sub quiet {
     my ($log, $command) = @_;
     return system("{ $command; } >>'$out/$log.log' 2>&1 </dev/null") == 0;
+}
+
+sub quiet_anew {
+    my ($log, $command) = @_;
+    unlink "$out/$log.log";
+    return quiet($log, $command);
 }
 
 sub content {
@@ -66,8 +77,7 @@ sub run_c_tests {
         '-static -lgcc_eh -lpthread -ldl -lm', $option{run} ? ('--run', $option{run}) : ());
     my %skip = %{ $option{skip} // {} };
     push @words, map { ('--skip', "$_=$skip{$_}") } sort keys %skip;
-    unlink "$out/$log.log";
-    return quiet($log, join ' ', map { quoted($_) } @words, @{ $option{names} // [] });
+    return quiet_anew($log, join ' ', map { quoted($_) } @words, @{ $option{names} // [] });
 }
 
 sub quoted {

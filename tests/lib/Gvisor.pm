@@ -1,11 +1,11 @@
-# The C programs under gVisor, which is another kernel behind Linux's system calls; many containers run on it.
+# The C programs under gVisor, a kernel of its own behind Linux's system calls. Many containers run on it.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
-package Sandbox;
+package Gvisor;
 use strict;
 use warnings;
 
-use Portability qw($out c_tests not_installed report run_c_tests skipped);
+use Portability qw($out c_tests host not_installed quiet report run_c_tests skipped);
 
 # These need what gVisor does not do, or does in another way.
 use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
@@ -25,14 +25,17 @@ my %left_out = (
     sockets          => 'a descriptor of O_PATH is no socket (ENOTSOCK) rather than no descriptor (EBADF)',
 );
 
-# Runs the programs with these names, or all but those that are left out.
+sub names  { return 'gvisor' }
+sub target { return host() . '-unknown-linux-gnu' }
+
+# Runs the programs with these names. Without a name: all but those that are left out.
 sub run {
-    my ($name, $lib, @names) = @_;
+    my (undef, $name, $lib, @names) = @_;
     return skipped($name, 'runsc, of the package of that name, is not installed') if not_installed('runsc');
     return skipped($name, 'only root can start runsc') if $> != 0;
     my $runsc = "runsc --root=$out/gvisor --network=none --ignore-cgroups do --force-overlay";
     return skipped($name, "runsc cannot start here; target/portability/$name.log says why")
-      if !Portability::quiet($name, "$runsc /bin/true");
+      if !quiet($name, "$runsc /bin/true");
     my ($version) = `runsc --version` =~ /version (?:release-)?(\S+)/;
     run_c_tests(
         $name,
