@@ -5,7 +5,7 @@ package Gvisor;
 use strict;
 use warnings;
 
-use Portability qw($out c_tests host not_installed quiet report run_c_tests skipped);
+use Portability qw($out c_tests host not_installed quiet_anew report run_c_tests);
 
 # These need what gVisor does not do, or does in another way.
 use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
@@ -28,14 +28,20 @@ my %left_out = (
 sub names  { return 'gvisor' }
 sub target { return host() . '-unknown-linux-gnu' }
 
+my $runsc = "runsc --root=$out/gvisor.state --network=none --ignore-cgroups do --force-overlay";
+
+# Why nothing can run here, if it cannot.
+sub unavailable {
+    my (undef, $name) = @_;
+    return 'runsc is not installed' if not_installed('runsc');
+    return 'only root can start runsc' if $> != 0;
+    return if quiet_anew($name, "$runsc /bin/true");
+    return "runsc cannot run a program; target/portability/$name.log says why";
+}
+
 # Runs the programs with these names. Without a name: all but those that are left out.
 sub run {
     my (undef, $name, $lib, @names) = @_;
-    return skipped($name, 'runsc, of the package of that name, is not installed') if not_installed('runsc');
-    return skipped($name, 'only root can start runsc') if $> != 0;
-    my $runsc = "runsc --root=$out/gvisor --network=none --ignore-cgroups do --force-overlay";
-    return skipped($name, "runsc cannot start here; target/portability/$name.log says why")
-      if !quiet($name, "$runsc /bin/true");
     my ($version) = `runsc --version` =~ /version (?:release-)?(\S+)/;
     run_c_tests(
         $name,

@@ -11,7 +11,7 @@ use IO::Select;
 use POSIX ();
 use Test::More;
 
-use Portability qw($out c_tests content host not_installed quiet report run_c_tests skipped verdict);
+use Portability qw($out c_tests content host not_installed quiet report run_c_tests verdict);
 
 use constant {
     KEYRING  => '/usr/share/keyrings/debian-archive-keyring.gpg',
@@ -23,28 +23,29 @@ use constant {
     SKIPPED  => 77,
 };
 
-# processor: Debian's name of it; target: Rust's, of the machine that the programs are for.
+# By Debian's name of the processor: Rust's name of it, the C compiler, qemu, and where the kernel finds its console.
 my %machine = (
     amd64 => {
-        cc     => 'cc',
+        cc        => 'cc',
         qemu      => ['qemu-system-x86_64'],
         processor => 'x86_64',
-        console => 'ttyS0',
+        console   => 'ttyS0',
     },
     arm64 => {
-        cc     => 'aarch64-linux-gnu-gcc',
+        cc        => 'aarch64-linux-gnu-gcc',
         qemu      => [qw(qemu-system-aarch64 -machine virt -cpu cortex-a72)],
         processor => 'aarch64',
-        console => 'ttyAMA0',
+        console   => 'ttyAMA0',
     },
 );
 
-# Debian 12's own kernel, the one before and the one after.
-my %suite = ('5.10' => 'bullseye', '6.1' => 'bookworm', '6.12' => 'trixie');
-
-# Names of kernels are kernel-VERSION, or kernel-VERSION-PROCESSOR if that is not this machine's.
-my @kernels = map { { name => "kernel-$_->[0]" . ($_->[1] eq 'amd64' ? '' : "-$_->[1]"), suite => $suite{ $_->[0] }, processor => $_->[1] } }
-  [ '6.1', 'amd64' ], [ '6.1', 'arm64' ], [ '5.10', 'amd64' ], [ '6.12', 'amd64' ];
+# The kernel of Debian 12, and those of the releases before and after it.
+my @kernels = (
+    { name => 'kernel-6.1',       suite => 'bookworm', processor => 'amd64' },
+    { name => 'kernel-6.1-arm64', suite => 'bookworm', processor => 'arm64' },
+    { name => 'kernel-5.10',      suite => 'bullseye', processor => 'amd64' },
+    { name => 'kernel-6.12',      suite => 'trixie',   processor => 'amd64' },
+);
 
 sub names { return map { $_->{name} } @kernels }
 
@@ -60,98 +61,127 @@ sub find {
     return $kernel;
 }
 
-# Runs the programs with these names, or all, on a kernel; lib: where the library for its processor is.
-sub run {
-    my (undef, $name, $lib, @names) = @_;
+# Why a kernel cannot be booted here, if it cannot.
+sub unavailable {
+    my (undef, $name) = @_;
     my $kernel  = find($name);
     my $machine = $machine{ $kernel->{processor} };
     my $missing = not_installed($machine->{qemu}[0], $machine->{cc}, qw(cpio dpkg-deb apt-get));
-    return skipped($name, "$missing is not installed") if $missing;
-    my ($image, $why) = image($kernel);
-    return skipped($name, $why) if !$image;
-
-    my $target = "$kernel->{processor}-linux-static";    # tests/c.t looks for the "linux"
-    run_c_tests("$name.build", target => $target, lib => $lib, cc => $machine->{cc}, names => \@names);
-    my $result = c_tests("$name.build");
-    my @built  = grep { $result->{$_}[0] eq 'passed' } keys %$result;
-    my $how = boot($kernel, $image, "target/ctests/$target", @built) or return verdict("$name: its initramfs", 0, $name);
-    my %ran = %{ results($name) };
-    $result->{$_} = $ran{$_} // [ 'failed', "the kernel did not get to it\n" ] for @built;
-    my ($version) = $image =~ m{/vmlinuz-([^/]+)$};
-    return report($name, "Linux $version $how", $result, $name);
+    return "$missing is not installed" if $missing;
+    return image($kernel) ? undef : fetch($kernel);
 }
+
+# Runs the programs with these names, or all, with a library for the kernel's processor.
+sub run {
+    my (undef, $name, $lib, @names) = @_;
+    my $kernel = find($name);
+    my %result = built($kernel->{processor}, $lib, @names);
+    my @built  = grep { $result{$_}[0] eq 'passed' } keys %result;
+    my $how    = boot($kernel, @built) or return verdict("$name: its initramfs", 0, $name);
+    my %ran    = results($name);
+    $result{$_} = $ran{$_} // [ 'failed', "the kernel did not get to its end\n" ] for @built;
+    my ($version) = image($kernel) =~ m{/vmlinuz-([^/]+)$};
+    return report($name, "Linux $version ($how)", \%result, $name);
+}
+
+# Builds the programs for a processor, once for all of its kernels. What tests/c.t says of each.
+my %built;
+
+sub built {
+    my ($processor, $lib, @names) = @_;
+    $built{$processor} //= do {
+        my %option = (target => programs($processor), lib => $lib, cc => $machine{$processor}{cc}, names => \@names);
+        run_c_tests("$processor.build", %option);
+        c_tests("$processor.build");
+    };
+    return %{ $built{$processor} };
+}
+
+# Their directory in target/ctests; tests/c.t looks for the "linux".
+sub programs { return "$_[0]-linux-static" }
 
 # --- the kernel ----------------------------------------------------------------------------------
 
-# The kernel's file, fetched if it was not yet; or nothing, and why.
+# The kernel's file, if it was fetched.
 sub image {
     my ($kernel) = @_;
-    my $dir = "$out/$kernel->{name}";
-    my ($image) = glob "$dir/vmlinuz-*";
-    return $image if $image;
-    return (undef, 'its kernel was not fetched, and this is offline: run `make portability` once') if $ENV{CARGO_NET_OFFLINE};
-    make_path($dir);
-    my $failed = fetch($kernel, $dir);
-    ($image) = glob "$dir/vmlinuz-*";
-    return $image if $image;
-    return (undef, "$failed; target/portability/$kernel->{name}.fetch.log says why");
+    my ($image) = glob "$out/$kernel->{name}/vmlinuz-*";
+    return $image;
 }
 
-# Fetches the package, and keeps the kernel alone. What failed, if something did.
+# Fetches it. Why it cannot be fetched, if it cannot.
 sub fetch {
-    my ($kernel, $dir) = @_;
-    my ($suite, $processor, $log) = (@$kernel{qw(suite processor)}, "$kernel->{name}.fetch");
+    my ($kernel) = @_;
+    my ($dir, $log) = ("$out/$kernel->{name}", "$kernel->{name}.fetch");
+    return 'the kernel was not fetched, and this is offline: run `make portability` once' if $ENV{CARGO_NET_OFFLINE};
     unlink "$out/$log.log";
-    my $mirror = mirror() or return "apt has no Debian mirror here";
-    my $apt = apt($dir, "deb [signed-by=${\ KEYRING}] $mirror $suite main", $processor);
-    quiet($log, "apt-get $apt update") or return "the mirror's list for $suite cannot be fetched";
-    my ($package) = `apt-cache $apt depends linux-image-cloud-$processor 2>>'$out/$log.log'` =~ /Depends: (linux-image-\S+)/
-      or return "the mirror has no kernel for $processor in $suite";
-    quiet($log, "cd '$dir' && apt-get $apt download $package") or return "$package cannot be fetched";
-    quiet($log, "cd '$dir' && dpkg-deb --fsys-tarfile $package*.deb | tar -x --strip-components=2 ./boot && rm -rf apt *.deb");
-    return "$package has no kernel";
+    my $failed = unpack_kernel($kernel, $dir, $log);
+    remove_tree("$dir/apt");
+    return $failed && "$failed; target/portability/$log.log says why";
+}
+
+# Gets a kernel's package from the mirror and keeps nothing but the kernel. What failed, if something did.
+sub unpack_kernel {
+    my ($kernel, $dir, $log) = @_;
+    my ($suite, $processor) = @$kernel{qw(suite processor)};
+    my $mirror = mirror() or return 'apt has no Debian mirror here';
+    my $apt = apt("$dir/apt", "deb [signed-by=${\ KEYRING}] $mirror $suite main", $processor);
+    quiet($log, "apt-get $apt update") or return "$suite cannot be fetched from the mirror";
+    my $depends = `apt-cache $apt depends linux-image-cloud-$processor 2>>'$out/$log.log'`;
+    my ($package) = $depends =~ /Depends: (linux-image-\S+)/ or return "$suite has no kernel for $processor";
+    quiet($log, "cd '$dir/apt' && apt-get $apt download $package") or return "$package cannot be fetched";
+    my $unpack = "dpkg-deb --fsys-tarfile *.deb | tar -x --wildcards './boot/vmlinuz-*'";
+    quiet($log, "cd '$dir/apt' && $unpack && mv boot/vmlinuz-* ..") or return "$package has no kernel";
+    return;
 }
 
 # Where this machine's apt has Debian from.
 sub mirror {
-    my ($line) = `apt-get indextargets --format '\$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null` =~ /^(\S+)$/m;
-    return $line;
+    my $which = join ' ', map { "'$_'" } '$(REPO_URI)', 'Created-By: Packages', 'Origin: Debian', 'Label: Debian';
+    my ($mirror) = `apt-get indextargets --format $which 2>/dev/null` =~ /^(\S+)$/m;
+    return $mirror;
 }
 
-# Options that give apt lists of its own, so that the machine's stay as they are.
+# Options that give apt files of its own, so that this machine's stay as they are.
 sub apt {
     my ($dir, $source, $processor) = @_;
-    make_path("$dir/apt/lists/partial", "$dir/apt/cache");
-    open my $fh, '>', "$dir/apt/sources.list" or die "$dir/apt: $!";
-    print $fh "$source\n";
-    close $fh;
-    open $fh, '>', "$dir/apt/status" or die "$dir/apt: $!";
-    close $fh;
+    make_path("$dir/lists/partial", "$dir/cache");
+    write_file("$dir/sources.list", "$source\n");
+    write_file("$dir/status", '');
     my %option = (
-        'APT::Architecture'     => $processor,
-        'APT::Architectures'    => $processor,
-        'APT::Sandbox::User'    => 'root',
-        'Dir::Etc::sourcelist'  => "$dir/apt/sources.list",
-        'Dir::Etc::sourceparts' => '/dev/null',
-        'Dir::State::Lists'     => "$dir/apt/lists",
-        'Dir::State::status'    => "$dir/apt/status",
-        'Dir::Cache'            => "$dir/apt/cache",
-        'Acquire::Languages'    => 'none',
+        'APT::Architecture'       => $processor,
+        'APT::Architectures'      => $processor,
+        'APT::Sandbox::User'      => 'root',
+        'Dir::Etc::sourcelist'    => "$dir/sources.list",
+        'Dir::Etc::sourceparts'   => '/dev/null',
+        'Dir::State::Lists'       => "$dir/lists",
+        'Dir::State::status'      => "$dir/status",
+        'Dir::Cache'              => "$dir/cache",
+        'Acquire::Languages'      => 'none',
+        'APT::Update::Error-Mode' => 'any',
     );
     return join ' ', map { "-o '$_=$option{$_}'" } sort keys %option;
+}
+
+sub write_file {
+    my ($file, $content) = @_;
+    open my $fh, '>', $file or die "$file: $!";
+    print $fh $content;
+    close $fh;
+    return;
 }
 
 # --- the run -------------------------------------------------------------------------------------
 
 # Boots the kernel with the programs; how it ran, or nothing if it could not be tried.
 sub boot {
-    my ($kernel, $image, $programs, @names) = @_;
+    my ($kernel, @names) = @_;
     my ($name, $machine) = ($kernel->{name}, $machine{ $kernel->{processor} });
     my $initramfs = "$out/$name/initramfs";
     unlink "$out/$name.log";
-    pack_initramfs($name, $machine->{cc}, $initramfs, map { [ "$programs/$_.static", $_ ] } @names) or return;
+    pack_initramfs($name, $kernel->{processor}, $initramfs, @names) or return;
     my @command = (@{ $machine->{qemu} }, qw(-smp 2 -m 2048 -nographic -nodefaults -serial stdio -no-reboot),
-        '-kernel', $image, '-initrd', $initramfs, '-append', "console=$machine->{console} quiet panic=-1");
+        '-kernel', image($kernel), '-initrd', $initramfs, '-append', "console=$machine->{console} quiet panic=-1");
     my $how = accelerated($name, $machine, @command) ? 'with KVM' : 'emulated';
     run_qemu($name, EMULATED, @command, '-accel', 'tcg') if $how eq 'emulated';
     unlink $initramfs;
@@ -159,6 +189,8 @@ sub boot {
 }
 
 # Tries KVM, but not again where it did not get as far as to the programs.
+my $told;
+
 sub accelerated {
     my ($name, $machine, @command) = @_;
     my $failed = "$out/kvm-failed.log";
@@ -167,7 +199,7 @@ sub accelerated {
         return 1 if run_qemu($name, ACCELERATED, @command, '-accel', 'kvm');
         rename "$out/$name.log", $failed or die "$failed: $!";
     }
-    diag("$name: KVM does not work here: target/portability/kvm-failed.log; remove that to try again");
+    diag('KVM does not work here: target/portability/kvm-failed.log; without that file it is tried again') if !$told++;
     return;
 }
 
@@ -197,15 +229,13 @@ sub run_qemu {
 }
 
 sub pack_initramfs {
-    my ($log, $cc, $file, @programs) = @_;
-    my $root = "$file.d";
+    my ($log, $processor, $file, @names) = @_;
+    my ($root, $from) = ("$file.d", 'target/ctests/' . programs($processor));
+    my $compile = "$machine{$processor}{cc} -static -O1 -Wall -Wextra -Werror -D_GNU_SOURCE";
     remove_tree($root);
     make_path("$root/programs");
-    quiet($log, "$cc -static -O1 -Wall -Wextra -Werror -D_GNU_SOURCE -o '$root/init' tests/lib/init.c") or return;
-    for (@programs) {
-        my ($from, $name) = @$_;
-        link $from, "$root/programs/$name" or die "$from: $!";
-    }
+    quiet($log, "$compile -o '$root/init' tests/lib/init.c") or return;
+    link "$from/$_.static", "$root/programs/$_" or die "$from/$_.static: $!" for @names;
     my $good = quiet($log, "cd '$root' && find . | cpio --quiet -o -H newc >'$file'");
     remove_tree($root);
     return $good;
@@ -223,7 +253,7 @@ sub results {
           : $status == SKIPPED << 8 ? [ 'skipped', $output =~ /^skip: (.*)/m ? $1 : 'no reason given' ]
           :                           [ 'failed', $output . how_it_ended($status) ];
     }
-    return \%result;
+    return %result;
 }
 
 sub how_it_ended {
