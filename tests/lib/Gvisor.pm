@@ -5,9 +5,9 @@ package Gvisor;
 use strict;
 use warnings;
 
-use Portability qw($out c_tests host not_installed quiet_anew report run_c_tests);
+use Portability qw(c_tests host not_installed quiet_anew report run_c_tests);
 
-# These need what gVisor does not do, or does in another way.
+# Programs that depend on what gVisor does not do, or does in another way than Linux.
 use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
 my %left_out = (
     interrupted      => ENDLESS,
@@ -28,9 +28,9 @@ my %left_out = (
 sub names  { return 'gvisor' }
 sub target { return host() . '-unknown-linux-gnu' }
 
-my $runsc = "runsc --root=$out/gvisor.state --network=none --ignore-cgroups do --force-overlay";
+my $runsc = 'runsc --network=none --ignore-cgroups do --force-overlay';
 
-# Why nothing can run here, if it cannot.
+# If no program can run here: why.
 sub unavailable {
     my (undef, $name) = @_;
     return 'runsc is not installed' if not_installed('runsc');

@@ -1,5 +1,6 @@
-# The C programs on Debian's kernels, booted in qemu with an initramfs that holds nothing else. A kernel's package
-# is fetched from where this machine's apt fetches Debian, unpacked and kept; nothing is installed.
+# The C programs on Debian's kernels. A kernel is booted in qemu, with an initramfs that holds tests/lib/init.c and
+# the programs. Its package comes from the mirror that this machine's apt uses. It is unpacked and kept in
+# target/portability, and nothing is installed.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 package Kernel;
@@ -18,7 +19,7 @@ use constant {
     # Seconds until the first program begins.
     ACCELERATED => 15,
     EMULATED    => 120,
-    # For all programs, emulated on a busy machine.
+    # Seconds for all programs, emulated on a busy machine.
     DEADLINE => 900,
     SKIPPED  => 77,
 };
@@ -61,7 +62,7 @@ sub find {
     return $kernel;
 }
 
-# Why a kernel cannot be booted here, if it cannot.
+# If a kernel cannot be booted here: why.
 sub unavailable {
     my (undef, $name) = @_;
     my $kernel  = find($name);
@@ -77,7 +78,7 @@ sub run {
     my $kernel = find($name);
     my %result = built($kernel->{processor}, $lib, @names);
     my @built  = grep { $result{$_}[0] eq 'passed' } keys %result;
-    my $how    = boot($kernel, @built) or return verdict("$name: its initramfs", 0, $name);
+    my $how    = boot($kernel, @built) or return verdict("$name: no program began", 0, $name);
     my %ran    = results($name);
     $result{$_} = $ran{$_} // [ 'failed', "the kernel did not get to its end\n" ] for @built;
     my ($version) = image($kernel) =~ m{/vmlinuz-([^/]+)$};
@@ -109,7 +110,7 @@ sub image {
     return $image;
 }
 
-# Fetches it. Why it cannot be fetched, if it cannot.
+# Fetches the kernel. If that fails: why.
 sub fetch {
     my ($kernel) = @_;
     my ($dir, $log) = ("$out/$kernel->{name}", "$kernel->{name}.fetch");
@@ -120,7 +121,7 @@ sub fetch {
     return $failed && "$failed; target/portability/$log.log says why";
 }
 
-# Gets a kernel's package from the mirror and keeps nothing but the kernel. What failed, if something did.
+# Gets a kernel's package from the mirror and keeps only the kernel. If that fails: why.
 sub unpack_kernel {
     my ($kernel, $dir, $log) = @_;
     my ($suite, $processor) = @$kernel{qw(suite processor)};
@@ -135,7 +136,7 @@ sub unpack_kernel {
     return;
 }
 
-# Where this machine's apt has Debian from.
+# The mirror that this machine's apt uses for Debian.
 sub mirror {
     my $which = join ' ', map { "'$_'" } '$(REPO_URI)', 'Created-By: Packages', 'Origin: Debian', 'Label: Debian';
     my ($mirror) = `apt-get indextargets --format $which 2>/dev/null` =~ /^(\S+)$/m;
@@ -173,7 +174,7 @@ sub write_file {
 
 # --- the run -------------------------------------------------------------------------------------
 
-# Boots the kernel with the programs; how it ran, or nothing if it could not be tried.
+# Boots the kernel with the programs. Whether qemu used KVM, in words; nothing if no program began.
 sub boot {
     my ($kernel, @names) = @_;
     my ($name, $machine) = ($kernel->{name}, $machine{ $kernel->{processor} });
@@ -182,13 +183,13 @@ sub boot {
     pack_initramfs($name, $kernel->{processor}, $initramfs, @names) or return;
     my @command = (@{ $machine->{qemu} }, qw(-smp 2 -m 2048 -nographic -nodefaults -serial stdio -no-reboot),
         '-kernel', image($kernel), '-initrd', $initramfs, '-append', "console=$machine->{console} quiet panic=-1");
-    my $how = accelerated($name, $machine, @command) ? 'with KVM' : 'emulated';
-    run_qemu($name, EMULATED, @command, '-accel', 'tcg') if $how eq 'emulated';
+    my $how = accelerated($name, $machine, @command) ? 'with KVM'
+      : run_qemu($name, EMULATED, @command, '-accel', 'tcg') && 'emulated';
     unlink $initramfs;
     return $how;
 }
 
-# Tries KVM, but not again where it did not get as far as to the programs.
+# Boots with KVM. If no program began, KVM is not tried again on this machine.
 my $told;
 
 sub accelerated {
@@ -203,29 +204,35 @@ sub accelerated {
     return;
 }
 
-# Whether it came as far as to the programs; its output goes to the log. A KVM that cannot go on stops the machine
-# and does not end qemu.
+# Runs qemu with its console in the log. Whether a program began within the seconds that it has for that.
 sub run_qemu {
     my ($log, $boot, @command) = @_;
-    open my $fh, '>>', "$out/$log.log" or die "$log: $!";
     my $pid = open(my $console, '-|') // die "fork: $!";
     if ($pid == 0) {
         open STDERR, '>&', \*STDOUT;
         open STDIN, '<', '/dev/null';
         exec { $command[0] } @command or POSIX::_exit(127);
     }
-    my ($begun, $until, $select, $all) = (0, time + $boot, IO::Select->new($console), '');
-    while ($select->can_read($until - time)) {
-        sysread($console, $all, 65536, length $all) or last;
-        last if $all =~ /KVM internal error/;
-        if (!$begun && $all =~ /^begin /m) {
-            ($begun, $until) = (1, time + DEADLINE);
-        }
-    }
+    my ($begun, $text) = watch($console, $boot);
     kill KILL => $pid;
     close $console;
-    print $fh $all;
+    open my $fh, '>>', "$out/$log.log" or die "$log: $!";
+    print $fh $text;
+    close $fh;
     return $begun;
+}
+
+# Reads the console until qemu ends, or will not go on: a failure of KVM stops the machine, and qemu stays.
+sub watch {
+    my ($console, $boot) = @_;
+    my ($select, $until, $begun, $text) = (IO::Select->new($console), time + $boot, 0, '');
+    while ($select->can_read($until - time)) {
+        sysread($console, $text, 65536, length $text) or last;
+        return (0, $text) if $text =~ /KVM internal error/;
+        next if $begun || $text !~ /^begin /m;
+        ($begun, $until) = (1, time + DEADLINE);
+    }
+    return ($begun, $text);
 }
 
 sub pack_initramfs {
@@ -241,7 +248,7 @@ sub pack_initramfs {
     return $good;
 }
 
-# What tests/lib/init.c wrote of each program.
+# What tests/lib/init.c says of each program.
 sub results {
     my ($log) = @_;
     (my $console = content($log)) =~ s/\r//g;

@@ -1,7 +1,7 @@
-/* The first process of a kernel that tests/lib/Kernel.pm boots: makes a system that is just good enough for
- * the programs in /programs, runs each of them, and switches the machine off.
+/* The first process of a kernel that tests/lib/Kernel.pm boots. It mounts the file systems that the programs need,
+ * runs each program in /programs, and switches the machine off.
  *
- * Writes to the console "begin NAME", what the program prints, and "end NAME STATUS", with the status of wait(2).
+ * For each program the console shows "begin NAME", the program's output, and "end NAME STATUS". STATUS is wait(2)'s.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -43,7 +43,8 @@ static void need(int good, const char *what)
 
 static void make_file_systems(void)
 {
-    static const char *const types[][2] = {{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/tmp"}};
+    static const char *const types[][2] = {{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"},
+                                           {"tmpfs", "/tmp"}};
 
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         mkdir(types[i][1], 0755);
@@ -71,7 +72,7 @@ static void bring_up_loopback(void)
     close(sock);
 }
 
-/* What a service usually gets. */
+/* The limits that a service usually has. */
 static void set_limits(void)
 {
     struct rlimit limit = {1024, 524288};
@@ -81,7 +82,7 @@ static void set_limits(void)
     setenv("TMPDIR", "/tmp", 1);
 }
 
-/* All processes but this one. */
+/* Ends all processes but this one. */
 static void end_all(int signal)
 {
     (void)signal;
@@ -95,7 +96,7 @@ static void run(const char *name)
     int status = -1;
 
     snprintf(path, sizeof path, PROGRAMS "%s", name);
-    printf("\nbegin %s\n", name); /* the firmware may have left a line unfinished */
+    printf("\nbegin %s\n", name); /* the line before may be unfinished */
     need((pid = fork()) != -1, "fork");
     if (pid == 0) {
         setsid();
