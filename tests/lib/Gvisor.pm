@@ -10,6 +10,7 @@ use Portability qw(c_tests host not_installed quiet_anew report run_c_tests);
 # Programs that depend on what gVisor does not do, or does in another way than Linux.
 use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
 my %left_out = (
+    destroyed        => 'a descriptor that is lost in a race with another thread is not reported: no MSG_CTRUNC',
     interrupted      => ENDLESS,
     nonblocking      => ENDLESS,
     queue_bounded    => ENDLESS,
@@ -22,6 +23,7 @@ my %left_out = (
     roomy_table      => 'select(2) says EBADF of every closed number, so each message is peeked at',
     server_exclusive => 'connect(2) to a datagram socket is ECONNREFUSED, not EPROTOTYPE, so it passes for dead',
     server_refuses   => 'bind(2) to "/" is EISDIR, not EADDRINUSE',
+    socket_options   => 'setsockopt(2) succeeds for options that gVisor does not have, such as SO_PASSRIGHTS',
     sockets          => 'a descriptor of O_PATH is no socket (ENOTSOCK) rather than no descriptor (EBADF)',
 );
 
