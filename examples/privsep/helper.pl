@@ -87,8 +87,11 @@ sub drop {
     delete $client{$c} or return;
     %$c = ();    # closes
     warn "dropped a client: $reason\n" if defined $reason;
-    if ($stopping) { $end->send     if !%client }
-    else           { accept_clients() if keys %client == MAX_CLIENTS - 1 }
+    if ($stopping) {
+        $end->send if !%client;
+        return;
+    }
+    accept_clients() if keys %client == MAX_CLIENTS - 1;
 }
 
 sub read_name {
