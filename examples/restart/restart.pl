@@ -357,9 +357,9 @@ sub start {
 
 $SIG{PIPE} = 'IGNORE';    # when a client is gone, syswrite fails with EPIPE
 $| = 1;
-start(AE::time + TAKE_OVER);
 my %watch;                # a second signal ends us at once
 for my $signal (qw(INT TERM)) {
     $watch{$signal} = AE::signal $signal, sub { %watch = (); $stopping = 1; settle() };
 }
+start(AE::time + TAKE_OVER);
 $end->recv;
