@@ -10,7 +10,7 @@
  *
  * If PORT is 0 the system chooses one. Signals to the supervisor:
  *
- *   SIGTERM, SIGINT   stop: accept no more, answer what was accepted, then exit with 0
+ *   SIGTERM, SIGINT   stop: answer the connections that have come, then exit with 0
  *   SIGHUP            replace the workers: each finishes its connection and ends, and a new one starts
  *
  * If the supervisor is killed, the others notice and stop as after SIGTERM. prefork.pl is the same program
@@ -192,6 +192,7 @@ static int dispatch(const sigset_t *mask)
 {
     fdpasser *p = fdpasser_new(ends[0]);
     int pause = 0;
+    bool stopped = false;
 
     if (p == NULL || fdpasser_set_max_queued(p, MAX_QUEUED) != 0)
         die("fdpasser_new");
@@ -199,12 +200,16 @@ static int dispatch(const sigset_t *mask)
     on_signal(SIGINT, stop);
     on_signal(SIGHUP, SIG_IGN); /* it is for the workers */
     sigprocmask(SIG_SETMASK, mask, NULL);
-    while (!stopping || fdpasser_queued(p) > 0) {
-        bool room = !stopping && pause == 0 && fdpasser_queued(p) < MAX_QUEUED;
+    while (!stopped || fdpasser_queued(p) > 0) {
+        if (stopping && !stopped) {
+            accept_conns(p); /* those that wait in the listener would be reset */
+            stopped = true;
+        }
+        bool room = !stopped && pause == 0 && fdpasser_queued(p) < MAX_QUEUED;
         int events = fdpasser_events(p), timeout = fdpasser_timeout_ms(p);
         struct pollfd fds[] = { { room ? listener : -1, POLLIN, 0 },
                                 { events ? fdpasser_fileno(p) : -1, (short)events, 0 },
-                                { stopping ? -1 : lifeline[0], POLLIN, 0 } };
+                                { stopped ? -1 : lifeline[0], POLLIN, 0 } };
 
         if (timeout < 0 || timeout > 1000)
             timeout = 1000; /* a signal may have come just before poll() */

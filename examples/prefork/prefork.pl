@@ -9,7 +9,7 @@
 #
 # If PORT is 0 the system chooses one. Signals to the supervisor:
 #
-#   SIGTERM, SIGINT   stop: accept no more, answer what was accepted, then exit with 0
+#   SIGTERM, SIGINT   stop: answer the connections that have come, then exit with 0
 #   SIGHUP            replace the workers: each finishes its connection and ends, and a new one starts
 #
 # If the supervisor is killed, the others notice and stop as after SIGTERM. prefork.c is the same program
@@ -129,6 +129,7 @@ sub dispatch {
 }
 
 sub stop {
+    accept_conns();    # those that wait in the listener would be reset
     $stopping = 1;
     settle();
 }

@@ -357,9 +357,12 @@ sub start {
 
 $SIG{PIPE} = 'IGNORE';    # when a client is gone, syswrite fails with EPIPE
 $| = 1;
-my %watch;                # a second signal ends us at once
+my (%watch, $stop);       # a second signal ends us at once, as soon as the watchers are gone
 for my $signal (qw(INT TERM)) {
-    $watch{$signal} = AE::signal $signal, sub { %watch = (); $stopping = 1; settle() };
+    $watch{$signal} = AE::signal $signal, sub {
+        %watch = ();
+        $stop  = AE::timer 0, 0, sub { $stopping = 1; settle() };
+    };
 }
 start(AE::time + TAKE_OVER);
 $end->recv;

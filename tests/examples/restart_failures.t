@@ -182,6 +182,8 @@ for my $language (qw(C Perl)) {
         said($server, qr/^the new server has failed, going on with [1-9]\d* connections$/);
         stop($successor);
         is(answer(client($port, $get)), "$language, pid $server->{pid}", 'the old server accepts again');
+        syswrite $half, $other_half;
+        is(answer($half), "$language, pid $server->{pid}", 'and finishes what it has begun');
         is(stop($server, 'TERM'), 0, 'and ends well');
     };
 
