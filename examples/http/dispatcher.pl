@@ -10,7 +10,7 @@
 #     listening on 127.0.0.1:40123
 #     worker 1 joined
 #
-# SIGTERM and SIGINT end it: it removes NODE, accepts no more, sends what it has accepted, and exits with 0.
+# SIGTERM and SIGINT end it: it removes NODE, hands out the connections that have come, and exits with 0.
 # A second signal ends it at once.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
@@ -46,6 +46,14 @@ sub accept_failed {
     $accept_error = "$!";
     return 1;
 }
+
+my $listener = IO::Socket::INET->new(
+    LocalAddr => '127.0.0.1',
+    LocalPort => $port || 0,
+    Listen    => SOMAXCONN,
+    ReuseAddr => 1,
+    Blocking  => 0,
+) or die "cannot listen on 127.0.0.1: $@\n";
 
 # --- workers ---------------------------------------------------------------------------------------
 
@@ -95,14 +103,6 @@ sub worker_left {
 
 # --- connections -----------------------------------------------------------------------------------
 
-my $listener = IO::Socket::INET->new(
-    LocalAddr => '127.0.0.1',
-    LocalPort => $port || 0,
-    Listen    => SOMAXCONN,
-    ReuseAddr => 1,
-    Blocking  => 0,
-) or die "cannot listen on 127.0.0.1: $@\n";
-
 my $accepting;
 
 sub accept_connection {
@@ -147,6 +147,7 @@ sub end_if_done {
 
 sub stop {
     $stopping = 1;
+    while (accept my $connection, $listener) { push @waiting, $connection }    # they would be reset
     undef $_ for $accepting, $joining, $listener;
 
     # It may be another dispatcher's node by now, which is left alone.

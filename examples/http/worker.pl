@@ -83,8 +83,8 @@ sub serve {
         fh       => $fh,
         linger   => 0,
         on_read  => \&read_request,
-        on_eof   => sub { finish($_[0], 'it ended before the request did') },
-        on_error => sub { finish($_[0], $_[2]) },
+        on_eof   => sub { finish($_[0], 'the client is gone') },
+        on_error => sub { finish($_[0], $!{EPIPE} ? 'the client is gone' : $_[2]) },
     );
     $client{$handle} = [ $handle, AE::timer LIFETIME, 0, sub { finish($handle, 'its time is up') } ];
     $work->begin;

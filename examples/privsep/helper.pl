@@ -35,11 +35,12 @@ my ($directory, $path, $name) = @ARGV;
 my $user = $name =~ /\A[0-9]+\z/ ? $name : getpwnam $name;
 defined $user or die "there is no user $name\n";
 
-# Everybody may connect, whatever our umask. fdpasser_unlink() needs a path that means the same after chdir.
 $path = File::Spec->rel2abs($path);
+chdir $directory or die "$directory: $!\n";
+
+# Everybody may connect, whatever our umask.
 my $listener = AnyEvent::FDpasser::fdpasser_server($path, 0, mode => 0666);
 AnyEvent::Util::fh_nonblocking($listener, 1);
-chdir $directory or die "$directory: $!\n";
 
 my (%client, $accepting, $stopping);
 my $accept_error = '';    # already logged; empty after an accept that succeeded
