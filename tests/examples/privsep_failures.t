@@ -76,15 +76,6 @@ for my $language (qw(C Perl)) {
         ok(!-e $node, 'and has removed the node');
     };
 
-    part "a client in $language and a helper that is stopped" => sub {
-        my $node   = "$dir/stopped-$language";
-        my $helper = ready($helper{C}, $node);
-        freeze($helper);
-        fails('one that waits for the file', qr/the helper does not answer/, $client{$language}, $node, 'letter');
-        my @backlog = fill_backlog($node);
-        fails('one that waits for room in the backlog', qr/the helper does not answer/, $client{$language}, $node, 'letter');
-    };
-
     part "$language: dropped clients are logged" => sub {
         my $node   = "$dir/dropped-$language";
         my $helper = ready($helper{$language}, $node);
@@ -122,5 +113,17 @@ for my $language (qw(C Perl)) {
         cmp_ok($lines, '<=', 1, 'the log has no line for each try');    # the table may be full another time
     };
 }
+
+# Those in C and in Perl wait at the same time.
+part 'clients, and a helper that is stopped' => sub {
+    my $node   = "$dir/stopped";
+    my $helper = ready($helper{C}, $node);
+    freeze($helper);
+    my %waiting = map { $_ => start($client{$_}, $node, 'letter') } qw(C Perl);
+    fails("one in $_, which waits for the file", qr/the helper does not answer/, $waiting{$_}) for sort keys %waiting;
+    my @backlog = fill_backlog($node);
+    %waiting = map { $_ => start($client{$_}, $node, 'letter') } qw(C Perl);
+    fails("one in $_, which waits for room in the backlog", qr/the helper does not answer/, $waiting{$_}) for sort keys %waiting;
+};
 
 done_testing;

@@ -143,20 +143,6 @@ for my $language (qw(C Perl)) {
         is(stop($third, 'TERM'), 0, 'and ends well');
     };
 
-    part "$language: the old server is stopped" => sub {
-        my $node = "$dir/stopped-$language";
-        my ($server, $port) = ready($restart{$other}, $node);
-        freeze($server);
-        my $no_answer = qr/\Q$node\E: the server there does not answer within 10 seconds/;
-        fails('one that waits for the listener', $no_answer, $restart{$language}, 0, $node);
-        my @backlog = fill_backlog($node);
-        fails('one that waits for room in the backlog', $no_answer, $restart{$language}, 0, $node);
-        close $_ for @backlog;
-        kill CONT => $server->{pid};
-        is(answer(client($port, $get)), "$other, pid $server->{pid}", 'the old server can go on');
-        stop($server);
-    };
-
     part "$language: the old server is stopped during a handover" => sub {
         my $node = "$dir/middle-$language";
         my ($server, $port) = ready($restart{$other}, $node);
@@ -237,5 +223,22 @@ for my $language (qw(C Perl)) {
         is(stop($server, 'TERM'), 0, 'and ends well');
     };
 }
+
+# Those in C and in Perl wait at the same time.
+part 'the old server is stopped' => sub {
+    my $node = "$dir/stopped";
+    my ($server, $port) = ready($restart{Perl}, $node);
+    my $no_answer = qr/\Q$node\E: the server there does not answer within 10 seconds/;
+    freeze($server);
+    my %waiting = map { $_ => start($restart{$_}, 0, $node) } qw(C Perl);
+    fails("one in $_, which waits for the listener", $no_answer, $waiting{$_}) for sort keys %waiting;
+    my @backlog = fill_backlog($node);
+    %waiting = map { $_ => start($restart{$_}, 0, $node) } qw(C Perl);
+    fails("one in $_, which waits for room in the backlog", $no_answer, $waiting{$_}) for sort keys %waiting;
+    close $_ for @backlog;
+    kill CONT => $server->{pid};
+    is(answer(client($port, $get)), "Perl, pid $server->{pid}", 'the old server can go on');
+    is(stop($server, 'TERM'), 0, 'and ends well');
+};
 
 done_testing;
