@@ -499,7 +499,8 @@ static void serve_conns(size_t n)
         } else if (stopped && between_requests(c)) {
             drop(i);
         } else if (now >= c->deadline) {
-            complain("dropped a connection: nothing came for too long");
+            if (!c->shut_down)
+                complain("dropped a connection: nothing came for too long");
             drop(i);
         }
     }

@@ -69,7 +69,10 @@ sub serve {
     my ($c) = @_;
     my ($write, $cb) = length $c->{out} ? (1, \&write_more) : (0, \&read_more);
     $c->{io} = AE::io $c->{fh}, $write, sub { $cb->($c) };
-    $c->{timer} ||= AE::timer $c->{shut_down} ? LINGER : REQUEST, 0, sub { drop($c, 'nothing came for too long') };
+    $c->{timer} ||=
+      $c->{shut_down}
+      ? AE::timer LINGER, 0, sub { drop($c) }
+      : AE::timer REQUEST, 0, sub { drop($c, 'nothing came for too long') };
 }
 
 sub rest { delete @{ $_[0] }{qw(io timer)} }
