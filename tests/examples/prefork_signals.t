@@ -47,8 +47,10 @@ for my $language (qw(C Perl)) {
         is(answer($first), "$language, pid $worker", 'the worker answers');
         close $first;
         my $half = client($port, 'GET / HTTP/1.1');
+        kill STOP => $dispatcher;    # so that it has not accepted these when the signal comes
         my @more = map { client($port, $get) } 1 .. 10;
-        kill TERM => $server->{pid};
+        kill TERM => $dispatcher, $server->{pid};
+        kill CONT => $dispatcher;
         syswrite $half, $other_half;
         is(answer($half), "$language, pid $worker", 'it answers the request that it has begun');
         close $half;
