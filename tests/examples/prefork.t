@@ -15,18 +15,6 @@ use Examples;
 my %prefork = (C => compile('prefork/prefork.c'), Perl => perl('prefork/prefork.pl'));
 
 for my $language (qw(C Perl)) {
-    my $begin = sub {
-        my ($workers) = @_;
-        my $server = start($prefork{$language}, 0, $workers);
-        my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
-        my %pid;
-        for (0 .. $workers) {
-            my $line = said($server, qr/^(\w+ \d+)$/);
-            my ($job, $pid) = split ' ', $line;
-            push @{ $pid{$job} }, $pid;
-        }
-        return ($server, $port, $pid{dispatcher}[0], @{ $pid{worker} });
-    };
     my $end = sub {
         my ($server) = @_;
         is(stop($server, 'TERM'), 0, 'it ends well');
@@ -34,22 +22,12 @@ for my $language (qw(C Perl)) {
 
     part "prefork in $language: 2,000 requests for three workers" => sub {
         plan skip_all => 'curl is not installed' if !have_curl();
-        my ($server, $port, $dispatcher, @workers) = $begin->(3);
-        my $curl = start(
-            [
-                qw(curl -q --no-progress-meter --noproxy * --parallel --parallel-max 50 --max-time), DEADLINE,
-                '-w', '%{http_code} %{errormsg}\n', "http://127.0.0.1:$port/[1-2000]",
-            ]
-        );
-        my ($good, %by, @strange) = (0);
-        while (defined(my $line = readline $curl->{out})) {
-            if    ($line =~ /^200 $/)                             { $good++ }
-            elsif ($line =~ /^answered by $language, pid (\d+)$/) { $by{$1}++ }
-            else                                                  { push @strange, $line }
-        }
-        is(ended($curl), 0, 'curl is content');
-        is("@strange", '', 'and says nothing else');
-        is($good, 2000, 'all requests are answered');
+        my ($server, $port, $dispatcher, @workers) = prefork($prefork{$language}, 3);
+        my $load = load($port, 2000, 50, sub { });
+        my %by   = %{ $load->{by} };
+        is($load->{status}, 0, 'curl is content');
+        is($load->{strange}, '', 'and says nothing else');
+        is($load->{good}, 2000, 'all requests are answered');
         note "$_: $by{$_}" for sort { $a <=> $b } keys %by;
         is(scalar(grep { my $pid = $_; !grep { $_ == $pid } @workers } keys %by), 0, 'by our workers');
         cmp_ok(scalar keys %by, '>', 1, 'and by more than one');
@@ -57,7 +35,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "prefork in $language: a busy worker, back-pressure, and its death" => sub {
-        my ($server, $port, $dispatcher, $worker) = $begin->(1);
+        my ($server, $port, $dispatcher, $worker) = prefork($prefork{$language}, 1);
         is(answer(client($port, $get)), "$language, pid $worker", 'the worker answers');
         my $slow = client($port, 'GET / HTTP/1.1');
 
@@ -85,7 +63,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "prefork in $language: a dispatcher that dies is replaced too" => sub {
-        my ($server, $port, $dispatcher, $worker) = $begin->(1);
+        my ($server, $port, $dispatcher, $worker) = prefork($prefork{$language}, 1);
         kill KILL => $dispatcher;
         isnt(said($server, qr/^dispatcher (\d+)$/), $dispatcher, 'another one comes');
         is(answer(client($port, $get)), "$language, pid $worker", 'and the worker answers');

@@ -19,19 +19,6 @@ my %strict  = (C => edited($source{C}, REQUEST_SECONDS => 1), Perl => edited($so
 
 my $other_half = "\r\nHost: localhost\r\n\r\n";
 
-# A server that is ready: the supervisor, the port, and the pids of dispatcher and workers.
-sub begin {
-    my ($program, $workers) = @_;
-    my $server = start($program, 0, $workers);
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
-    my %pid;
-    for (0 .. $workers) {
-        my ($job, $pid) = split ' ', said($server, qr/^(\w+ \d+)$/);
-        push @{ $pid{$job} }, $pid;
-    }
-    return ($server, $port, $pid{dispatcher}[0], @{ $pid{worker} });
-}
-
 # Ends a server. No process of it may be left, and it says nothing more but what is expected.
 sub end {
     my ($server, $expected) = @_;
@@ -42,7 +29,7 @@ sub end {
 
 for my $language (qw(C Perl)) {
     part "$language: SIGTERM, those that have come are answered" => sub {
-        my ($server, $port, $dispatcher, $worker) = begin($prefork{$language}, 1);
+        my ($server, $port, $dispatcher, $worker) = prefork($prefork{$language}, 1);
         my $first = client($port, $get);
         is(answer($first), "$language, pid $worker", 'the worker answers');
         close $first;
@@ -64,7 +51,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: SIGHUP replaces the workers" => sub {
-        my ($server, $port, $dispatcher, @old) = begin($prefork{$language}, 2);
+        my ($server, $port, $dispatcher, @old) = prefork($prefork{$language}, 2);
         my $half = client($port, 'GET / HTTP/1.1');
         my $idle = (split ' ', answer(client($port, $get)))[-1];    # the worker that does not have it
         my ($busy) = grep { $_ != $idle } @old;
@@ -86,29 +73,18 @@ for my $language (qw(C Perl)) {
 
     part "$language: many requests, and SIGHUP all the time" => sub {
         plan skip_all => 'curl is not installed' if !have_curl();
-        my ($server, $port) = begin($prefork{$language}, 3);
-        my $curl = start(
-            [
-                qw(curl -q --no-progress-meter --noproxy * --parallel --parallel-max 20 --max-time), DEADLINE,
-                '-w', '%{http_code} %{errormsg}\n', "http://127.0.0.1:$port/[1-2000]",
-            ]
-        );
-        my ($good, %by, @strange) = (0);
-        while (defined(my $line = readline $curl->{out})) {
-            if    ($line =~ /^200 $/)                             { $good++; kill HUP => $server->{pid} if $good % 200 == 0 }
-            elsif ($line =~ /^answered by $language, pid (\d+)$/) { $by{$1}++ }
-            else                                                  { push @strange, $line }
-        }
-        is(ended($curl), 0, 'curl is content');
-        is("@strange", '', 'and says nothing else');
-        is($good, 2000, 'all requests are answered');
-        cmp_ok(scalar keys %by, '>', 3, 'by new workers too: ' . keys %by);
+        my ($server, $port) = prefork($prefork{$language}, 3);
+        my $load = load($port, 2000, 20, sub { kill HUP => $server->{pid} if $_[0] % 200 == 0 });
+        is($load->{status}, 0, 'curl is content');
+        is($load->{strange}, '', 'and says nothing else');
+        is($load->{good}, 2000, 'all requests are answered');
+        cmp_ok(scalar keys %{ $load->{by} }, '>', 3, 'by new workers too');
         is(stop($server, 'TERM'), 0, 'it ends well');
         unlike(rest($server), qr/killed|failed|dropped/, 'and no worker failed');
     };
 
     part "$language: the supervisor is killed" => sub {
-        my ($server, $port, $dispatcher, $worker) = begin($prefork{$language}, 1);
+        my ($server, $port, $dispatcher, $worker) = prefork($prefork{$language}, 1);
         is(answer(client($port, $get)), "$language, pid $worker", 'the worker answers');
         my $half = client($port, 'GET / HTTP/1.1');
         my $next = client($port, $get);
@@ -123,7 +99,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: the supervisor is killed, and has no dispatcher" => sub {
-        my ($server, $port, $dispatcher, @workers) = begin($prefork{$language}, 2);
+        my ($server, $port, $dispatcher, @workers) = prefork($prefork{$language}, 2);
         freeze($server);
         kill KILL => $dispatcher;
         stop($server, 'KILL');
@@ -131,7 +107,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: what is logged of connections and processes" => sub {
-        my ($server, $port, $dispatcher, $worker) = begin($strict{$language}, 1);
+        my ($server, $port, $dispatcher, $worker) = prefork($strict{$language}, 1);
         close client($port, 'GET / HTTP/1.1');
         ok(said($server, qr/^dropped a connection: it ended before the request did$/), 'one that ends too early');
         my $post = client($port, "POST / HTTP/1.1\r\n\r\n");
@@ -148,7 +124,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: a full descriptor table is logged once" => sub {
-        my ($server, $port, $dispatcher, $worker) = begin(limited(24, $prefork{$language}), 1);
+        my ($server, $port, $dispatcher, $worker) = prefork(limited(24, $prefork{$language}), 1);
         my $slow = client($port, 'GET / HTTP/1.1');
         my @many = map { client($port, $get) } 1 .. 500;
         said($server, qr/^accept: Too many open files$/);

@@ -21,8 +21,8 @@ use Test::More;
 
 our @EXPORT = qw(
   $dir $get DEADLINE
-  as answer client compile edited ended fails fill_backlog freeze have_curl limited local_socket part perl
-  rest run said start stop write_file
+  as answer client compile edited ended fails fill_backlog freeze have_curl limited load local_socket part perl
+  prefork rest run said start stop write_file
 );
 
 use constant DEADLINE => 60;    # seconds, for anything that we wait for
@@ -36,6 +36,8 @@ my $edited = 0;
 # Other users can read what is in it, such as programs, but not write to it.
 our $dir = tempdir('fdpasser-examples-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "$dir: $!";
+
+$SIG{PIPE} = 'IGNORE';          # a test is told by an error when its peer is gone
 
 # A request that keeps the connection.
 our $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -109,6 +111,7 @@ sub start {
     defined(my $pid = fork) or die "fork: $!";
     if (!$pid) {
         setpgrp;    # with everything that it starts itself
+        $SIG{PIPE} = 'DEFAULT';
         open STDOUT, '>&', $write or POSIX::_exit(126);
         open STDERR, '>&', $write or POSIX::_exit(126);
         exec { $program->[0] } @$program, @args or POSIX::_exit(127);
@@ -134,6 +137,19 @@ sub rest {
     my $rest = do { local $/; readline $process->{out} };
     $process->{all} .= $rest // '';
     return $rest // '';
+}
+
+# Starts examples/prefork. Returns the supervisor, the port, and the pids of the dispatcher and the workers.
+sub prefork {
+    my ($program, $workers) = @_;
+    my $server = start($program, 0, $workers);
+    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
+    my %pid;
+    for (0 .. $workers) {
+        my ($job, $pid) = split ' ', said($server, qr/^(\w+ \d+)$/);
+        push @{ $pid{$job} }, $pid;
+    }
+    return ($server, $port, $pid{dispatcher}[0], @{ $pid{worker} });
 }
 
 # Waits for a program's end, and returns its status.
@@ -194,6 +210,26 @@ sub answer {
         sysread $client, $got, 1, length $got or return "no answer, but '$got'";
     }
     return $got =~ m{\AHTTP/1\.1 200 OK\r\n.*\r\n\r\nanswered by (.*)\n\z}s ? $1 : "not right: $got";
+}
+
+# Has curl make many requests. $each is called after each answer. Returns a hash: curl's exit status, how many
+# answers were good, how many each process gave, and everything else that curl said.
+sub load {
+    my ($port, $requests, $at_one_time, $each) = @_;
+    my $curl = start(
+        [
+            qw(curl -q --no-progress-meter --noproxy * --parallel --parallel-max), $at_one_time, '--max-time', DEADLINE,
+            '-w', '%{http_code} %{errormsg}\n', "http://127.0.0.1:$port/[1-$requests]",
+        ]
+    );
+    my %result = (good => 0, by => {}, strange => '');
+    while (defined(my $line = readline $curl->{out})) {
+        if    ($line =~ /^200 $/)                     { $each->(++$result{good}) }
+        elsif ($line =~ /^answered by \w+, pid (\d+)$/) { $result{by}{$1}++ }
+        else                                          { $result{strange} .= $line }
+    }
+    $result{status} = ended($curl);
+    return \%result;
 }
 
 sub local_socket {
