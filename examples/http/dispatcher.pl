@@ -47,6 +47,11 @@ sub accept_failed {
     return 1;
 }
 
+my %watch;    # a second signal ends us at once
+for my $signal (qw(INT TERM)) {
+    $watch{$signal} = AE::signal $signal, sub { %watch = (); stop() };
+}
+
 my $listener = IO::Socket::INET->new(
     LocalAddr => '127.0.0.1',
     LocalPort => $port || 0,
@@ -154,11 +159,6 @@ sub stop {
     AnyEvent::FDpasser::fdpasser_unlink($node);
     undef $node;
     settle();
-}
-
-my %watch;    # a second signal ends us at once
-for my $signal (qw(INT TERM)) {
-    $watch{$signal} = AE::signal $signal, sub { %watch = (); stop() };
 }
 
 $| = 1;

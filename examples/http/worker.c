@@ -399,16 +399,17 @@ int main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN); /* when a client is gone, write() fails with EPIPE */
+    /* The dispatcher may send as soon as we are connected, so we must be ready to leave in good order. */
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
+        perror("sigaction");
+        return EXIT_FAILURE;
+    }
     signal(SIGALRM, give_up);
     alarm(CONNECT_SECONDS);
     w.passer = fdpasser_connect(argv[1]);
     alarm(0);
     if (w.passer < 0 || set_nonblocking(w.passer) != 0) {
         perror(argv[1]);
-        return EXIT_FAILURE;
-    }
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
-        perror("sigaction");
         return EXIT_FAILURE;
     }
     return run(&w);

@@ -31,6 +31,9 @@ my ($path) = @ARGV;
 my $status = 0;
 my $work   = AE::cv;    # counts the dispatcher and our clients
 
+# The dispatcher may send as soon as we are connected, so we must be ready to leave in good order.
+my %watch = map { $_ => AE::signal $_, \&leave } qw(INT TERM);    # a second signal ends us at once
+
 $work->begin;
 my $passer = AnyEvent::FDpasser->new(
     fh       => connect_to_dispatcher(),
@@ -54,7 +57,7 @@ sub connect_to_dispatcher {
 }
 
 # Tells the dispatcher to send no more. It closes its end then, after all that it has sent already.
-my ($too_late, %watch);    # a second signal ends us at once
+my $too_late;
 
 sub leave {
     %watch = ();
@@ -157,6 +160,5 @@ sub answer {
 }
 
 receive();
-$watch{$_} = AE::signal $_, \&leave for qw(INT TERM);
 $work->recv;
 exit $status;

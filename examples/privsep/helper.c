@@ -242,12 +242,12 @@ int main(int argc, char **argv)
     directory = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         die(argv[1]);
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
+        die("sigaction");
     /* Everybody may connect, whatever our umask. */
     listener = fdpasser_server_with(argv[2], strlen(argv[2]), 0, 0666, 0, &node);
     if (listener < 0 || fcntl(listener, F_SETFL, O_NONBLOCK) != 0)
         die(argv[2]);
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
-        die("sigaction");
     printf("ready\n");
     fflush(stdout);
     run();

@@ -38,13 +38,23 @@ defined $user or die "there is no user $name\n";
 $path = File::Spec->rel2abs($path);
 chdir $directory or die "$directory: $!\n";
 
-# Everybody may connect, whatever our umask.
-my $listener = AnyEvent::FDpasser::fdpasser_server($path, 0, mode => 0666);
-AnyEvent::Util::fh_nonblocking($listener, 1);
-
 my (%client, $accepting, $stopping);
 my $accept_error = '';    # already logged; empty after an accept that succeeded
 my $end          = AE::cv;
+
+my %watch;    # a second signal ends us at once
+for my $signal (qw(INT TERM)) {
+    $watch{$signal} = AE::signal $signal, sub {
+        %watch    = ();
+        $stopping = 1;
+        undef $accepting;
+        $end->send if !%client;
+    };
+}
+
+# Everybody may connect, whatever our umask.
+my $listener = AnyEvent::FDpasser::fdpasser_server($path, 0, mode => 0666);
+AnyEvent::Util::fh_nonblocking($listener, 1);
 
 sub accept_clients {
     $accepting = AE::io $listener, 0, sub {
@@ -123,15 +133,6 @@ sub open_file {
 }
 
 accept_clients();
-my %watch;    # a second signal ends us at once
-for my $signal (qw(INT TERM)) {
-    $watch{$signal} = AE::signal $signal, sub {
-        %watch    = ();
-        $stopping = 1;
-        undef $accepting;
-        $end->send if !%client;
-    };
-}
 $| = 1;
 print "ready\n";
 $end->recv;

@@ -580,13 +580,14 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     grow(64);
 
-    if (!find_predecessor()) {
+    bool taking_over = find_predecessor();
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
+        die("sigaction");
+    if (!taking_over) {
         listen_at(atoi(argv[1]));
         if (!serve_node())
             return EXIT_FAILURE;
     }
-    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
-        die("sigaction");
     if (set_nonblocking(listener) != 0 || getsockname(listener, (struct sockaddr *)&a, &len) != 0)
         die("listener");
     printf("listening on 127.0.0.1:%d\n", ntohs(a.sin_port));
