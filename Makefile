@@ -111,7 +111,7 @@ soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
 sanitize: setup ## the C programs with AddressSanitizer and ThreadSanitizer (needs a nightly Rust)
 	$(PROVE) -v tests/sanitize.t
 
-bench: ## measure side by side with what else there is (four minutes, on an idle machine)
+bench: ## measure side by side with other libraries (three minutes, on an idle machine)
 	@scripts/setup bench
 	@$(MAKE) --no-print-directory all
 	benches/run

@@ -14,6 +14,7 @@ fn main() {
             simulate_streams();
         }
     }
+    properties();
     soname();
     #[cfg(feature = "header")]
     header();
@@ -42,6 +43,57 @@ fn simulate_streams() {
     println!("cargo:rustc-link-lib=dylib=streams_sim");
 }
 
+/// What differs between systems, as cfgs that `src/sys/` uses. Each names a property, and the systems that have it.
+const PROPERTIES: &[(&str, &[&str])] = &[
+    // Names and numbers of Linux's own interface.
+    ("linux_like", LINUX),
+    // MSG_PEEK with a control buffer installs duplicates of the descriptors that it shows.
+    ("peek_installs", LINUX),
+    // select(2) ignores numbers beyond the descriptor table's present size.
+    ("select_ends_at_table", LINUX),
+    // recvmsg(2) says EMSGSIZE when it had no slot for a descriptor, which it then destroyed.
+    ("full_table_is_emsgsize", NOT_LINUX),
+    // cmsg_len of a truncated control message may run past the buffer.
+    ("cmsg_len_not_cut", NOT_LINUX),
+    // recvmsg(2) has no MSG_CMSG_CLOEXEC.
+    ("cloexec_after_recvmsg", &["macos", "ios", "solaris"]),
+    // socket(2) has no SOCK_CLOEXEC, and there is no accept4(2).
+    ("cloexec_after_socket", APPLE),
+    // SIGPIPE needs a socket option beside MSG_NOSIGNAL.
+    ("sigpipe_by_option", APPLE),
+    // accept(2) takes its slot before it takes a connection, so that EMFILE leaves the connection queued.
+    ("accept_takes_slot_first", LINUX),
+    // nix has no flock(2) there.
+    ("no_flock", &["solaris"]),
+    // nix has no ENOTRECOVERABLE there.
+    ("no_enotrecoverable", &["netbsd"]),
+    // Who the peer is: SO_PEERCRED, getpeerucred(3C), or else getpeereid(3).
+    ("has_so_peercred", LINUX),
+    ("has_getpeerucred", &["illumos", "solaris"]),
+];
+const LINUX: &[&str] = &["linux", "android"];
+const APPLE: &[&str] = &["macos", "ios"];
+const NOT_LINUX: &[&str] = &[
+    "freebsd",
+    "dragonfly",
+    "netbsd",
+    "openbsd",
+    "macos",
+    "ios",
+    "illumos",
+    "solaris",
+];
+
+fn properties() {
+    let system = env::var("CARGO_CFG_TARGET_OS").unwrap();
+    for (property, systems) in PROPERTIES {
+        println!("cargo:rustc-check-cfg=cfg({property})");
+        if systems.contains(&system.as_str()) {
+            println!("cargo:rustc-cfg={property}");
+        }
+    }
+}
+
 /// While the major version is 0 the minor one is the ABI's, as Cargo counts compatibility.
 fn soname() {
     let part = |name: &str| env::var(format!("CARGO_PKG_VERSION_{name}")).unwrap();
@@ -65,7 +117,7 @@ fn soname() {
 fn header() {
     use std::path::PathBuf;
 
-    let sources = ["src/ffi.rs", "src/ffi/endpoint.rs", "src/ffi/passer.rs"];
+    let sources = ["src/ffi.rs", "src/ffi/connections.rs", "src/ffi/passer.rs"];
     for input in sources.iter().chain(&["cbindgen.toml"]) {
         println!("cargo:rerun-if-changed={input}");
     }

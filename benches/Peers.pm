@@ -1,7 +1,7 @@
 package Peers;
 
-# Two processes and the passers between them: one moves descriptors to the other, and says how long it
-# took. What the processes are told, and what they say, is at the top of peer.h.
+# Starts two processes with passers between them. One moves descriptors to the other, and both report
+# their times. The top of peer.h says what they read and print.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
@@ -14,13 +14,13 @@ use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
 
 our @EXPORT_OK = qw(run_pair pinning);
 
-use constant FIRST    => 3;      # the descriptor that is a peer's first passer
-use constant DEADLINE => 300;    # seconds for a process that should take one; it ends what hangs
+use constant FIRST    => 3;      # the first passer's number in a peer
+use constant DEADLINE => 300;    # seconds after which a process that hangs is ended
 
 my ($taskset, @cpus);
 
-# Each process has a processor of its own, where there are two, and `taskset`: or the scheduler
-# decides, from run to run, between two processes side by side and one after the other.
+# Each process gets a processor of its own, if there are two and `taskset`. Otherwise the scheduler
+# decides in each run whether the two work side by side or in turns.
 sub pinning {
     return @cpus if $taskset;
     my ($allowed) = map { /^Cpus_allowed_list:\s*(\S+)/ ? $1 : () } lines('/proc/self/status');
@@ -36,9 +36,9 @@ sub lines {
     return <$in>;
 }
 
-# run_pair(sender => [command], receiver => [command], passers => 1): a hash of `seconds`, from the
-# sender's start to the receiver's end, and the CPU seconds of `sender` and `receiver`; `own` is the
-# sender's time from start to end. Undef if one of them failed, which has said why.
+# run_pair(sender => [command], receiver => [command], passers => 1) returns a hash: `seconds` from the
+# sender's start to the receiver's end, `own` from the sender's start to its end, and `cpu`, the CPU
+# seconds of both. It returns undef if one of them failed. That process has printed the reason.
 sub run_pair {
     my (%how) = @_;
     my (@ours, @theirs);
@@ -63,10 +63,9 @@ sub run_pair {
     }
     return undef if $failed || grep { @$_ != 3 } @said;
     return {
-        seconds  => $said[1][1] - $said[0][0],
-        own      => $said[0][1] - $said[0][0],
-        sender   => $said[0][2],
-        receiver => $said[1][2],
+        seconds => $said[1][1] - $said[0][0],
+        own     => $said[0][1] - $said[0][0],
+        cpu     => $said[0][2] + $said[1][2],
     };
 }
 
@@ -76,7 +75,7 @@ sub start {
     pipe my $from_it, my $out or die "pipe: $!";
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        # First out of each other's way, then to the numbers that they must have.
+        # Numbers above the passers' are free of conflicts, so each moves there first.
         my $above = FIRST + @passers;
         my @high  = map { fcntl $_, F_DUPFD, $above } @passers;
         POSIX::dup2(fileno $in,  0);

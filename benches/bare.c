@@ -1,5 +1,5 @@
-/* The floor: sendmsg and recvmsg and nothing else, as bare as it gets. No care is taken of a full
- * table, of odd messages, of interruptions or of what a socket is.
+/* The floor: sendmsg and recvmsg and nothing else. It ignores full tables, odd messages, interruptions
+ * and the kind of the socket.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -48,6 +48,21 @@ static void send_all(void)
         send_message(next(left));
 }
 
+/* The floor for a sender that is given a duplicate of each descriptor and closes it when it is sent. */
+static void send_all_dup(void)
+{
+    for (long left = n; left > 0; left -= per) {
+        int count = next(left), *copies = (int *)CMSG_DATA(&control.header);
+
+        for (int i = 0; i < count; i++)
+            if ((copies[i] = dup(fds[0])) < 0)
+                err(1, "dup");
+        send_message(count);
+        for (int i = 0; i < count; i++)
+            close(copies[i]);
+    }
+}
+
 static void recv_all(void)
 {
     for (long left = n; left > 0;)
@@ -71,13 +86,13 @@ static void pong(void)
         msg.msg_controllen = sizeof control;
         if (recvmsg(PASSER, &msg, MSG_CMSG_CLOEXEC) != 1)
             err(1, "recvmsg");
-        /* The very message goes back. */
+        /* The message goes back as it came. */
         send_message(1);
         close(*(int *)CMSG_DATA(&control.header));
     }
 }
 
 const struct role roles[] = {
-    {"send", prepare, send_all}, {"recv", NULL, recv_all}, {"ping", NULL, ping},
-    {"pong", NULL, pong},        {NULL, NULL, NULL},
+    {"send", prepare, send_all}, {"send_dup", prepare, send_all_dup}, {"recv", NULL, recv_all},
+    {"ping", NULL, ping},        {"pong", NULL, pong},                {NULL, NULL, NULL},
 };

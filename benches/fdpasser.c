@@ -1,4 +1,4 @@
-/* The C ABI of this library.
+/* The functions of this library.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -61,7 +61,7 @@ static void recv_many(void)
     }
 }
 
-/* Several messages in one call, for who waits in poll(). */
+/* Several messages in one call, and poll() between the calls. */
 static void recv_messages(void)
 {
     struct pollfd wait = {PASSER, POLLIN, 0};
@@ -81,7 +81,7 @@ static void recv_messages(void)
     }
 }
 
-/* The object with queues, as in the loop that the header recommends. */
+/* The queue, in a poll() loop. */
 enum { QUEUED = 100 };
 static fdpasser *queue;
 
@@ -100,7 +100,7 @@ static int queue_turn(void)
     return fdpasser_process(queue, wait.revents);
 }
 
-/* It closes what it has sent, so it gets duplicates. */
+/* The queue closes what it has sent, so it is given duplicates. */
 static void send_queue(void)
 {
     for (long left = n; left > 0 || fdpasser_queued(queue) > 0;) {

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
-# What idle passers cost a Perl program: resident bytes for a handle, for the passer around it, and for
-# one callback that waits in it; and descriptors. The loop is PERL_ANYEVENT_MODEL's.
+# What idle passers cost a Perl program. It prints the resident bytes of a handle, of the passer around
+# it, and of one callback that waits in it; then the descriptors of the handle, and those that the passer
+# adds. PERL_ANYEVENT_MODEL names the event loop.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
@@ -26,7 +27,7 @@ sub descriptors {
     return scalar(() = readdir $dir);
 }
 
-# The peer is gone, so that a passer's own descriptor is the only one.
+# The peer's end is closed, so each passer has one descriptor of its own.
 sub handles {
     return map {
         socketpair my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC or die "socketpair: $!";
@@ -39,10 +40,10 @@ sub passers { return map { AnyEvent::FDpasser->new(fh => $_) } @_ }
 
 my $on_received = sub { };
 {
-    my @once = passers(handles(3));    # what is there only once
+    my @once = passers(handles(3));    # so that nothing below is loaded or allocated for the first time
     $_->push_recv_fh($on_received) for @once;
 }
-# The memory that the lists themselves take is not a passer's.
+# The lists have their size before the first measurement.
 my @handles = (undef) x $count;
 my @passers = (undef) x $count;
 my @resident = resident();

@@ -1,11 +1,11 @@
-/* What the C programs here share: the command line, the start signal, the clock, what is sent.
+/* What the C programs share: the command line, the start signal, the clock, what is sent.
  *
  *     PROGRAM ROLE N PER_MESSAGE KIND
  *
- * moves N descriptors over the passer, which is descriptor 3. It says "ready", waits for a byte on
- * standard input, does its job, prints when (CLOCK_MONOTONIC, one clock for all processes) the job
- * started, when it was done, and the seconds of CPU that it took, and stays until standard input ends:
- * libuv takes a peer that is gone for the end of what it sent, and loses the rest.
+ * moves N descriptors over the passer, which is descriptor 3. It prints "ready" and waits for a byte on
+ * standard input. Then it does its job and prints when the job started, when it ended (both by
+ * CLOCK_MONOTONIC, which all processes share) and how many seconds of CPU it took. It stays until
+ * standard input ends, because libuv's receiver drops what it has not read once its peer is gone.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -24,7 +24,7 @@
 #define PASSER 3
 #define MOST 253 /* descriptors in one message, Linux's SCM_MAX_FD */
 
-/* A name on the command line, what is done before the clock starts (or NULL), and the job. */
+/* A name on the command line, the preparation before the clock starts (or NULL), and the job. */
 struct role {
     const char *name;
     void (*prepare)(void);
@@ -34,9 +34,9 @@ extern const struct role roles[];
 
 static long n;        /* how many descriptors in all */
 static int per;       /* how many in a message */
-static int fds[MOST];  /* what is sent: the same one, many times */
+static int fds[MOST]; /* what is sent: the same descriptor many times */
 
-/* How many go into the next message when `left` are left. */
+/* How many descriptors go into the next message when `left` are left. */
 static inline int next(long left)
 {
     return left < per ? (int)left : per;
@@ -49,13 +49,7 @@ static int open_kind(const char *kind)
     if (strcmp(kind, "pipe") == 0) {
         if (pipe(ends) != 0)
             err(1, "pipe");
-    } else if (strcmp(kind, "file") == 0) {
-        FILE *file = tmpfile();
-
-        if (file == NULL)
-            err(1, "tmpfile");
-        ends[0] = fileno(file);
-    } else if (strcmp(kind, "socket") == 0) { /* as a server has them: a TCP connection */
+    } else if (strcmp(kind, "socket") == 0) { /* an accepted TCP connection */
         struct sockaddr_in where = {.sin_family = AF_INET};
         socklen_t len = sizeof where;
         int listener = socket(AF_INET, SOCK_STREAM, 0);

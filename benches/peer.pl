@@ -1,11 +1,10 @@
 #!/usr/bin/perl
-# What there is in Perl. The command line and the signals are as in peer.h, with one word before:
+# The Perl modules. The command line and the signals are those of peer.h, with a word in front:
 #
-#   passer    AnyEvent::FDpasser, ours or the original, on the loop of PERL_ANYEVENT_MODEL
+#   passer    AnyEvent::FDpasser, ours or another build, on the loop of PERL_ANYEVENT_MODEL
 #   fdpass    IO::FDPass in a blocking loop
-#   msghdr    Socket::MsgHdr in a blocking loop
 #
-# and for `passer` one behind: over how many passers, which are the descriptors from 3 up.
+# `passer` takes the number of passers as a last word. They are the descriptors from 3 up.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
@@ -15,14 +14,13 @@ use POSIX       ();
 use Socket      ();
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC CLOCK_PROCESS_CPUTIME_ID);
 
-# How many are queued at a time by a program that keeps its passer busy.
+# How many descriptors a program has queued if it keeps its passer busy.
 use constant QUEUED => 1000;
 
 my ($what, $role, $n, $per, $kind, $passers) = @ARGV;
 
 sub payload {
     if ($kind eq 'pipe') { pipe my $reader, my $writer or die "pipe: $!"; return ($reader, $writer) }
-    if ($kind eq 'file') { open my $file, '+>', undef or die "a file: $!"; return $file }
     die "no such kind: $kind" if $kind ne 'socket';
     require IO::Socket::INET;
     my $listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";
@@ -33,11 +31,10 @@ sub payload {
 my @payload = payload();
 my $payload = $payload[0];
 
-# Each takes what it needs on the way and answers with the job.
+# Each returns the job, with everything that it needs prepared.
 my %job = (
     passer => \&passer,
     fdpass => \&fdpass,
-    msghdr => \&msghdr,
 );
 my $job = ($job{$what} or die "no such thing: $what\n")->();
 
@@ -67,7 +64,7 @@ sub passer {
     my $end   = sub { $done->send if !--$open };
 
     my %role = (
-        # As a busy program has them: always something queued, more pushed from the callbacks.
+        # A busy program: something is always queued, and the callbacks push more.
         send => sub {
             my ($passer) = @_;
             my ($unpushed, $unsent) = ($share, $share);
@@ -84,7 +81,7 @@ sub passer {
             $on_received = sub { close $_[0]; $push->() if $unpushed; $end->() if !--$unreceived };
             $push->() while $unpushed && $share - $unpushed < QUEUED;
         },
-        # All at once.
+        # Everything is pushed at once.
         send_queue => sub {
             my ($passer) = @_;
             my $unsent = $share;
@@ -97,7 +94,7 @@ sub passer {
             my $on_received = sub { close $_[0]; $end->() if !--$unreceived };
             $passer->push_recv_fh($on_received) for 1 .. $share;
         },
-        # Never more than one queued.
+        # At most one callback is queued.
         recv_one => sub {
             my ($passer) = @_;
             my $unreceived = $share;
@@ -138,48 +135,18 @@ sub passer {
     return sub { $begin->($_) for @passers; $done->recv };
 }
 
-# --- blocking loops --------------------------------------------------------------------------------------
+# --- IO::FDPass, in a blocking loop ------------------------------------------------------------------------
 
 sub fdpass {
     require IO::FDPass;
     my $fd = fileno $payload;
     my %role = (
         send => sub { IO::FDPass::send(3, $fd) or die "send: $!" for 1 .. $n },
-        # The number is closed as it is; or a handle is made, as most programs want one.
-        recv => sub { POSIX::close(IO::FDPass::recv(3)) or die "close: $!" for 1 .. $n },
+        # Most programs make a handle of the number.
         open => sub {
             for (1 .. $n) {
                 open my $fh, '+<&=', IO::FDPass::recv(3) or die "open: $!";
                 close $fh;
-            }
-        },
-    );
-    return $role{$role} || die "no such role: $role\n";
-}
-
-sub msghdr {
-    require Socket::MsgHdr;
-    my $fd = fileno $payload;
-    open my $passer, '+<&=', 3 or die "passer: $!";
-    my @rights = (Socket::SOL_SOCKET(), Socket::SCM_RIGHTS());
-    my %role = (
-        send => sub {
-            my $message = Socket::MsgHdr->new(buf => "\0");
-            $message->cmsghdr(@rights, pack 'i*', ($fd) x $per);
-            for (my $left = $n ; $left > 0 ; $left -= $per) {
-                $message->cmsghdr(@rights, pack 'i*', ($fd) x $left) if $left < $per;
-                Socket::MsgHdr::sendmsg($passer, $message, 0) // die "sendmsg: $!";
-            }
-        },
-        recv => sub {
-            my $message = Socket::MsgHdr->new;
-            for (my $left = $n ; $left > 0 ;) {
-                $message->buflen(1);
-                $message->controllen(2048);
-                Socket::MsgHdr::recvmsg($passer, $message, 0) // die "recvmsg: $!";
-                my @fds = unpack 'i*', ($message->cmsghdr)[2];
-                POSIX::close($_) for @fds;
-                $left -= @fds;
             }
         },
     );

@@ -1,5 +1,5 @@
-/* libuv: uv_write2() over an IPC pipe, and uv_accept() of what comes. It moves one descriptor in a
- * message, of a pipe or a socket.
+/* libuv: uv_write2() over an IPC pipe, and uv_accept() at the other end. A message has one descriptor,
+ * which is a pipe or a socket.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The C ABI: the only place where descriptors are numbers and paths are pointers.
 //!
 //! The header is made from this file and those of `ffi/`. Each function's comment says, in this order: what it does; who
@@ -12,17 +13,18 @@
     reason = "the contract is the C comment, which goes into the header word for word"
 )]
 
-mod endpoint;
+mod connections;
 mod passer;
 
-use crate::error::{self, errno, known, Retry};
-use crate::sys::{Fds, Wait};
-use crate::transfer::{self, Stop};
-use crate::{sys, Mode};
+use crate::endpoint;
+use crate::error::{self, known, Retry};
+use crate::sys::wait::Wait;
+use crate::sys::Fds;
+use crate::transfer::{self, Taken};
+use crate::Mode;
 use libc::{c_char, c_int, c_uint, size_t, ssize_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};
-use std::io;
 use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -56,7 +58,7 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
         if fds.is_null() {
             return Err(Errno::EFAULT);
         }
-        let (a, b) = sys::pair()?;
+        let (a, b) = endpoint::socketpair()?;
         // SAFETY: not null, and the caller vouches for two ints.
         unsafe {
             fds.write(a.into_raw_fd());
@@ -127,7 +129,12 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// Threads and fork: safe. Several may accept from one listener.
 #[no_mangle]
 pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
-    guard(|| Ok(number(sys::accept(borrow(&listener)?)?)))
+    guard(|| {
+        Ok(number(endpoint::accept(
+            borrow(&listener)?,
+            Wait::AsPasser,
+        )?))
+    })
 }
 
 /// Connects to the server at path.
@@ -372,7 +379,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// Threads and fork: safe.
 #[no_mangle]
 pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
-    match error::of(Errno::from_raw(err)) {
+    match error::retry(Errno::from_raw(err)) {
         Retry::WhenReady => 0,
         Retry::After(pause) => c_int::try_from(pause.as_millis()).unwrap_or(c_int::MAX),
         Retry::Never => -1,
@@ -411,7 +418,7 @@ fn number(fd: OwnedFd) -> c_int {
 }
 
 fn send_one(passer: c_int, fd: c_int) -> Result<c_int, Errno> {
-    sys::send(borrow(&passer)?, &[borrow(&fd)?], Wait::AsPasser)?;
+    transfer::send_one(borrow(&passer)?, borrow(&fd)?, Wait::AsPasser)?;
     Ok(1)
 }
 
@@ -486,18 +493,17 @@ unsafe fn receive_messages(
     check_array(fds, n)?;
     check_array(status, 1)?;
     let mut count = 0;
-    let stop = match borrow(&passer) {
-        Ok(passer) => transfer::recv_messages(passer, messages, usize::MAX, |fd| {
+    let result = borrow(&passer).and_then(|passer| {
+        transfer::recv_messages(passer, messages, usize::MAX, |fd| {
             // SAFETY: so many messages carry no more than n, and the caller vouches for as many ints.
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;
-        }),
-        Err(error) => Stop::Error(error.into()),
-    };
-    let why = match stop {
-        Stop::Enough => 1,
-        Stop::Shutdown => 0,
-        Stop::Error(error) => -(errno(error) as c_int),
+        })
+    });
+    let why = match result {
+        Ok(Taken::Enough) => 1,
+        Ok(Taken::Shutdown) => 0,
+        Err(error) => -(known(error) as c_int),
     };
     // SAFETY: not null, and the caller vouches for one int.
     unsafe { status.write(why) };
@@ -518,15 +524,11 @@ fn check_array(fds: *const c_int, n: size_t) -> Result<(), Errno> {
 }
 
 fn server(path: &Path, backlog: c_int) -> Result<c_int, Errno> {
-    finish(crate::server(path, backlog))
+    endpoint::server(path, backlog).map(number)
 }
 
 fn connect(path: &Path) -> Result<c_int, Errno> {
-    finish(crate::connect(path))
-}
-
-fn finish(result: io::Result<OwnedFd>) -> Result<c_int, Errno> {
-    result.map(number).map_err(errno)
+    endpoint::connect(path, Wait::AsPasser).map(number)
 }
 
 /// # Safety

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hand open file descriptors to another process over a local socket: in order, without blocking
 //! unless you want to, and with none lost when the descriptor table is full.
 //!
@@ -29,49 +30,52 @@
 //!
 //! A descriptor is always in exactly one place: with the sender, in the kernel, or with the
 //! receiver. Everything that this crate makes or receives is close-on-exec and numbered 3 or
-//! higher; nothing raises SIGPIPE. Sending borrows: the sender's descriptor stays open and its own.
+//! higher. Nothing raises SIGPIPE. Sending borrows: the sender's descriptor stays open, and stays the sender's.
 //!
-//! The crate keeps no state, not even between calls, but in a [`Passer`]; so all else may be called
-//! from any thread and after a fork. Several threads or processes may send over, or receive from, the
-//! same end; each descriptor reaches exactly one of them. There is one thing that the kernel does not
-//! let us guard: if another thread fills the descriptor table between our proof that there is room
-//! and the system call behind it, the kernel destroys what did not fit. That is reported, by an error
-//! of its own (ENOTRECOVERABLE).
+//! Only a [`Passer`] has state. All other functions may be called
+//! from any thread, and in both processes after a fork. Several threads or processes may send over, or receive from,
+//! the same end. Each descriptor reaches exactly one of them.
 //!
-//! # Sockets that are no streams
+//! One race remains. If another thread takes the last slots between our check and `recvmsg`, the kernel destroys
+//! the descriptors that do not fit. That is reported, by an error of its own (ENOTRECOVERABLE).
 //!
-//! Any connected local socket can be a passer. Streams, which is what this crate makes, suit best.
-//! With SOCK_SEQPACKET and SOCK_DGRAM an empty message passes for an orderly shutdown. With
-//! SOCK_SEQPACKET ECONNRESET comes before what the peer had sent, which further calls receive; a
-//! [`Passer`] hands it out first all the same. With SOCK_DGRAM only sending shows that the peer is
-//! gone, by ECONNREFUSED and then by ENOTCONN, and by that Linux destroys what had come and was not
-//! received.
+//! # Sockets that are not streams
+//!
+//! Any connected local socket can be a passer. Streams, which this crate makes, suit best.
+//! - With SOCK_SEQPACKET and SOCK_DGRAM an empty message looks like an orderly shutdown.
+//! - With SOCK_SEQPACKET ECONNRESET comes before what the peer had sent, which further calls receive. A
+//!   [`Passer`] hands that out first all the same.
+//! - With SOCK_DGRAM only sending shows that the peer is gone, by ECONNREFUSED and then by ENOTCONN. At that moment
+//!   Linux destroys what had come and was not received.
 //!
 //! # Map
 //!
-//! `endpoint` makes connections, `transfer` moves descriptors over them, `passer` is the queue on top
-//! of that, `error` says which errors pass with time, `ffi` is the C ABI over the four, and `sys` is
-//! all that knows the operating system.
+//! Two faces stand over one core. `api` is the Rust face, `ffi` the C face. The core is `endpoint`, which makes
+//! connections, `transfer`, which moves descriptors over them, and `queue`, which does so for event loops. `error`
+//! says which errors pass with time. `sys` is all that knows the operating system.
 #![deny(unsafe_code)]
 
+mod api;
 mod endpoint;
 mod error;
-#[cfg(feature = "capi")]
+#[cfg(all(feature = "capi", not(fuzzing)))]
 mod ffi;
-mod passer;
+/// The C ABI, for the fuzzers, which call it as C does.
+#[cfg(all(feature = "capi", fuzzing))]
+pub mod ffi;
+mod queue;
 mod sys;
 mod transfer;
 
-pub use endpoint::{
-    accept, connect, peer_cred, server, server_with, socketpair, unlink, Node, PeerCred,
-    ServerOptions,
+pub use api::{
+    accept, accept_timed, connect, connect_timed, peer_cred, recv_fd, recv_fd_timed, recv_fds,
+    retry, send_fd, send_fd_timed, send_fds, server, server_with, socketpair, try_recv_fds,
+    try_recv_messages, try_send_fds, unlink, Passer, PasserPair, Progress, Refused, Stop,
 };
-pub use error::{retry, Retry};
-pub use passer::{Events, Passer, PasserPair, Progress, Refused};
-pub use transfer::{
-    recv_fd, recv_fds, send_fd, send_fds, try_recv_fds, try_recv_messages, try_send_fds, Stop,
-    MAX_PER_MESSAGE,
-};
+pub use endpoint::{Node, PeerCred, ServerOptions};
+pub use error::Retry;
+pub use queue::Events;
+pub use transfer::MAX_PER_MESSAGE;
 
 /// The interface to the operating system that descriptors travel by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

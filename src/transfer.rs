@@ -1,129 +1,55 @@
-//! Sending and receiving: a descriptor is with the sender, in the kernel or with the receiver, and
-//! never lost, doubled, leaked or mistaken on the way.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sending and receiving: a descriptor is with the sender, in the kernel or with the receiver. On the way it is
+//! never lost, doubled, leaked or mistaken.
 //!
-//! One message is one NUL byte with descriptors attached, one of them unless the caller asks for
-//! more. Receiving takes messages of every size.
+//! One message is one NUL byte with descriptors attached: one descriptor, unless the caller asks for more.
+//! Receiving takes messages of every size, and drops all bytes.
 
 use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys::{self, table::all_above_stdio, Fds, Wait};
+use crate::sys::wait::{Wait, Waits};
+use crate::sys::{self, table::all_above_stdio, Fds};
 use nix::errno::Errno;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and
 /// STREAMS one.)
 pub const MAX_PER_MESSAGE: usize = 253;
 
+/// No message has more bytes than this.
+#[cfg_attr(
+    fdpasser_sysv,
+    allow(dead_code, reason = "there a message has one byte")
+)]
+pub(crate) const MAX_DATA: usize = 4096;
+
 const _: () = assert!(sys::MAX_PER_MESSAGE <= MAX_PER_MESSAGE);
 
-/// Sends one descriptor. Waits for room in the socket if the passer is in blocking mode.
-///
-/// # Errors
-/// EAGAIN: the socket is full and the passer non-blocking. EINTR: a signal came while waiting.
-/// EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone. ENOTCONN: the passer is
-/// not connected. ETOOMANYREFS, ENOBUFS, ENOMEM: try again later, see [`retry`](crate::retry). EINVAL,
-/// EOPNOTSUPP, EPERM: this descriptor cannot be sent (io_uring, or refused by the peer); the next one
-/// can. ENOTSOCK, EAFNOSUPPORT: the passer is no local socket. Nothing was sent in any of these cases.
-pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
-    Ok(sys::send(passer.as_fd(), &[fd.as_fd()], Wait::AsPasser)?)
-}
+// --- sending -------------------------------------------------------------------------------------
 
-/// Sends `fds` in order, `per_message` (0 means 1) in each message, or as many as one message carries on
-/// this system if that is less, and says how many were sent.
-///
-/// Only a peer that receives with this library, or otherwise expects several descriptors in a
-/// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
-/// message: those before it are sent, and it is the first of the rest.
-///
-/// # Errors
-/// As [`send_fd`], when not even the first was sent; an error behind the first shows as a smaller
-/// number, and again at the next call if it lasts. EINVAL also: `per_message` is above
-/// [`MAX_PER_MESSAGE`].
-pub fn send_fds(
-    passer: impl AsFd,
-    fds: &[BorrowedFd<'_>],
-    per_message: usize,
-) -> io::Result<usize> {
-    Ok(send(passer.as_fd(), fds, per_message, Wait::AsPasser)?)
-}
-
-/// As [`send_fds`], but never waits, whatever mode the passer is in.
-///
-/// # Errors
-/// As [`send_fds`]. EAGAIN: the socket is full.
-pub fn try_send_fds(
-    passer: impl AsFd,
-    fds: &[BorrowedFd<'_>],
-    per_message: usize,
-) -> io::Result<usize> {
-    Ok(send(passer.as_fd(), fds, per_message, Wait::Never)?)
-}
-
-/// Receives one descriptor; `None` when the peer has shut down in good order. Waits for one if the
-/// passer is in blocking mode, for as long as its SO_RCVTIMEO says.
-///
-/// # Errors
-/// EAGAIN: nothing has arrived and the passer is non-blocking, or SO_RCVTIMEO ran out. EINTR: a
-/// signal came while waiting. EMFILE: a descriptor waits but there is no free slot from 3 up,
-/// or the soft limit is 0, with which nothing can be waited for; nothing was consumed. EBADMSG: a
-/// byte came without a descriptor; it was consumed. EMSGSIZE: a message with more than one descriptor came; all were closed. ENOTRECOVERABLE: the kernel
-/// destroyed descriptors of the message, because another thread took the last slots or a security
-/// module refused them. ECONNRESET: the peer closed without having read all that was sent to it;
-/// what it had sent before comes first. ENOTSOCK, EINVAL: the passer is no connected socket.
-pub fn recv_fd(passer: impl AsFd) -> io::Result<Option<OwnedFd>> {
-    let mut fds = Fds::new();
-    recv(passer.as_fd(), 1, &mut fds, Wait::AsPasser)?;
-    Ok(fds.pop())
-}
-
-/// Receives all descriptors of the next message, in order, appends them to `fds`, and says how many;
-/// 0 when the peer has shut down in good order. Waits as [`recv_fd`] does.
-///
-/// # Errors
-/// As [`recv_fd`], but never EMSGSIZE.
-pub fn recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
-    recv_into(passer.as_fd(), fds, Wait::AsPasser)
-}
-
-/// As [`recv_fds`], but never waits, whatever mode the passer is in.
-///
-/// # Errors
-/// As [`recv_fds`]. EAGAIN: nothing has arrived.
-pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
-    recv_into(passer.as_fd(), fds, Wait::Never)
-}
-
-/// Why [`try_recv_messages`] took no more.
-#[derive(Debug)]
-pub enum Stop {
-    /// It took as many messages as it was asked for.
-    Enough,
-    /// The peer has shut down in good order.
-    Shutdown,
-    /// EAGAIN: there is nothing more for now. Otherwise as [`recv_fds`]. This comes after the
-    /// descriptors that were received, and may not be said again.
-    Error(io::Error),
-}
-
-/// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
-/// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
-pub fn try_recv_messages(passer: impl AsFd, messages: usize, fds: &mut Vec<OwnedFd>) -> Stop {
-    recv_messages(passer.as_fd(), messages, usize::MAX, |fd| fds.push(fd))
-}
-
-fn recv_into(
+pub(crate) fn send_one(
     passer: BorrowedFd<'_>,
-    into: &mut impl Extend<OwnedFd>,
+    fd: BorrowedFd<'_>,
     wait: Wait,
-) -> io::Result<usize> {
-    let mut fds = Fds::new();
-    recv(passer, MAX_PER_MESSAGE, &mut fds, wait)?;
-    let count = fds.len();
-    into.extend(fds);
-    Ok(count)
+) -> Result<(), Errno> {
+    send(passer, &[fd], 1, wait).map(drop)
 }
 
+/// Sends `fds` in order, in messages of `per_message` (0 means 1), and says how many were sent.
 pub(crate) fn send(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+    wait: Wait,
+) -> Result<usize, Errno> {
+    if fds.is_empty() {
+        return Ok(0);
+    }
+    sys::must_be_local(passer)?;
+    send_over_local(passer, fds, per_message, wait)
+}
+
+/// [`send`] over what is known to be a local socket.
+pub(crate) fn send_over_local(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
     per_message: usize,
@@ -135,12 +61,26 @@ pub(crate) fn send(
         n if n <= MAX_PER_MESSAGE => sys::MAX_PER_MESSAGE,
         _ => return Err(Errno::EINVAL),
     };
+    let mut waits = match wait {
+        Wait::AsPasser if fds.len() > 1 => Waits::starting_now(wait),
+        _ => Waits::new(wait),
+    };
     let mut sent = 0;
     while sent < fds.len() {
         let message = &fds[sent..fds.len().min(sent + per_message)];
-        match sys::send(passer, message, wait) {
+        // The kernel applies SO_SNDTIMEO to each message anew. That is right for the first one. After it we wait
+        // ourselves, so that the timeout bounds the whole call.
+        let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.kernel_keeps_time());
+        let result = match sys::send(passer, message, may_wait) {
+            Err(Errno::EAGAIN) if !may_wait => match waits.writable(passer) {
+                Ok(()) => continue,
+                Err(error) => Err(error),
+            },
+            result => result,
+        };
+        match result {
             Ok(()) => sent += message.len(),
-            // One of them is refused: singly, the good ones before it go out and it comes first.
+            // One of them is refused. Singly, those before it are sent, and it becomes the first of the rest.
             Err(error) if message.len() > 1 && refuses_one(error) => per_message = 1,
             Err(error) if sent == 0 => return Err(error),
             Err(_) => break,
@@ -157,6 +97,8 @@ pub(crate) fn refuses_one(error: Errno) -> bool {
     )
 }
 
+// --- receiving -----------------------------------------------------------------------------------
+
 /// Receives one message of at most `max` descriptors; none at orderly shutdown.
 pub(crate) fn recv(
     passer: BorrowedFd<'_>,
@@ -164,58 +106,86 @@ pub(crate) fn recv(
     fds: &mut Fds,
     wait: Wait,
 ) -> Result<(), Errno> {
+    let mut waits = Waits::new(wait);
     loop {
         match prove_room(passer, 1).and_then(|_| take(passer, max, fds)) {
             // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) if wait == Wait::AsPasser => sys::wait_readable(passer)?,
+            Err(Errno::EAGAIN) => waits.readable(passer)?,
             result => return result,
         }
     }
 }
 
-/// `try_recv_messages` for whoever takes the descriptors one by one, and takes no further message once
-/// there are `enough`. `into` opens none: what is proven for one message must still hold for the next.
+/// Why [`recv_messages`] took no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It took as much as it was asked for.
+    Enough,
+    /// The peer has shut down in good order.
+    Shutdown,
+}
+
+/// Receives up to `messages` messages without waiting, and no further message once there are `enough` descriptors.
+///
+/// `into` gets the descriptors, also those in front of an error, and must not open any: what is proven for one
+/// message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     messages: usize,
     mut enough: usize,
     mut into: impl FnMut(OwnedFd),
-) -> Stop {
+) -> Result<Taken, Errno> {
     let mut fds = Fds::new();
-    // What is proven is slots, and a message takes no more of them than it has descriptors: most have
-    // one, so that a proof lasts for many.
-    let mut slots = 0;
+    let mut proof = Proof::default();
     for left in (1..=messages).rev() {
-        if slots < MAX_PER_MESSAGE {
-            slots = match prove_room(passer, left) {
-                Ok(room) => room * MAX_PER_MESSAGE,
-                Err(error) => return Stop::Error(error.into()),
-            };
+        proof.renew(passer, left)?;
+        take(passer, MAX_PER_MESSAGE, &mut fds)?;
+        if fds.is_empty() {
+            return Ok(Taken::Shutdown);
         }
-        match take(passer, MAX_PER_MESSAGE, &mut fds) {
-            Ok(()) if fds.is_empty() => return Stop::Shutdown,
-            Ok(()) => {}
-            Err(error) => return Stop::Error(error.into()),
-        }
-        slots -= fds.len();
+        proof.slots -= fds.len();
         enough = enough.saturating_sub(fds.len());
         fds.drain(..).for_each(&mut into);
         if enough == 0 {
             break;
         }
     }
-    Stop::Enough
+    Ok(Taken::Enough)
 }
 
-/// For how many messages, from one up, there is room. With no free slot the kernel would deliver a
-/// message's byte and destroy its descriptors, so nothing may come between this and the receiving.
-/// What a rehearsal proves is the next message, which has at least one descriptor if it has any: what
-/// is left of the one message's slots is never enough for another.
-fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<usize, Errno> {
-    match sys::room_for_messages(messages) {
-        0 => sys::rehearse(passer).map(|()| 1),
-        room => Ok(room),
+/// What is proven for a run of messages. That is a number of slots, and a message takes no more of them than it
+/// has descriptors. Most have one, so a proof lasts for many.
+#[derive(Default)]
+struct Proof {
+    slots: usize,
+    /// The table showed no room before, and is not asked again for the rest of the run.
+    rehearse: bool,
+}
+
+impl Proof {
+    fn renew(&mut self, passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
+        if self.slots >= MAX_PER_MESSAGE {
+            return Ok(());
+        }
+        let room = match self.rehearse {
+            true => 0,
+            false => sys::room_for_messages(messages),
+        };
+        if room == 0 {
+            self.rehearse = true;
+            sys::rehearse(passer)?;
+        }
+        // A rehearsal vouches for one message, which has at least one descriptor if it has any. What is left of its
+        // slots is never enough for another.
+        self.slots = room.max(1) * MAX_PER_MESSAGE;
+        Ok(())
     }
+}
+
+/// Makes sure that there is room for a message. With no free slot the kernel would deliver a message's byte and
+/// destroy its descriptors, so nothing may come between this and the receiving.
+fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
+    Proof::default().renew(passer, messages)
 }
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
@@ -226,10 +196,10 @@ fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> 
         Err(DESTROYED)
     } else if fds.is_empty() && message.bytes > 0 {
         Err(NO_DESCRIPTOR)
-    } else if fds.len() > max {
+    } else if message.too_long || fds.len() > max {
         Err(TOO_MANY)
     } else {
-        // There was room when we looked: if there is none now, somebody else took it since.
+        // There was room when we looked. If there is none now, another thread has taken it since.
         all_above_stdio(fds).map_err(|_| DESTROYED)
     };
     verdict.inspect_err(|_| fds.clear())

@@ -293,11 +293,7 @@ fn server_options_and_the_peer() {
     let dir = std::env::temp_dir().join(format!("fdpasser-options-{}", std::process::id()));
     std::fs::create_dir(&dir).unwrap();
     let path = dir.join("socket");
-    let options = fdpasser::ServerOptions {
-        mode: Some(0o600),
-        exclusive: true,
-        ..Default::default()
-    };
+    let options = fdpasser::ServerOptions::new().mode(0o600).exclusive(true);
     let (listener, node) = fdpasser::server_with(&path, &options).unwrap();
     let made = std::fs::metadata(&path).unwrap();
     assert_eq!(made.mode() & 0o777, 0o600);

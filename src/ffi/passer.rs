@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The queue's part of the C ABI: an opaque object, plain integers, and no callbacks, so that every
 //! language's FFI can have it.
 #![allow(
@@ -5,8 +6,8 @@
     reason = "the type's name is C's, and the same as the prefix of its functions"
 )]
 
-use super::{borrow, errno, guard, guard_or, number};
-use crate::passer::{Events, Passer, PasserPair, Progress};
+use super::{borrow, guard, guard_or, number};
+use crate::queue::{Events, Progress, Queue};
 use crate::sys;
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
@@ -24,8 +25,11 @@ pub struct fdpasser {
 
 enum End {
     /// The fork is still to come.
-    Either(PasserPair),
-    Ours(Passer),
+    Either {
+        parent: Queue,
+        child: Queue,
+    },
+    Ours(Queue),
     /// Only while one of the others is made of it.
     Neither,
 }
@@ -45,10 +49,10 @@ enum End {
 #[no_mangle]
 pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
-        sys::set_nonblocking(borrow(&fd)?)?;
+        Queue::prepare(borrow(&fd)?)?;
         make(|| {
             // SAFETY: open, as we just saw, and the caller gives it away.
-            End::Ours(Passer::over(unsafe { OwnedFd::from_raw_fd(fd) }))
+            End::Ours(Queue::over(unsafe { OwnedFd::from_raw_fd(fd) }))
         })
     })
 }
@@ -68,8 +72,8 @@ pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
 #[no_mangle]
 pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
-        let pair = Passer::pair().map_err(errno)?;
-        make(|| End::Either(pair))
+        let (parent, child) = Queue::pair()?;
+        make(|| End::Either { parent, child })
     })
 }
 
@@ -85,7 +89,7 @@ pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_parent(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| choose(unsafe { object(p) }?, PasserPair::i_am_parent))
+    guard(|| choose(unsafe { object(p) }?, |parent, _| parent))
 }
 
 /// Keeps the child's end of a pair, and closes the other one.
@@ -100,7 +104,7 @@ pub unsafe extern "C" fn fdpasser_i_am_parent(p: *mut fdpasser) -> c_int {
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| choose(unsafe { object(p) }?, PasserPair::i_am_child))
+    guard(|| choose(unsafe { object(p) }?, |_, child| child))
 }
 
 /// Closes the passer, the descriptors that are queued, and those received that nobody has taken,
@@ -159,7 +163,7 @@ pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message:
     guard(|| {
         // SAFETY: the caller vouches for p.
         let p = unsafe { passer_mut(p) }?;
-        p.set_per_message(per_message as usize).map_err(errno)?;
+        p.set_per_message(per_message as usize)?;
         Ok(0)
     })
 }
@@ -208,9 +212,9 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
         // SAFETY: open, as we just saw, and the caller gives it away.
         match passer.push_send_fd(unsafe { OwnedFd::from_raw_fd(fd) }) {
             Ok(()) => Ok(1),
-            Err(refused) => {
-                let _ = refused.fd.into_raw_fd(); // the caller's, as before
-                Err(errno(refused.error))
+            Err((fd, error)) => {
+                let _ = fd.into_raw_fd(); // the caller's, as before
+                Err(error)
             }
         }
     })
@@ -329,12 +333,12 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
             readable: ended || revents & READABLE != 0,
             writable: ended || revents & WRITABLE != 0,
         };
-        match passer.process(ready).map_err(errno)? {
+        match passer.process(ready)? {
             Progress::Open => Ok(1),
             Progress::Shutdown => Ok(0),
-            Progress::Refused(refused) => {
-                p.refused = Some(refused.fd);
-                Err(errno(refused.error))
+            Progress::Refused(fd, error) => {
+                p.refused = Some(fd);
+                Err(error)
             }
         }
     })
@@ -414,7 +418,7 @@ pub unsafe extern "C" fn fdpasser_drained(p: *const fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
         let drained = unsafe { passer(p) }?.drained();
-        drained.map(c_int::from).map_err(errno)
+        drained.map(c_int::from)
     })
 }
 
@@ -431,10 +435,10 @@ fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 
-fn choose(p: &mut fdpasser, which: impl FnOnce(PasserPair) -> Passer) -> Result<c_int, Errno> {
+fn choose(p: &mut fdpasser, which: impl FnOnce(Queue, Queue) -> Queue) -> Result<c_int, Errno> {
     match std::mem::replace(&mut p.end, End::Neither) {
-        End::Either(pair) => {
-            p.end = End::Ours(which(pair));
+        End::Either { parent, child } => {
+            p.end = End::Ours(which(parent, child));
             Ok(0)
         }
         other => {
@@ -453,7 +457,7 @@ unsafe fn object<'a>(p: *mut fdpasser) -> Result<&'a mut fdpasser, Errno> {
 
 /// # Safety
 /// As [`object`].
-unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Passer, Errno> {
+unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Queue, Errno> {
     // SAFETY: as above.
     match unsafe { object(p) }?.end {
         End::Ours(ref mut passer) => Ok(passer),
@@ -463,7 +467,7 @@ unsafe fn passer_mut<'a>(p: *mut fdpasser) -> Result<&'a mut Passer, Errno> {
 
 /// # Safety
 /// `p` must be null or come from `make`, and nobody else may change it meanwhile.
-unsafe fn passer<'a>(p: *const fdpasser) -> Result<&'a Passer, Errno> {
+unsafe fn passer<'a>(p: *const fdpasser) -> Result<&'a Queue, Errno> {
     // SAFETY: as above.
     match unsafe { p.as_ref() }.ok_or(Errno::EINVAL)?.end {
         End::Ours(ref passer) => Ok(passer),

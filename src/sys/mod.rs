@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam to the operating system: all that the rest of the crate asks of it.
 //!
 //! A backend provides, under these names:
@@ -7,20 +8,25 @@
 //! | `MODE` | which interface this is |
 //! | `MAX_PER_MESSAGE` | the most descriptors that one message can carry |
 //! | `pair()` | both ends of a new connection |
-//! | `server(path, backlog)`, `accept(listener)`, `connect(path)` | a connection by way of the file system |
-//! | `server_with(path, backlog, mode, exclusive)` | the same with a mode, and refusing to replace a live one; also which node it made |
+//! | `server(path, backlog)` | a listener at `path`, which replaces a listener that is there |
+//! | `server_with(path, options)` | the same with a mode, or without replacing a live one; also which node it made |
+//! | `accept(listener, wait)`, `connect(path, wait)` | a connection by way of the file system |
 //! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; a node is known for as long as its listener is open |
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
-//! | `send(passer, fds, wait)` | one message, all of `fds` or nothing; never SIGPIPE |
+//! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
+//! | `send(passer, fds, may_wait)` | one message, all of `fds` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
-//! | `rehearse(passer)` | when that is not proven: EMFILE if what waits does not fit, with nothing consumed; `Ok` if it fits, or if nothing that needs a slot waits |
-//! | `receive(passer, fds)` | take one message if there is one, appending its descriptors; never waits |
+//! | `rehearse(passer)` | when that is not proven: EMFILE if what waits may not fit, with nothing consumed; `Ok` if it fits, or if nothing waits that needs a slot |
+//! | `receive(passer, fds)` | takes one message if there is one, appending its descriptors; never waits |
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
-//! | `wait_readable(passer)` | sleep until `receive` may have something, or EAGAIN at once where the passer is non-blocking |
+//! | `receive_timeout(passer)`, `send_timeout(passer)` | how long the application lets a blocking call wait |
+//! | `wait_without_deadline(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
+//! | `all_in_line(passer)` | makes sure that no descriptor travels outside the order |
 //!
-//! There are two: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node` and
-//! `blocking` are for both.
+//! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`
+//! and `wait` are for both. What differs between systems within a backend is a cfg that names the property;
+//! `build.rs` says which system has which.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
 //! is an [`OwnedFd`] before anything is decided about it. Descriptors below 3 may come out of a
@@ -30,12 +36,14 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
-mod blocking;
 mod node;
 pub(crate) mod table;
+pub(crate) mod wait;
 
 #[cfg(not(fdpasser_sysv))]
 mod peer;
+#[cfg(not(fdpasser_sysv))]
+mod rehearsal;
 #[cfg(not(fdpasser_sysv))]
 mod room;
 #[cfg(not(fdpasser_sysv))]
@@ -50,42 +58,38 @@ mod unix_socket;
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
     peer::{peer_cred, unread_by_peer},
+    rehearsal::rehearse,
     room::room_for_messages,
-    scm::{receive, rehearse, send, wait_readable, MAX_PER_MESSAGE, MODE},
+    scm::{receive, send, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
-    unix_socket::{accept, connect, pair},
+    unix_socket::{
+        accept, all_in_line, connect, must_be_local, pair, receive_timeout, send_timeout,
+        wait_without_deadline,
+    },
 };
-
-pub(crate) use self::blocking::set_nonblocking;
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, pair, peer_cred, receive, rehearse, room_for_messages, send, server,
-    server_with, unlink, unread_by_peer, wait_readable, MAX_PER_MESSAGE, MODE,
+    accept, all_in_line, connect, must_be_local, pair, peer_cred, receive, receive_timeout,
+    rehearse, room_for_messages, send, send_timeout, server, server_with, unlink, unread_by_peer,
+    wait_without_deadline, MAX_PER_MESSAGE, MODE,
 };
 
-/// The errno that says so, which no call of ours fails with by itself. (nix does not know the usual one there.)
-#[cfg(not(target_os = "netbsd"))]
+/// The errno that says so. No call of ours fails with it by itself.
+#[cfg(not(no_enotrecoverable))]
 pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
-#[cfg(target_os = "netbsd")]
+#[cfg(no_enotrecoverable)]
 pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
-
-/// May a call sleep?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// As the passer's own O_NONBLOCK says.
-    AsPasser,
-    /// Never: EAGAIN instead.
-    Never,
-}
 
 /// The descriptors of one message, in order, owned, without an allocation.
 pub(crate) type Fds = ArrayVec<OwnedFd, MAX_PER_MESSAGE>;
 
 /// What else `receive` learned about the message whose descriptors it appended.
 pub(crate) struct Message {
-    /// How many bytes came along; none at all and no descriptor either is the end of file.
+    /// How many bytes came along. No byte and no descriptor is the end of file.
     pub bytes: usize,
+    /// It had more bytes than a message may have.
+    pub too_long: bool,
     /// Part of the message was destroyed before we could own it.
     pub truncated: bool,
 }

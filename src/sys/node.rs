@@ -1,38 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What servers of both interfaces leave in the file system: telling nodes apart, and a lock beside them.
 
 use super::table::above_stdio;
 use crate::error::errno;
 use crate::Node;
 use nix::errno::Errno;
-#[cfg(not(target_os = "solaris"))]
+#[cfg(not(no_flock))]
 use nix::fcntl::{Flock, FlockArg};
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use nix::unistd::geteuid;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Keeps exclusive servers that start at once at one path from replacing each other: of two that find the
-/// same left-over, each would take the other's new node for it. The system lets go of it if we die.
+impl Node {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+pub(super) fn node_at(path: &Path) -> io::Result<Node> {
+    fs::symlink_metadata(path).map(|found| Node::of(&found))
+}
+
+/// What is at `path`, if there is anything. Links are not followed.
+pub(super) fn find(path: &Path) -> Result<Option<Metadata>, Errno> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(errno(e)),
+    }
+}
+
+/// Keeps exclusive servers that start at once at one path from replacing each other: if two found the same
+/// left-over, each would take the other's new node for it. The system releases the lock if we die.
 pub(super) struct Lock {
     path: PathBuf,
     _file: Locked,
 }
 
-#[cfg(not(target_os = "solaris"))]
+impl Lock {
+    /// EADDRINUSE: another server is just starting there. ENOLCK: what is at the lock's path is not a plain file of
+    /// ours, so that somebody else could hold us up by it.
+    pub(super) fn take(server: &Path) -> Result<Self, Errno> {
+        let mut name = OsString::from(".");
+        name.push(server.file_name().ok_or(Errno::EEXIST)?);
+        name.push(".fdpasser-lock");
+        let path = server.with_file_name(name);
+        loop {
+            let file = open_or_create(&path)?;
+            let file = match lock(file) {
+                Ok(file) => file,
+                // It is starting up, and will be the live one.
+                Err((_, Errno::EWOULDBLOCK)) => return Err(Errno::EADDRINUSE),
+                Err((_, error)) => return Err(error),
+            };
+            // A server that had the lock before us removes the file, and then this one has no name.
+            let ours = file.metadata().map_err(errno)?;
+            if find(&path)?.is_some_and(|found| Node::of(&found) == Node::of(&ours)) {
+                return Ok(Self { path, _file: file });
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Still locked, so still ours; best effort.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Never waits, whatever somebody has put there: a FIFO, a device, a link.
+fn open_or_create(path: &Path) -> Result<File, Errno> {
+    let is_there = |()| find(path).is_ok_and(|found| found.is_some());
+    if find(path)?.is_some_and(|found| !is_usable(&found)) {
+        return Err(Errno::ENOLCK);
+    }
+    let opened = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let file = match opened.map_err(errno) {
+        Ok(file) => File::from(above_stdio(file.into())?),
+        Err(Errno::EACCES | Errno::ELOOP | Errno::ENXIO | Errno::EISDIR) if is_there(()) => {
+            return Err(Errno::ENOLCK)
+        }
+        Err(error) => return Err(error),
+    };
+    // Somebody may have been there between the look and the opening.
+    match is_usable(&file.metadata().map_err(errno)?) {
+        true => Ok(file),
+        false => Err(Errno::ENOLCK),
+    }
+}
+
+fn is_usable(found: &Metadata) -> bool {
+    found.is_file() && found.uid() == geteuid().as_raw()
+}
+
+#[cfg(not(no_flock))]
 type Locked = Flock<File>;
 
-#[cfg(not(target_os = "solaris"))]
+#[cfg(not(no_flock))]
 fn lock(file: File) -> Result<Locked, (File, Errno)> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
 }
 
-/// There is no flock(2) in nix for it: a lock of fcntl(2)'s, which does not tell threads apart.
-#[cfg(target_os = "solaris")]
+/// A lock of fcntl(2)'s, which does not tell threads apart.
+#[cfg(no_flock)]
 type Locked = File;
 
-#[cfg(target_os = "solaris")]
+#[cfg(no_flock)]
 fn lock(file: File) -> Result<Locked, (File, Errno)> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK,
@@ -48,62 +134,4 @@ fn lock(file: File) -> Result<Locked, (File, Errno)> {
         Err(Errno::EACCES) => Err((file, Errno::EWOULDBLOCK)),
         Err(error) => Err((file, error)),
     }
-}
-
-impl Lock {
-    pub(super) fn take(server: &Path) -> Result<Self, Errno> {
-        let mut name = OsString::from(".");
-        name.push(server.file_name().ok_or(Errno::EEXIST)?);
-        name.push(".fdpasser-lock");
-        let path = server.with_file_name(name);
-        loop {
-            let file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&path)
-                .map_err(errno)?;
-            let file = File::from(above_stdio(file.into())?);
-            let file = match lock(file) {
-                Ok(file) => file,
-                // It starts up, and will be the live one.
-                Err((_, Errno::EWOULDBLOCK)) => return Err(Errno::EADDRINUSE),
-                Err((_, error)) => return Err(error),
-            };
-            // Whoever had it before takes it away; then this one is nobody's.
-            let ours = file.metadata().map_err(errno)?;
-            match node_at(&path) {
-                Ok(found) if found == Node::of(&ours) => return Ok(Self { path, _file: file }),
-                Ok(_) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                Err(e) => return Err(errno(e)),
-            }
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Still locked, so still ours; best effort.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-impl Node {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
-pub(super) fn node_at(path: &Path) -> io::Result<Node> {
-    fs::symlink_metadata(path).map(|found| Node::of(&found))
-}
-
-pub(super) fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
 }

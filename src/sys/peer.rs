@@ -1,31 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the system knows of the other end of a connection: who it is, and what it has taken.
 #![allow(
     unsafe_code,
     reason = "an ioctl that no wrapper knows, and the calls of other systems that nix lacks"
 )]
 
-use super::scm::is_unix;
+use super::unix_socket::must_be_local;
 use crate::PeerCred;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Who connected, or who listened there, or who made the pair.
+/// The process that connected, or that listened, or that made the pair.
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
-    if !is_unix(passer)? {
-        return Err(Errno::EAFNOSUPPORT);
-    }
-    // A listener would show ourselves, which is the last thing that who asks this should be told.
+    must_be_local(passer)?;
+    // A listener reports our own identity, which would mislead an access check.
     if getsockopt(&passer, sockopt::AcceptConn)? {
         return Err(Errno::EINVAL);
     }
     of_connection(passer)
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(has_so_peercred)]
 fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     let peer = getsockopt(&passer, sockopt::PeerCredentials)?;
-    // All ones is nobody: there is no peer yet.
+    // With all ones there is no peer yet.
     if peer.uid() == libc::uid_t::MAX {
         return Err(Errno::ENOTCONN);
     }
@@ -37,7 +36,7 @@ fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     })
 }
 
-#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+#[cfg(has_getpeerucred)]
 fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     let mut peer = std::ptr::null_mut();
     // SAFETY: the call makes a ucred_t for us, or fails.
@@ -59,12 +58,7 @@ fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     })
 }
 
-#[cfg(not(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "illumos",
-    target_os = "solaris"
-)))]
+#[cfg(not(any(has_so_peercred, has_getpeerucred)))]
 fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     let (mut uid, mut gid) = (0, 0);
     // SAFETY: two integers to be written.
@@ -76,8 +70,8 @@ fn of_connection(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     })
 }
 
-/// The memory that is taken by what was sent and is not received: 0 if the peer has taken all.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// The memory that descriptors in flight take: 0 if the peer has received everything.
+#[cfg(linux_like)]
 pub(crate) fn unread_by_peer(passer: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: this request (SIOCOUTQ, under the name that libc has for it) writes one c_int.
@@ -89,7 +83,7 @@ pub(crate) fn unread_by_peer(passer: BorrowedFd<'_>) -> Result<usize, Errno> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(linux_like))]
 pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
     Err(Errno::EOPNOTSUPP)
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The proof that there is room for a message, before it is taken.
 #![allow(
     unsafe_code,
@@ -6,7 +7,7 @@
 
 pub(crate) use proof::room_for_messages;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(select_ends_at_table)]
 mod proof {
     use super::super::MAX_PER_MESSAGE;
     use nix::sys::resource::{getrlimit, Resource};
@@ -14,11 +15,16 @@ mod proof {
     type Word = libc::c_ulong;
     const BITS: usize = Word::BITS as usize;
 
+    /// The two bit sets in words. Most tables are small, and the narrow one is cheap to copy. The wide one is
+    /// most of the stack that a call of this library takes.
+    const NARROW: usize = 1024 / BITS;
+    const WIDE: usize = 32768 / BITS;
+
     /// Slots below this number are left out of every window: 0, 1 and 2 do not count, and a table is
     /// never smaller than a word.
     const WINDOW_FLOOR: usize = BITS;
 
-    /// For how many of the largest messages, up to `messages`, there is room for certain. 0 means that it
+    /// For how many of the largest messages, up to `messages`, there certainly is room. 0 means that it
     /// is not certain for a single one.
     ///
     /// This is the proof that stands in front of every `recvmsg`, so it must be cheap, and it may be
@@ -26,69 +32,73 @@ mod proof {
     /// that doubles as it fills; a number beyond the table's present size cannot be open. `select(2)`
     /// is where that size shows: the kernel cuts `nfds` down to it and neither reads nor writes the
     /// bits beyond (Linux's select(2), under BUGS, documents that it "silently ignores" them). So ask
-    /// about a window of numbers at the top end of a range: bits that come back untouched from a call
-    /// that found nothing ready were never looked at, and all of the window is free.
+    /// about a window of numbers at the top end of a range. If the call finds nothing ready and the bits come
+    /// back untouched, the kernel never looked at them, and the whole window is free.
     ///
     /// Unlike `poll(2)`'s POLLNVAL this is not fooled by O_PATH descriptors, which poll reports as not
-    /// open; unlike dup and close it never occupies a slot that another thread may want.
+    /// open. Unlike dup and close it never occupies a slot that another thread may want.
+    ///
+    /// A sandbox may refuse either call: then nothing is proven.
     pub(crate) fn room_for_messages(messages: usize) -> usize {
         let Ok((limit, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {
             return 0;
         };
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        // Small tables first, where the bit set is short; then as far as is still cheap to copy.
-        let room = room_below::<{ 1024 / BITS }>(limit, messages);
-        if room > 0 {
+        let words = usize::try_from(limit).unwrap_or(usize::MAX) / BITS;
+        let room = room_below::<NARROW>(words, messages);
+        if room > 0 || words <= NARROW {
             return room;
         }
-        room_below::<{ 65536 / BITS }>(limit, messages)
+        room_below::<WIDE>(words, messages)
     }
 
     /// Looks below the soft limit, or below `WORDS` words where the limit is higher.
-    fn room_below<const WORDS: usize>(limit: usize, messages: usize) -> usize {
-        let end = (limit / BITS).min(WORDS);
+    #[inline(never)] // its bit set is not needed at the same time as other buffers
+    fn room_below<const WORDS: usize>(words: usize, messages: usize) -> usize {
+        let end = words.min(WORDS);
         let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
         let wanted = messages.min(most);
         if wanted == 0 {
             return 0;
         }
-        if is_beyond_the_table::<WORDS>(end, wanted) {
+        let mut bits: [Word; WORDS] = [0; WORDS];
+        if is_beyond_the_table(&mut bits[..end], wanted) {
             return wanted;
         }
         // A larger window reaches further down.
-        usize::from(wanted > 1 && is_beyond_the_table::<WORDS>(end, 1))
+        usize::from(wanted > 1 && is_beyond_the_table(&mut bits[..end], 1))
     }
 
-    /// Is the window of slots for so many messages, which ends at word `end`, above the table's end?
-    fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
-        let start = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
-        let mut bits: [Word; WORDS] = [0; WORDS];
-        bits[start..end].fill(Word::MAX);
+    /// Says whether the last slots of `bits`, enough for so many messages, are above the table's end.
+    fn is_beyond_the_table(bits: &mut [Word], messages: usize) -> bool {
+        let start = bits.len() - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
+        let (below, window) = bits.split_at_mut(start);
+        below.fill(0);
+        window.fill(Word::MAX);
         let mut no_time = libc::timeval {
             tv_sec: 0,
             tv_usec: 0,
         };
-        // SAFETY: `bits` holds `end * BITS` bits, in the layout that the kernel gives an fd_set, and
-        // the kernel touches no more than that; the other two sets may be null.
+        // SAFETY: `bits` is in the layout that the kernel gives an fd_set, and the kernel touches no more than
+        // the bits it is told of; the other two sets may be null.
         let ready = unsafe {
             libc::select(
-                (end * BITS) as libc::c_int,
+                (bits.len() * BITS) as libc::c_int,
                 bits.as_mut_ptr().cast(),
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),
                 &mut no_time,
             )
         };
-        ready == 0 && bits[start..end].iter().all(|&word| word == Word::MAX)
+        ready == 0 && bits[start..].iter().all(|&word| word == Word::MAX)
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(select_ends_at_table))]
 mod proof {
     use super::super::MAX_PER_MESSAGE;
     use std::mem::MaybeUninit;
 
-    /// For how many of the largest messages, up to `messages`, there is room for certain: for one, or it is
+    /// For how many of the largest messages, up to `messages`, there certainly is room: for one, or it is
     /// not certain.
     ///
     /// `poll(2)` marks a number that is not open with POLLNVAL. So ask about the last ones below the soft
@@ -97,19 +107,14 @@ mod proof {
         usize::from(messages > 0 && last_are_free())
     }
 
+    #[inline(never)] // its array is not needed at the same time as other buffers
     fn last_are_free() -> bool {
-        let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-        // SAFETY: the call fills in `limit`, or fails. (nix lacks it on Solaris.)
-        let limit = unsafe {
-            if libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) != 0 {
-                return false;
-            }
-            limit.assume_init().rlim_cur
-        };
-        let end = i32::try_from(limit).unwrap_or(i32::MAX);
-        let Some(first) = end.checked_sub(MAX_PER_MESSAGE as i32).filter(|&n| n >= 3) else {
+        let Some(first) = end().and_then(|end| end.checked_sub(MAX_PER_MESSAGE as i32)) else {
             return false;
         };
+        if first < 3 {
+            return false;
+        }
         let mut numbers = [libc::pollfd {
             fd: 0,
             events: 0,
@@ -124,5 +129,18 @@ mod proof {
             && numbers
                 .iter()
                 .all(|entry| entry.revents & libc::POLLNVAL != 0)
+    }
+
+    /// The soft limit. (nix lacks getrlimit(2) on Solaris.)
+    fn end() -> Option<i32> {
+        let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+        // SAFETY: the call fills in `limit`, or fails.
+        let limit = unsafe {
+            if libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) != 0 {
+                return None;
+            }
+            limit.assume_init().rlim_cur
+        };
+        Some(i32::try_from(limit).unwrap_or(i32::MAX))
     }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The BSD interface: descriptors as SCM_RIGHTS control messages over AF_UNIX sockets.
 //!
 //! The two system calls are made on libc: nix's `RecvMsg::cmsgs` leaks what arrived when
@@ -5,8 +6,8 @@
 //!
 //! # Where systems differ
 //!
-//! Only Linux was run. Of the rest names and types were checked by compiling; how those kernels behave is
-//! what this project knows of them, not what it has seen.
+//! Only Linux was run. The rest was checked by compiling: names and types are right, and how those kernels
+//! behave is what this project knows of them, not what it has seen. `build.rs` lists these properties by system.
 //!
 //! | | Linux, Android | FreeBSD, DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos | Solaris |
 //! |---|---|---|---|---|---|---|---|
@@ -15,31 +16,28 @@
 //! | no SIGPIPE | MSG_NOSIGNAL | the same | the same | the same | the same, and SO_NOSIGPIPE before each send | MSG_NOSIGNAL | the same |
 //! | is it a local socket | SO_DOMAIN | getsockname | getsockname | getsockname | getsockname | getsockname | getsockname |
 //! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | the same | the same | the same | the same | the same |
-//! | a look at a message with MSG_PEEK | installs duplicates | must not be made: may copy what are no descriptors of ours | the same | the same | the same | the same | the same |
+//! | a look at a message with MSG_PEEK (`rehearsal`) | installs duplicates | must not be made: may copy what are no descriptors of ours | the same | the same | the same | the same | the same |
 //! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE, lost | as FreeBSD | as FreeBSD | EMSGSIZE, lost | EMFILE | EMFILE |
-//! | `cmsg_len` if truncated | cut | cut | cut | cut | not cut: run past the buffer | cut | cut |
+//! | `cmsg_len` if truncated | cut | cut | cut | cut | not cut: runs past the buffer | cut | cut |
 //! | alignment in a control message | that of size_t | that of a word, or more | the same | the same | 4 bytes | 4 bytes | 4 bytes |
-//! | descriptors in a message | 253 | a few hundred at most, less than that where pointers are 8 bytes wide | the same | the same | 512 | 253 or fewer | the same |
+//! | descriptors in a message | 253 | a few hundred at most, fewer where pointers are 8 bytes wide | the same | the same | 512 | 253 or fewer | the same |
 //! | the errno of descriptors destroyed | ENOTRECOVERABLE | the same | ENOLINK | ENOTRECOVERABLE | the same | the same | the same |
 //! | who the peer is (`peer`) | SO_PEERCRED | getpeereid | getpeereid | getpeereid | getpeereid | getpeerucred | getpeerucred |
 //!
 //! CMSG_SPACE and CMSG_DATA see to the alignment. A message that is refused for its size is sent again as
-//! several of one. Where a look cannot be made, it is not known how many descriptors wait: one free slot
-//! passes for enough, so a message of several can be destroyed in part by a table that is nearly
-//! full. That is reported (ENOTRECOVERABLE).
+//! several of one. Where a look cannot be made, nobody knows how many descriptors wait. One free slot counts as
+//! enough there, so a table that is nearly full can destroy a part of a message of several. That is reported
+//! (ENOTRECOVERABLE).
 #![allow(
     unsafe_code,
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
 )]
 
-use super::blocking::{is_nonblocking, is_ready};
-use super::{table, Fds, Message, Wait};
+use super::{Fds, Message};
+use crate::transfer::MAX_DATA;
 use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
-use nix::poll::{PollFlags, PollTimeout};
-use nix::sys::socket::{getsockopt, setsockopt, sockopt};
-use nix::sys::time::TimeValLike;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -56,20 +54,12 @@ const RIGHTS: usize = MAX_PER_MESSAGE * mem::size_of::<RawFd>();
 union Control<const N: usize> {
     _align: libc::cmsghdr,
     _and_on_the_bsds: usize,
-    bytes: [MaybeUninit<u8>; N],
+    _bytes: [u8; N],
 }
 
-impl<const N: usize> Control<N> {
-    fn new() -> Self {
-        Self {
-            bytes: [MaybeUninit::uninit(); N],
-        }
-    }
-}
-
-/// Room for the largest SCM_RIGHTS and, whatever the application switched on with setsockopt,
-/// for all that the kernel adds to it: credentials, a pidfd, a security label, timestamps. Too
-/// small a buffer would make the kernel destroy descriptors.
+/// Room for the largest SCM_RIGHTS, and for all that the kernel adds to it if the application switched it
+/// on with setsockopt: credentials, a pidfd, a security label, timestamps. A buffer that is too small would
+/// make the kernel destroy descriptors.
 const RECEIVE_CONTROL: usize = space(RIGHTS) + 1024;
 
 const fn space(len: usize) -> usize {
@@ -80,19 +70,18 @@ const fn space(len: usize) -> usize {
 /// The byte that carries the descriptors: a message of no bytes would carry nothing.
 const NUL: u8 = 0;
 
-/// Sends one message with all of `fds`, or nothing.
+// --- sending -------------------------------------------------------------------------------------
+
+/// Sends one message with all of `fds`, or nothing. Waits for room only if it `may_wait` and the passer is in
+/// blocking mode.
 pub(crate) fn send(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
-    wait: Wait,
+    may_wait: bool,
 ) -> Result<(), Errno> {
-    // A TCP socket takes the byte, drops the descriptors and reports success.
-    if !is_unix(passer)? {
-        return Err(Errno::EAFNOSUPPORT);
-    }
     match fds.len() {
-        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, wait),
-        2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, wait),
+        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, may_wait),
+        2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, may_wait),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -100,21 +89,21 @@ pub(crate) fn send(
 fn send_with<const N: usize>(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
-    wait: Wait,
+    may_wait: bool,
 ) -> Result<(), Errno> {
     let mut byte = NUL;
     let mut iov = libc::iovec {
         iov_base: ptr::from_mut(&mut byte).cast(),
         iov_len: 1,
     };
-    let mut control = Control::<N>::new();
+    let mut control = MaybeUninit::<Control<N>>::uninit();
     let len = mem::size_of_val(fds);
     debug_assert!(space(len) <= N);
     // SAFETY: all zeros is a valid msghdr.
     let mut msg: libc::msghdr = unsafe { mem::zeroed() };
     msg.msg_iov = &mut iov;
     msg.msg_iovlen = 1;
-    msg.msg_control = ptr::from_mut(&mut control).cast();
+    msg.msg_control = control.as_mut_ptr().cast();
     msg.msg_controllen = space(len) as _;
     // SAFETY: `control` is aligned and large enough for this one header and `len` bytes of data;
     // the padding that the kernel may read is zeroed first. A BorrowedFd is a c_int in memory.
@@ -126,177 +115,126 @@ fn send_with<const N: usize>(
         (*header).cmsg_len = libc::CMSG_LEN(len as u32) as _;
         ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), libc::CMSG_DATA(header), len);
     }
-    #[cfg(target_vendor = "apple")]
     no_sigpipe(passer)?;
-    let flags = match wait {
-        Wait::AsPasser => libc::MSG_NOSIGNAL,
-        Wait::Never => libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
-    };
+    let mut flags = libc::MSG_NOSIGNAL;
+    if !may_wait {
+        flags |= libc::MSG_DONTWAIT;
+    }
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
     Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) }).map(drop)
 }
 
 /// A passer that the caller made may not have this yet.
-#[cfg(target_vendor = "apple")]
+#[cfg(sigpipe_by_option)]
 fn no_sigpipe(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let on: c_int = 1;
-    // SAFETY: `on` is a c_int. (nix has no SO_NOSIGPIPE.)
-    Errno::result(unsafe {
-        libc::setsockopt(
-            passer.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_NOSIGPIPE,
-            ptr::from_ref(&on).cast(),
-            mem::size_of::<c_int>() as libc::socklen_t,
-        )
-    })
-    .map(drop)
+    super::unix_socket::set_option(passer, libc::SO_NOSIGPIPE, 1)
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    // SAFETY: all zeros is a valid sockaddr_storage.
-    let mut address: libc::sockaddr_storage = unsafe { mem::zeroed() };
-    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-    // SAFETY: `address` has room for `len` bytes.
-    Errno::result(unsafe {
-        libc::getsockname(
-            socket.as_raw_fd(),
-            ptr::from_mut(&mut address).cast(),
-            &mut len,
-        )
-    })?;
-    // Some systems have nothing to say of a local socket without a name.
-    Ok(len == 0 || c_int::from(address.ss_family) == libc::AF_UNIX)
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn is_unix(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let mut domain: c_int = 0;
-    let mut len = mem::size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: `domain` is a c_int and `len` its size. (nix has no SO_DOMAIN.)
-    Errno::result(unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_DOMAIN,
-            ptr::from_mut(&mut domain).cast(),
-            &mut len,
-        )
-    })?;
-    Ok(domain == libc::AF_UNIX)
-}
-
-/// Takes one message if there is one. `room_for_messages` or `rehearse` comes directly before.
-pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, Errno> {
-    recvmsg(passer, fds, 0)
-}
-
-/// Finds out, where room is not proven, whether the next message fits, and consumes nothing.
-///
-/// A look at the message with MSG_PEEK installs duplicates of its descriptors, as many as find a
-/// slot, and is the proof if all did; they are closed again at once. With several receivers on one
-/// end, another may take this message before we do, and the one behind it may be larger: then, and
-/// only in a table that is nearly full, the kernel can destroy what did not fit. `receive` reports
-/// that.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut fds = Fds::new();
-    let message = match recvmsg(passer, &mut fds, libc::MSG_PEEK) {
-        // A look passes out-of-band bytes by, though they keep the passer readable: put them in line,
-        // where they are bytes like others, or a hostile peer's would make the caller spin.
-        Err(Errno::EAGAIN) => {
-            setsockopt(&passer, sockopt::OobInline, &true)?;
-            recvmsg(passer, &mut fds, libc::MSG_PEEK)?
-        }
-        result => result?,
-    };
-    table::all_above_stdio(&mut fds)?;
-    if message.truncated {
-        // A full table does this, but so does a security module that refuses a descriptor: then
-        // waiting for a free slot would be waiting for ever.
-        table::one_free_slot(passer)?;
-    }
+/// MSG_NOSIGNAL is enough.
+#[cfg(not(sigpipe_by_option))]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "where there is something to do it may fail"
+)]
+fn no_sigpipe(_: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Finds out, where room is not proven, whether the next message fits, and consumes nothing.
+// --- receiving -----------------------------------------------------------------------------------
+
+/// Takes one message if there is one, and drops its bytes. `room_for_messages` or `rehearse` comes directly before.
 ///
-/// Elsewhere MSG_PEEK does not install what it shows, so what it shows are no descriptors: the look is
-/// without a control buffer, and tells bytes, which a descriptor may come with, from nothing and the end.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    let full = match table::one_free_slot(passer) {
-        Err(Errno::EMFILE) => Errno::EMFILE,
-        result => return result,
+/// It must never have less room for bytes than a message may have: what a short read leaves would join the
+/// next message. One buffer that several iovecs share is room enough for bytes that nobody wants.
+#[inline(never)] // its buffers and those of the proofs are not needed at the same time
+pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, Errno> {
+    const SHARES: usize = 4;
+    const SHARE: usize = MAX_DATA / SHARES + 1;
+    let mut scratch = [MaybeUninit::<u8>::uninit(); SHARE];
+    let share = libc::iovec {
+        iov_base: scratch.as_mut_ptr().cast(),
+        iov_len: SHARE,
     };
-    let mut byte = 0u8;
-    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    // SAFETY: room for one byte.
-    match Errno::result(unsafe {
-        libc::recv(
-            passer.as_raw_fd(),
-            ptr::from_mut(&mut byte).cast(),
-            1,
-            flags,
-        )
-    }) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(full),
-        Err(Errno::EAGAIN) => setsockopt(&passer, sockopt::OobInline, &true),
-        Err(error) => Err(error),
+    recvmsg(passer, &mut [share; SHARES], Room::ForAll, fds, 0)
+}
+
+/// How many descriptors a control buffer has room for.
+#[derive(Clone, Copy)]
+pub(super) enum Room {
+    /// All that a message can have, and everything else that the kernel may add.
+    ForAll,
+    /// Exactly so many. Where the kernel adds something else, it may be fewer.
+    #[cfg_attr(not(peek_installs), allow(dead_code, reason = "for a look"))]
+    For(usize),
+}
+
+impl Room {
+    fn bytes(self) -> usize {
+        match self {
+            Self::ForAll => RECEIVE_CONTROL,
+            // SAFETY: CMSG_LEN only computes.
+            Self::For(fds) => unsafe {
+                libc::CMSG_LEN((fds * mem::size_of::<RawFd>()) as u32) as usize
+            },
+        }
     }
 }
 
-/// What recvmsg takes beside the flags of the moment.
-#[cfg(not(any(target_vendor = "apple", target_os = "solaris")))]
-const RECEIVE: c_int = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
-const RECEIVE: c_int = libc::MSG_DONTWAIT;
-
-/// Where the kernel cannot, as soon as they are ours.
-#[cfg(any(target_vendor = "apple", target_os = "solaris"))]
-fn close_on_exec(fds: &Fds) -> Result<(), Errno> {
-    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-    fds.iter()
-        .try_for_each(|fd| fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop))
-}
-
-fn recvmsg(passer: BorrowedFd<'_>, fds: &mut Fds, flags: c_int) -> Result<Message, Errno> {
+/// Shows the next message, and installs duplicates of its descriptors as far as there are slots. Consumes
+/// nothing. Shows one byte at most.
+#[cfg(peek_installs)]
+pub(super) fn peek(passer: BorrowedFd<'_>, room: Room, fds: &mut Fds) -> Result<Message, Errno> {
     let mut byte = MaybeUninit::<u8>::uninit();
-    let mut iov = libc::iovec {
+    let mut iov = [libc::iovec {
         iov_base: byte.as_mut_ptr().cast(),
         iov_len: 1,
-    };
-    let mut control = Control::<RECEIVE_CONTROL>::new();
+    }];
+    recvmsg(passer, &mut iov, room, fds, libc::MSG_PEEK)
+}
+
+fn recvmsg(
+    passer: BorrowedFd<'_>,
+    iov: &mut [libc::iovec],
+    room: Room,
+    fds: &mut Fds,
+    flags: c_int,
+) -> Result<Message, Errno> {
+    let mut control = MaybeUninit::<Control<RECEIVE_CONTROL>>::uninit();
     // SAFETY: all zeros is a valid msghdr.
     let mut msg: libc::msghdr = unsafe { mem::zeroed() };
-    msg.msg_iov = &mut iov;
-    msg.msg_iovlen = 1;
-    msg.msg_control = ptr::from_mut(&mut control).cast();
-    msg.msg_controllen = RECEIVE_CONTROL as _;
-    let flags = flags | RECEIVE;
+    msg.msg_iov = iov.as_mut_ptr();
+    msg.msg_iovlen = iov.len() as _;
+    msg.msg_control = control.as_mut_ptr().cast();
+    msg.msg_controllen = room.bytes() as _;
+    let flags = flags | libc::MSG_DONTWAIT | RECEIVE_CLOEXEC;
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
     let bytes = Errno::result(unsafe { libc::recvmsg(passer.as_raw_fd(), &mut msg, flags) });
-    // Linux never says so here. Where it is said, there was no slot for what came, and it is gone.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    if bytes == Err(Errno::EMSGSIZE) {
+    if cfg!(full_table_is_emsgsize) && bytes == Err(Errno::EMSGSIZE) {
         return Ok(Message {
             bytes: 1,
+            too_long: false,
             truncated: true,
         });
     }
-    let bytes = bytes?;
+    let bytes = bytes? as usize;
     // SAFETY: `msg` is as the kernel left it after success, and this is the only time that the
     // descriptors in it are taken.
     let overflow = unsafe { own(&msg, fds) };
-    #[cfg(any(target_vendor = "apple", target_os = "solaris"))]
-    close_on_exec(fds)?;
+    if cfg!(cloexec_after_recvmsg) {
+        fds.iter().try_for_each(super::table::close_on_exec)?;
+    }
     Ok(Message {
-        bytes: bytes as usize,
+        bytes,
+        too_long: bytes > MAX_DATA
+            || msg.msg_flags & libc::MSG_TRUNC != 0 && flags & libc::MSG_PEEK == 0,
         truncated: overflow || msg.msg_flags & libc::MSG_CTRUNC != 0,
     })
 }
+
+#[cfg(not(cloexec_after_recvmsg))]
+const RECEIVE_CLOEXEC: c_int = libc::MSG_CMSG_CLOEXEC;
+#[cfg(cloexec_after_recvmsg)]
+const RECEIVE_CLOEXEC: c_int = 0;
 
 /// Appends every SCM_RIGHTS descriptor to `fds`, and closes those that come as something else.
 /// True if one had to be closed for want of room in `fds`.
@@ -311,22 +249,7 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
     while let Some(cmsg) = unsafe { header.as_ref() } {
         // SAFETY: within the same header.
         let data = unsafe { libc::CMSG_DATA(header) };
-        // The kernel never lets a message's length run past the buffer on Linux.
-        #[allow(
-            clippy::unnecessary_cast,
-            reason = "cmsg_len is 32 bits wide elsewhere"
-        )]
-        let len = (cmsg.cmsg_len as usize).saturating_sub(data as usize - header as usize);
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        let len = {
-            // macOS leaves the length as it was sent, however little of it is there.
-            #[allow(
-                clippy::unnecessary_cast,
-                reason = "msg_controllen is size_t on some systems"
-            )]
-            let end = msg.msg_control as usize + msg.msg_controllen as usize;
-            len.min(end.saturating_sub(data as usize))
-        };
+        let len = data_len(msg, cmsg, data);
         match (cmsg.cmsg_level, cmsg.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 // SAFETY: `len` bytes of descriptors that the kernel installed for us.
@@ -334,7 +257,6 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
                     overflow |= fds.try_push(fd).is_err();
                 }
             }
-            #[cfg(any(target_os = "linux", target_os = "android"))]
             (libc::SOL_SOCKET, SCM_PIDFD) => {
                 // SAFETY: as above; a pidfd comes with SO_PASSPIDFD.
                 unsafe { installed(data, len) }.for_each(drop);
@@ -347,9 +269,26 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
     overflow
 }
 
+/// How many bytes of a control message's data are there.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "cmsg_len and msg_controllen are 32 bits wide on some systems"
+)]
+fn data_len(msg: &libc::msghdr, cmsg: &libc::cmsghdr, data: *const u8) -> usize {
+    let len = (cmsg.cmsg_len as usize).saturating_sub(data as usize - ptr::from_ref(cmsg) as usize);
+    if cfg!(cmsg_len_not_cut) {
+        let end = msg.msg_control as usize + msg.msg_controllen as usize;
+        return len.min(end.saturating_sub(data as usize));
+    }
+    len
+}
+
 /// Not in libc yet; from Linux's `linux/socket.h`.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(linux_like)]
 const SCM_PIDFD: c_int = 4;
+/// No other system has it.
+#[cfg(not(linux_like))]
+const SCM_PIDFD: c_int = -1;
 
 /// The descriptors in a control message's data. A negative one is an error number (SCM_PIDFD).
 ///
@@ -357,26 +296,11 @@ const SCM_PIDFD: c_int = 4;
 /// `data` must point at `len` bytes of descriptors that nobody else owns.
 unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = OwnedFd> {
     (0..len / mem::size_of::<RawFd>()).filter_map(move |i| {
-        // SAFETY: within `len`; the data of a control message is not aligned for certain.
+        // SAFETY: within `len`. The data of a control message may be unaligned.
         let fd = unsafe { data.cast::<RawFd>().add(i).read_unaligned() };
         // SAFETY: the kernel installed it for us just now.
         (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     })
-}
-
-/// Sleeps until there may be something to receive, as long as a blocking `recvmsg` would.
-pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    if is_nonblocking(passer)? {
-        return Err(Errno::EAGAIN);
-    }
-    let timeout = match getsockopt(&passer, sockopt::ReceiveTimeout)?.num_microseconds() {
-        0 => PollTimeout::NONE,
-        us => PollTimeout::try_from((us + 999) / 1000).unwrap_or(PollTimeout::MAX),
-    };
-    match is_ready(passer, PollFlags::POLLIN, timeout)? {
-        true => Ok(()),
-        false => Err(Errno::EAGAIN),
-    }
 }
 
 const _: () = assert!(mem::size_of::<BorrowedFd<'_>>() == mem::size_of::<c_int>());

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The SysV interface: descriptors passed by I_SENDFD over STREAMS pipes, for illumos and Solaris.
 //!
 //! | what | how |
@@ -53,23 +54,25 @@
     reason = "ioctl, getmsg and their structures are pointers throughout"
 )]
 
-use super::blocking::{is_nonblocking, is_ready};
-use super::node::{as_path, node_at, Lock};
-use super::table::{above_stdio, one_free_slot};
-use super::{Fds, Message, Wait};
+use super::node::{node_at, Lock};
+use super::table::{above_stdio, close_on_exec, one_free_slot, Place};
+use super::wait::{is_nonblocking, is_ready, set_nonblocking, Wait, Waits};
+use super::{Fds, Message};
 use crate::error::errno;
-use crate::{Mode, Node, PeerCred};
+use crate::{Mode, Node, PeerCred, ServerOptions};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg, FdFlag};
+use nix::fcntl::{fcntl, FcntlArg};
 use nix::poll::{PollFlags, PollTimeout};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 use std::{mem, ptr};
 
 pub(crate) const MODE: Mode = Mode::SysV;
@@ -175,22 +178,16 @@ pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 ///
 /// The length of the queue is the pipe's; there is no backlog to set. The pipe's other end is held by the
 /// mount alone, from here on, until that is undone with fdetach(3C), by somebody or the next server.
-pub(crate) fn server(path: &[u8], backlog: i32) -> Result<OwnedFd, Errno> {
-    server_with(path, backlog, None, false).map(|(listener, _)| listener)
+pub(crate) fn server(path: &Path, _backlog: i32) -> Result<OwnedFd, Errno> {
+    server_with(path, &ServerOptions::default()).map(|(listener, _)| listener)
 }
 
 /// The same with a say in the node's mode, and in what is replaced: with `exclusive` no live one.
-pub(crate) fn server_with(
-    path: &[u8],
-    _backlog: i32,
-    mode: Option<u32>,
-    exclusive: bool,
-) -> Result<(OwnedFd, Node), Errno> {
+pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, Node), Errno> {
+    let ServerOptions {
+        mode, exclusive, ..
+    } = *options;
     let name = c_path(path)?;
-    if mode.is_some_and(|bits| bits > 0o777) {
-        return Err(Errno::EINVAL);
-    }
-    let path = as_path(path);
     let _lock = exclusive.then(|| Lock::take(path)).transpose()?;
     if exclusive && is_live(path, &name)? {
         return Err(Errno::EADDRINUSE);
@@ -282,11 +279,10 @@ fn is_live(path: &Path, name: &CStr) -> Result<bool, Errno> {
 /// Undoes the mount at `path` and removes what it was on, if it is this one; says whether it was. (If
 /// another server takes the path over between the look and the removal, it loses its mount: no system
 /// call does both.)
-pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
+pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
     let name = c_path(path)?;
-    let path = as_path(path);
     match node_at(path) {
-        Ok(found) if found == node => {
+        Ok(found) if found == *node => {
             detach(&name)?;
             fs::remove_file(path).map_err(errno)?;
             Ok(true)
@@ -303,19 +299,30 @@ fn detach(name: &CStr) -> Result<(), Errno> {
 }
 
 /// The next connection of `listener`.
-pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Errno> {
+    if matches!(wait, Wait::Until(_)) {
+        set_nonblocking(listener)?;
+    }
+    let mut waits = Waits::new(wait);
     loop {
         // With none from 3 up what was received would have to be dropped.
         one_free_slot(listener)?;
+        let place = Place::reserve(listener)?;
         match receive_one(listener) {
-            Err(Errno::EAGAIN) => wait_readable(listener)?,
-            result => return above_stdio(result?),
+            Err(Errno::EAGAIN) => {
+                drop(place);
+                waits.readable(listener)?;
+            }
+            result => return place.take(result?),
         }
     }
 }
 
-/// A connection to the listener at `path`.
-pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
+/// A connection to the listener at `path`. Opening waits as long as the system likes, so there is no deadline.
+pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
+    if wait != Wait::AsPasser {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let name = c_path(path)?;
     // Opening is connecting already, so the place of what it answers comes first.
     one_free_slot(fs::File::open("/").map_err(errno)?.as_fd())?;
@@ -337,8 +344,8 @@ fn open(name: &CStr, more: c_int) -> Result<OwnedFd, Errno> {
     }
 }
 
-fn c_path(path: &[u8]) -> Result<CString, Errno> {
-    CString::new(path).map_err(|_| Errno::EINVAL)
+fn c_path(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
 }
 
 /// ENOSTR if it is none.
@@ -383,17 +390,15 @@ pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
 pub(crate) fn send(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
-    wait: Wait,
+    may_wait: bool,
 ) -> Result<(), Errno> {
     let [fd] = fds else {
         return Err(Errno::EINVAL);
     };
-    // Nothing may be written to what is a file, or a TCP socket.
-    must_be_stream(&passer)?;
     fcntl(fd, FcntlArg::F_GETFD)?;
-    let timeout = match wait {
-        Wait::AsPasser if !is_nonblocking(passer)? => PollTimeout::NONE,
-        _ => PollTimeout::ZERO,
+    let timeout = match may_wait && !is_nonblocking(passer)? {
+        true => PollTimeout::NONE,
+        false => PollTimeout::ZERO,
     };
     wait_writable(passer, timeout)?;
     write_nul(passer).map_err(peer_is_gone)?;
@@ -516,6 +521,7 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
 fn message(bytes: usize) -> Message {
     Message {
         bytes,
+        too_long: false,
         truncated: false,
     }
 }
@@ -536,8 +542,13 @@ fn receive_one(from: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         .map_err(|error| if_stream(from, error))?;
     // SAFETY: the kernel just made it for us; nobody else knows it.
     let fd = unsafe { OwnedFd::from_raw_fd(received.fd) };
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    close_on_exec(&fd)?;
     Ok(fd)
+}
+
+/// ENOSTR if this is no stream: nothing may be written to what is a file, or a TCP socket.
+pub(crate) fn must_be_local(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    must_be_stream(&passer)
 }
 
 /// What is wrong: this, or that it is no stream in the first place?
@@ -584,10 +595,20 @@ fn no_buffer() -> StrBuf {
     }
 }
 
-/// Sleeps until there may be something to receive.
-pub(crate) fn wait_readable(passer: BorrowedFd<'_>) -> Result<(), Errno> {
-    if is_nonblocking(passer)? {
-        return Err(Errno::EAGAIN);
-    }
-    is_ready(passer, PollFlags::POLLIN, PollTimeout::NONE).map(drop)
+/// A stream has no timeouts.
+pub(crate) fn receive_timeout(_: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
+    Ok(None)
 }
+
+/// A stream has no timeouts.
+pub(crate) fn send_timeout(_: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
+    Ok(None)
+}
+
+/// Never needed: the timeouts are known.
+pub(crate) fn wait_without_deadline(_: BorrowedFd<'_>) -> Result<(), Errno> {
+    Ok(())
+}
+
+/// A stream has nothing outside the order.
+pub(crate) fn all_in_line(_: BorrowedFd<'_>) {}

@@ -1,9 +1,10 @@
-//! The descriptor table: is a slot free, and keeping ours clear of standard input, output and error.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The descriptor table: free slots, close-on-exec, and keeping ours clear of standard input, output and error.
 #![allow(unsafe_code, reason = "owning what F_DUPFD_CLOEXEC made")]
 
 use super::Fds;
 use nix::errno::Errno;
-use nix::fcntl::{fcntl, FcntlArg};
+use nix::fcntl::{fcntl, FcntlArg, FdFlag};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// The lowest number that a descriptor of ours may have.
@@ -26,15 +27,57 @@ pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Is there a descriptor under this number? EBADF if not.
+/// EBADF if there is no descriptor under this number.
 #[cfg(feature = "capi")]
 pub(crate) fn is_open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_GETFD).map(drop)
 }
 
-/// Is there a free slot from 3 up? EMFILE if not.
+/// EMFILE if there is no free slot from 3 up.
 pub(crate) fn one_free_slot(any_open: BorrowedFd<'_>) -> Result<(), Errno> {
     duplicate(any_open).map(drop)
+}
+
+/// For what the system cannot make with this flag set.
+#[allow(dead_code, reason = "some systems can always")]
+pub(crate) fn close_on_exec(fd: impl AsFd) -> Result<(), Errno> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop)
+}
+
+/// The place of a descriptor that a system call is going to make, if it might get a number below 3.
+pub(crate) struct Place(Option<OwnedFd>);
+
+impl Place {
+    /// Takes a slot only while 0, 1 or 2 is free. EMFILE if no slot from 3 up is free then.
+    pub(crate) fn reserve(any_open: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let closed = |&number: &RawFd| {
+            // SAFETY: F_GETFD takes any number.
+            unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
+        };
+        let may_be_low = (0..FIRST).any(|number| closed(&number));
+        Ok(Self(may_be_low.then(|| duplicate(any_open)).transpose()?))
+    }
+
+    /// The new descriptor, under a number from 3 up. Nobody can have taken that number meanwhile.
+    pub(crate) fn take(self, new: OwnedFd) -> Result<OwnedFd, Errno> {
+        match self.0 {
+            Some(mut place) if new.as_raw_fd() < FIRST => {
+                replace(&mut place, &new)?;
+                Ok(place)
+            }
+            _ => above_stdio(new),
+        }
+    }
+}
+
+#[cfg(not(cloexec_after_socket))]
+fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
+    nix::unistd::dup3(new, place, nix::fcntl::OFlag::O_CLOEXEC)
+}
+#[cfg(cloexec_after_socket)]
+fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
+    nix::unistd::dup2(new, place)?;
+    close_on_exec(place)
 }
 
 fn duplicate(fd: impl AsFd) -> Result<OwnedFd, Errno> {

@@ -1,99 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The BSD interface's listeners, and their nodes in the file system.
+#![allow(unsafe_code, reason = "fchmodat2(2), which no wrapper knows")]
 
-use super::blocking::set_nonblocking;
-use super::node::{as_path, node_at, Lock};
-use super::unix_socket::{address, is_abstract, stream};
+use super::node::{find, node_at, Lock};
+use super::unix_socket::{address, is_abstract, new_socket, stream};
 use crate::error::errno;
-use crate::Node;
+use crate::{Node, ServerOptions};
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::socket::{self, Backlog};
+use nix::sys::socket::{self, Backlog, SockType};
 use nix::sys::stat::{fchmod, fchmodat, FchmodatFlags, Mode};
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A listener at `path`, which replaces a socket that is there, live or left over.
-pub(crate) fn server(path: &[u8], backlog: i32) -> Result<OwnedFd, Errno> {
-    let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXCONN);
-    match listen_at(path, backlog, None) {
+pub(crate) fn server(path: &Path, backlog: i32) -> Result<OwnedFd, Errno> {
+    let options = ServerOptions {
+        backlog,
+        ..ServerOptions::default()
+    };
+    match listen_at(path, &options) {
         Err(Errno::EADDRINUSE) if !is_abstract(path) => {}
         result => return result,
     }
-    let path = as_path(path);
-    match fs::symlink_metadata(path) {
-        Ok(node) if node.file_type().is_socket() => {
-            let (listener, beside) = listen_beside(path, backlog, None)?;
+    match find(path)? {
+        Some(node) if node.file_type().is_socket() => {
+            let (listener, beside) = listen_beside(path, &options)?;
             rename(&beside, path)?;
             Ok(listener)
         }
-        Ok(_) => Err(Errno::EEXIST),
+        Some(_) => Err(Errno::EEXIST),
         // It went between the two looks: the path is free now.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            listen_at(path.as_os_str().as_bytes(), backlog, None)
-        }
-        Err(e) => Err(errno(e)),
+        None => listen_at(path, &options),
     }
 }
 
-/// The same with a say in the node's mode, and in what is replaced: with `exclusive` no live one.
-/// Always under a temporary name first, so that it is certain which node is the new one.
-pub(crate) fn server_with(
-    path: &[u8],
-    backlog: i32,
-    mode: Option<u32>,
-    exclusive: bool,
-) -> Result<(OwnedFd, Node), Errno> {
-    let mode = match mode {
-        None => None,
-        Some(_) if is_abstract(path) => return Err(Errno::EINVAL),
-        Some(bits) => Some(
-            Mode::from_bits(bits as libc::mode_t)
-                .filter(|_| bits <= 0o777)
-                .ok_or(Errno::EINVAL)?,
-        ),
-    };
-    address(path)?;
-    let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXCONN);
+/// The same with options. The listener always starts under a temporary name, so that it is certain which node is
+/// the new one.
+pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, Node), Errno> {
     if is_abstract(path) {
-        return Ok((listen_at(path, backlog, None)?, Node::default()));
+        return match options.mode {
+            Some(_) => Err(Errno::EINVAL),
+            None => Ok((listen_at(path, options)?, Node::default())),
+        };
     }
-    let path = as_path(path);
-    let _lock = exclusive.then(|| Lock::take(path)).transpose()?;
-    match fs::symlink_metadata(path) {
-        Ok(node) if !node.file_type().is_socket() => return Err(Errno::EEXIST),
-        Ok(_) if exclusive && is_live(path)? => return Err(Errno::EADDRINUSE),
-        Ok(_) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(errno(e)),
+    // A path that is no address must not leave a lock behind.
+    address(path)?;
+    let _lock = options.exclusive.then(|| Lock::take(path)).transpose()?;
+    match find(path)? {
+        Some(node) if !node.file_type().is_socket() => return Err(Errno::EEXIST),
+        Some(_) if options.exclusive && is_live(path)? => return Err(Errno::EADDRINUSE),
+        _ => {}
     }
-    let (listener, beside) = listen_beside(path, backlog, mode)?;
+    let (listener, beside) = listen_beside(path, options)?;
     let node = node_at(&beside);
     rename(&beside, path)?;
     Ok((listener, node.map_err(errno)?))
 }
 
 /// Removes the node at `path` if it is this one; says whether it was.
-pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
+pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
     if is_abstract(path) {
         return Ok(false);
     }
-    let path = as_path(path);
     let is_ours = |path| match node_at(path) {
-        Ok(found) => Ok(found == node),
+        Ok(found) => Ok(found == *node),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(errno(e)),
     };
     if !is_ours(path)? {
         return Ok(false);
     }
-    // Another server may replace it between the look and the removal, and must not lose its node: so
+    // Another server may replace it between the look and the removal, and must not lose its node. So
     // take away first what is there, and look again.
     let aside = path.with_file_name(random_name(12));
     match fs::rename(path, &aside) {
@@ -116,16 +100,12 @@ pub(crate) fn unlink(path: &[u8], node: Node) -> Result<bool, Errno> {
 
 /// Listens under a temporary name beside `path`, so that a rename can put it there without a moment in
 /// which there is nothing.
-fn listen_beside(
-    path: &Path,
-    backlog: Backlog,
-    mode: Option<Mode>,
-) -> Result<(OwnedFd, PathBuf), Errno> {
+fn listen_beside(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, PathBuf), Errno> {
     // The temporary name must fit wherever the real one did, so it may have to be as short.
     let name_len = path.file_name().map_or(1, OsStr::len).clamp(1, 12);
     for _ in 0..100 {
         let beside = path.with_file_name(random_name(name_len));
-        match listen_at(beside.as_os_str().as_bytes(), backlog, mode) {
+        match listen_at(&beside, options) {
             Err(Errno::EADDRINUSE) => continue,
             result => return Ok((result?, beside)),
         }
@@ -152,47 +132,98 @@ fn random_name(len: usize) -> String {
     name
 }
 
-fn listen_at(path: &[u8], backlog: Backlog, mode: Option<Mode>) -> Result<OwnedFd, Errno> {
+fn listen_at(path: &Path, options: &ServerOptions) -> Result<OwnedFd, Errno> {
     let address = address(path)?;
     let listener = stream()?;
+    let mode = options
+        .mode
+        .map(|bits| Mode::from_bits_truncate(bits as libc::mode_t));
     if let Some(mode) = mode {
         // Linux gives the node the socket's mode, less the umask, so that it never has more than it
         // should. Elsewhere this does nothing, or fails.
         let _ = fchmod(&listener, mode);
     }
     socket::bind(listener.as_raw_fd(), &address)?;
-    let node = as_path(path);
     let set_up = match mode {
-        Some(mode) => set_mode(node, mode),
+        Some(mode) => set_mode(path, mode),
         None => Ok(()),
     };
     // Until it listens nobody gets in, whatever the node's mode was at first.
+    let backlog = Backlog::new(options.backlog).unwrap_or(Backlog::MAXCONN);
     if let Err(error) = set_up.and_then(|()| socket::listen(&listener, backlog)) {
         if !is_abstract(path) {
             // Ours since a moment ago; best effort.
-            let _ = fs::remove_file(node);
+            let _ = fs::remove_file(path);
         }
         return Err(error);
     }
     Ok(listener)
 }
 
+/// Gives a node that we just bound its mode, where the umask took something away. Does not follow a link that
+/// somebody may have put there meanwhile.
 fn set_mode(node: &Path, mode: Mode) -> Result<(), Errno> {
-    let found = fs::symlink_metadata(node).map_err(errno)?.mode();
-    if Mode::from_bits_truncate(found as libc::mode_t) == mode {
+    let found = fs::symlink_metadata(node).map_err(errno)?;
+    if Mode::from_bits_truncate(found.mode() as libc::mode_t) == mode {
         return Ok(());
     }
-    // Not through a link, which somebody may have put there meanwhile.
-    fchmodat(AT_FDCWD, node, mode, FchmodatFlags::NoFollowSymlink)
+    if chmod_at(node, mode).is_ok() {
+        return Ok(());
+    }
+    // Old libraries need /proc for this, and a chroot may have none.
+    match fchmodat(AT_FDCWD, node, mode, FchmodatFlags::NoFollowSymlink) {
+        Err(Errno::EOPNOTSUPP) if is_safe_from_others(node)? => {
+            fchmodat(AT_FDCWD, node, mode, FchmodatFlags::FollowSymlink)
+        }
+        result => result,
+    }
 }
 
-/// Does anybody listen at `path`? Who does sees a connection that ends at once.
+/// Whether nobody but us and root can have replaced a node of ours: others cannot write to its directory, or
+/// cannot rename what is not theirs there.
+fn is_safe_from_others(node: &Path) -> Result<bool, Errno> {
+    let directory = node.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = fs::metadata(directory.unwrap_or(Path::new("."))).map_err(errno)?;
+    let owner_is_trusted = [0, nix::unistd::geteuid().as_raw()].contains(&directory.uid());
+    const STICKY: u32 = 0o1000;
+    const OTHERS_MAY_WRITE: u32 = 0o022;
+    Ok(owner_is_trusted
+        && (directory.mode() & OTHERS_MAY_WRITE == 0 || directory.mode() & STICKY != 0))
+}
+
+/// fchmodat2(2), which Linux has since 6.6. It needs no /proc.
+#[cfg(linux_like)]
+fn chmod_at(node: &Path, mode: Mode) -> Result<(), Errno> {
+    use nix::NixPath;
+    /// Too new for libc. The same on every processor but MIPS and Alpha, which have no such call there.
+    const SYS_FCHMODAT2: libc::c_long = 452;
+    let changed = node.with_nix_path(|name| {
+        // SAFETY: a C string, and numbers.
+        unsafe {
+            libc::syscall(
+                SYS_FCHMODAT2,
+                libc::AT_FDCWD,
+                name.as_ptr(),
+                mode.bits(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            )
+        }
+    })?;
+    Errno::result(changed).map(drop)
+}
+#[cfg(not(linux_like))]
+fn chmod_at(_: &Path, _: Mode) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
+}
+
+/// Says whether anybody has the socket at `path` open.
+///
+/// A datagram socket cannot be connected to a stream socket, but the system looks the stream socket up first. So
+/// this tells a live one from a left-over without taking a place in its backlog.
 fn is_live(path: &Path) -> Result<bool, Errno> {
-    let probe = stream()?;
-    set_nonblocking(probe.as_fd())?;
-    match socket::connect(probe.as_raw_fd(), &address(path.as_os_str().as_bytes())?) {
-        // A full backlog; a socket of another kind.
-        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => Ok(true),
+    let probe = new_socket(SockType::Datagram)?;
+    match socket::connect(probe.as_raw_fd(), &address(path)?) {
+        Ok(()) | Err(Errno::EPROTOTYPE) => Ok(true),
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }

@@ -1,78 +1,289 @@
-//! The BSD interface's connections: AF_UNIX stream sockets.
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The BSD interface's connections: AF_UNIX sockets, their addresses and their options.
 #![allow(
     unsafe_code,
-    reason = "nix's accept4 answers a bare number to be owned"
+    reason = "socket options that nix lacks, and nix's accept4, which answers a bare number to be owned"
 )]
 
-use super::table::{above_stdio, one_free_slot};
+use super::table::{above_stdio, Place};
+use super::wait::{self, Wait, Waits};
+use libc::c_int;
 use nix::errno::Errno;
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use nix::sys::socket::{
+    self, getsockopt, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::time::{Duration, Instant};
 
-/// Where there is no such flag, [`ours`] sets it afterwards.
-#[cfg(not(target_vendor = "apple"))]
-const CLOEXEC: SockFlag = SockFlag::SOCK_CLOEXEC;
-#[cfg(target_vendor = "apple")]
-const CLOEXEC: SockFlag = SockFlag::empty();
-
-/// Close-on-exec and from 3 up.
-#[cfg(not(target_vendor = "apple"))]
-fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    above_stdio(fd)
-}
-#[cfg(target_vendor = "apple")]
-fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
-    use nix::fcntl::{fcntl, FcntlArg, FdFlag};
-    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    above_stdio(fd)
-}
+// --- connections ---------------------------------------------------------------------------------
 
 /// Both ends of a new connection.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (a, b) = socket::socketpair(AddressFamily::Unix, SockType::Stream, None, CLOEXEC)?;
-    Ok((ours(a)?, ours(b)?))
+    let (a, b) = (ours(a)?, ours(b)?);
+    all_in_line(a.as_fd());
+    all_in_line(b.as_fd());
+    Ok((a, b))
 }
 
-/// The next connection of `listener`.
-pub(crate) fn accept(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    // A connection taken off the queue cannot be put back, so look for its place first.
-    one_free_slot(listener)?;
-    #[cfg(not(target_vendor = "apple"))]
+/// The next connection of `listener`. A `wait` until some moment sets O_NONBLOCK: no other way to accept is sure not
+/// to wait when somebody else takes the connection first.
+pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Errno> {
+    if matches!(wait, Wait::Until(_)) {
+        wait::set_nonblocking(listener)?;
+    }
+    let mut waits = Waits::new(wait);
+    loop {
+        // A connection that was taken off the queue cannot be put back, so find its place first.
+        let place = place_of_connection(listener)?;
+        match accept_now(listener) {
+            Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
+                drop(place);
+                waits.readable(listener)?;
+            }
+            result => {
+                let passer = place.take(result?)?;
+                all_in_line(passer.as_fd());
+                return Ok(passer);
+            }
+        }
+    }
+}
+
+#[cfg(accept_takes_slot_first)]
+fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
+    Place::reserve(listener)
+}
+#[cfg(not(accept_takes_slot_first))]
+fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
+    super::table::one_free_slot(listener)?;
+    Place::reserve(listener)
+}
+
+#[cfg(not(cloexec_after_socket))]
+fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let fd = socket::accept4(listener.as_raw_fd(), CLOEXEC)?;
-    #[cfg(target_vendor = "apple")]
+    // SAFETY: the kernel just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+#[cfg(cloexec_after_socket)]
+fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let fd = socket::accept(listener.as_raw_fd())?;
     // SAFETY: the kernel just made it for us.
-    ours(unsafe { OwnedFd::from_raw_fd(fd) })
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    super::table::close_on_exec(&fd)?;
+    Ok(fd)
 }
 
 /// A connection to the listener at `path`.
-pub(crate) fn connect(path: &[u8]) -> Result<OwnedFd, Errno> {
+pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
     let address = address(path)?;
     let passer = stream()?;
-    socket::connect(passer.as_raw_fd(), &address)?;
+    match wait {
+        Wait::Until(deadline) => connect_until(&passer, &address, deadline)?,
+        _ => socket::connect(passer.as_raw_fd(), &address)?,
+    }
+    all_in_line(passer.as_fd());
     Ok(passer)
 }
 
-pub(super) fn stream() -> Result<OwnedFd, Errno> {
-    ours(socket::socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        CLOEXEC,
-        None,
-    )?)
+/// Nothing can be polled for room in the backlog, but the kernel keeps to SO_SNDTIMEO while it waits for it.
+fn connect_until(
+    passer: &OwnedFd,
+    address: &UnixAddr,
+    deadline: Option<Instant>,
+) -> Result<(), Errno> {
+    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+    let connected = match left {
+        None => socket::connect(passer.as_raw_fd(), address),
+        // To the kernel a timeout of 0 is for ever.
+        Some(Duration::ZERO) => {
+            wait::set_nonblocking(passer.as_fd())?;
+            let connected = socket::connect(passer.as_raw_fd(), address);
+            wait::set_blocking(passer.as_fd())?;
+            connected
+        }
+        Some(left) => {
+            set_send_timeout(passer, left)?;
+            let connected = socket::connect(passer.as_raw_fd(), address);
+            set_send_timeout(passer, Duration::ZERO)?;
+            connected
+        }
+    };
+    connected.map_err(|error| match error {
+        Errno::EAGAIN => Errno::ETIMEDOUT,
+        other => other,
+    })
 }
+
+fn set_send_timeout(passer: &OwnedFd, time: Duration) -> Result<(), Errno> {
+    let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    socket::setsockopt(passer, sockopt::SendTimeout, &TimeVal::microseconds(micros))
+}
+
+pub(super) fn stream() -> Result<OwnedFd, Errno> {
+    new_socket(SockType::Stream)
+}
+
+pub(super) fn new_socket(kind: SockType) -> Result<OwnedFd, Errno> {
+    ours(socket::socket(AddressFamily::Unix, kind, CLOEXEC, None)?)
+}
+
+#[cfg(not(cloexec_after_socket))]
+const CLOEXEC: SockFlag = SockFlag::SOCK_CLOEXEC;
+/// [`ours`] sets it afterwards.
+#[cfg(cloexec_after_socket)]
+const CLOEXEC: SockFlag = SockFlag::empty();
+
+/// Close-on-exec and from 3 up.
+fn ours(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    if cfg!(cloexec_after_socket) {
+        super::table::close_on_exec(&fd)?;
+    }
+    above_stdio(fd)
+}
+
+// --- addresses -----------------------------------------------------------------------------------
 
 /// Linux's abstract addresses are written with a NUL in front.
-pub(super) fn is_abstract(path: &[u8]) -> bool {
-    path.first() == Some(&0)
+pub(super) fn is_abstract(path: &Path) -> bool {
+    path.as_os_str().as_bytes().first() == Some(&0)
 }
 
-pub(super) fn address(path: &[u8]) -> Result<UnixAddr, Errno> {
-    match path {
+pub(super) fn address(path: &Path) -> Result<UnixAddr, Errno> {
+    match path.as_os_str().as_bytes() {
         // bind(2) would pick an address of its own here.
         [] => Err(Errno::ENOENT),
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        [0, name @ ..] => UnixAddr::new_abstract(name),
+        [0, name @ ..] => abstract_address(name),
         _ => UnixAddr::new(path),
     }
+}
+
+#[cfg(linux_like)]
+fn abstract_address(name: &[u8]) -> Result<UnixAddr, Errno> {
+    UnixAddr::new_abstract(name)
+}
+#[cfg(not(linux_like))]
+fn abstract_address(_: &[u8]) -> Result<UnixAddr, Errno> {
+    Err(Errno::EINVAL)
+}
+
+// --- what kind of socket it is, and its options --------------------------------------------------
+
+/// EAFNOSUPPORT if descriptors cannot travel over this socket. (A TCP socket takes the byte, drops the descriptors
+/// and reports success.) ENOTSOCK or EBADF if it is none.
+pub(crate) fn must_be_local(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let family = match family_by_option(socket) {
+        Err(error) if !is_verdict(error) => family_by_name(socket),
+        result => result,
+    };
+    match family {
+        Ok(libc::AF_UNIX) => Ok(()),
+        Ok(_) => Err(Errno::EAFNOSUPPORT),
+        Err(error) if is_verdict(error) => Err(error),
+        // A sandbox that does not let us ask must not keep us from sending.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Whether the kernel says this of the descriptor. Everything else is a sandbox's refusal.
+fn is_verdict(error: Errno) -> bool {
+    matches!(error, Errno::EBADF | Errno::ENOTSOCK)
+}
+
+#[cfg(linux_like)]
+fn family_by_option(socket: BorrowedFd<'_>) -> Result<c_int, Errno> {
+    let mut domain: c_int = 0;
+    let mut len = mem::size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: `domain` is a c_int and `len` its size. (nix has no SO_DOMAIN.)
+    Errno::result(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DOMAIN,
+            ptr::from_mut(&mut domain).cast(),
+            &mut len,
+        )
+    })?;
+    Ok(domain)
+}
+#[cfg(not(linux_like))]
+fn family_by_option(_: BorrowedFd<'_>) -> Result<c_int, Errno> {
+    Err(Errno::ENOPROTOOPT)
+}
+
+fn family_by_name(socket: BorrowedFd<'_>) -> Result<c_int, Errno> {
+    // SAFETY: all zeros is a valid sockaddr_storage.
+    let mut address: libc::sockaddr_storage = unsafe { mem::zeroed() };
+    let mut len = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `address` has room for `len` bytes.
+    Errno::result(unsafe {
+        libc::getsockname(
+            socket.as_raw_fd(),
+            ptr::from_mut(&mut address).cast(),
+            &mut len,
+        )
+    })?;
+    Ok(match len {
+        // Some systems have nothing to say of a local socket without a name.
+        0 => libc::AF_UNIX,
+        _ => address.ss_family.into(),
+    })
+}
+
+/// Puts out-of-band bytes in line, where they are bytes like others: a descriptor on one would be destroyed. What
+/// refuses this, an old kernel or a sandbox, refuses nothing that is needed.
+pub(crate) fn all_in_line(passer: BorrowedFd<'_>) {
+    let _ = set_option(passer, libc::SO_OOBINLINE, 1);
+}
+
+/// Makes MSG_PEEK begin with the next message. With SO_PEEK_OFF each look would begin behind the one before.
+#[cfg(peek_installs)]
+pub(super) fn peek_from_start(passer: BorrowedFd<'_>) {
+    let _ = set_option(passer, libc::SO_PEEK_OFF, -1);
+}
+
+pub(super) fn set_option(socket: BorrowedFd<'_>, option: c_int, value: c_int) -> Result<(), Errno> {
+    // SAFETY: `value` is a c_int, and its size is given.
+    Errno::result(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            option,
+            ptr::from_ref(&value).cast(),
+            mem::size_of::<c_int>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+/// SO_RCVTIMEO; `None` is for ever.
+pub(crate) fn receive_timeout(passer: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
+    getsockopt(&passer, sockopt::ReceiveTimeout).map(timeout)
+}
+
+/// SO_SNDTIMEO; `None` is for ever.
+pub(crate) fn send_timeout(passer: BorrowedFd<'_>) -> Result<Option<Duration>, Errno> {
+    getsockopt(&passer, sockopt::SendTimeout).map(timeout)
+}
+
+fn timeout(time: TimeVal) -> Option<Duration> {
+    match u64::try_from(time.num_microseconds()) {
+        Ok(micros) if micros > 0 => Some(Duration::from_micros(micros)),
+        _ => None,
+    }
+}
+
+/// Sleeps until something waits to be received, as long as the kernel lets a blocking call wait. It shows itself
+/// a byte, without a control buffer, so that no descriptor is touched.
+pub(crate) fn wait_without_deadline(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut byte = [0; 1];
+    socket::recv(passer.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK).map(drop)
 }

@@ -1,4 +1,8 @@
-/* Accepting: a connection stays queued while the table is full, and is not taken off to be dropped. */
+/* While the table is full, fdpasser_accept() returns EMFILE and leaves the connection in the
+ * backlog. The same connection is accepted when a slot is free.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void with_limit(rlim_t limit, int no_stdin)
@@ -17,10 +21,10 @@ static void with_limit(rlim_t limit, int no_stdin)
         ERRNO(fdpasser_accept(listener), EMFILE);
     CHECK(fdpasser_retry_ms(EMFILE) > 0);
     ERRNO(fdpasser_connect("s"), EMFILE);
-    free_slots(3); /* of which two are for the descriptors that are passed */
-    check_serves(listener, client); /* the very same connection */
+    free_slots(3); /* two of them are for the descriptors that check_serves() passes */
+    check_serves(listener, client); /* the same connection as before */
     fill_table_with(listener);
-    ERRNO(fdpasser_accept(listener), EMFILE); /* at once, though none waits and it would block */
+    ERRNO(fdpasser_accept(listener), EMFILE); /* at once, although the backlog is empty */
     empty_table();
     if (no_stdin)
         EQUAL(fcntl(0, F_GETFD), -1);

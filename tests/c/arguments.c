@@ -1,9 +1,13 @@
-/* Arguments that no caller should pass: an errno for each, and neither a crash nor a change. */
+/* Arguments that no caller should pass: each has its errno, and none crashes the library or changes
+ * anything.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static const size_t too_many[] = {(size_t)INT_MAX + 1, SIZE_MAX / 4, SIZE_MAX / 2 + 1, SIZE_MAX};
 
-/* The largest number that is none of those, on 32 bits and 64. */
+/* The largest count that is still valid, on 32 and on 64 bits. */
 enum { ENOUGH = SIZE_MAX / 2 / sizeof(int) < INT_MAX ? SIZE_MAX / 2 / sizeof(int) : INT_MAX };
 
 static void sending(int passer, int peer)
@@ -26,14 +30,14 @@ static void sending(int passer, int peer)
         ERRNO(fdpasser_send_fds(passer, fds, 2, sizes[i]), EINVAL);
         ERRNO(fdpasser_try_send_fds(passer, fds, 2, sizes[i]), EINVAL);
     }
-    ERRNO(fdpasser_try_recv_fds(peer, fds, 2), EAGAIN); /* none of that went */
+    ERRNO(fdpasser_try_recv_fds(peer, fds, 2), EAGAIN); /* nothing was sent */
 
     /* 0 means 1. */
     fds[0] = fds[1] = fd;
     EQUAL(fdpasser_send_fds(passer, fds, 2, 0), 2);
     RECEIVED(fdpasser_recv_fd(peer), 1);
     RECEIVED(fdpasser_recv_fd(peer), 1);
-    /* More than there are is no error. */
+    /* It may be more than the number of descriptors. */
     EQUAL(fdpasser_send_fds(passer, fds, 2, MAX), 2);
     receive_message(peer, fds, 2);
     RECEIVED(fds[0], 1);
@@ -57,7 +61,8 @@ static void receiving(int passer, int peer)
         ERRNO(fdpasser_recv_fds(passer, NULL, too_many[i]), EINVAL);
     }
     CHECK(fds[0] == -7 && fds[1] == -7);
-    /* None of that consumed anything. The array is as large as the message; the number need not be. */
+    /* Nothing was consumed. The array is as large as the message, and `n` may be larger than
+     * both. */
     EQUAL(fdpasser_recv_fds(passer, fds, ENOUGH), 1);
     RECEIVED(fds[0], 1);
     EQUAL(fds[1], -7);
@@ -73,7 +78,7 @@ static void bad_descriptors(int passer, int peer)
         ERRNO(fdpasser_send_fds(passer, &bad[i], 1, 1), EBADF);
     }
     ERRNO(fdpasser_try_recv_fds(peer, &(int){0}, 1), EAGAIN);
-    send_numbered(passer, 1, 1); /* the passer is as good as ever */
+    send_numbered(passer, 1, 1); /* the passer still works */
     RECEIVED(fdpasser_recv_fd(peer), 1);
 }
 

@@ -1,5 +1,5 @@
-/* What every program here shares. A program defines test() and includes this header; main() is
- * below. Exit status: 0 passed, 1 failed, 77 skipped (the reason is on standard output).
+/* What the programs in this directory share. A program includes this header, which has main(), and
+ * defines test(). Exit status: 0 passed, 1 failed, 77 skipped. A skip prints its reason.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -22,8 +22,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fdpasser.h>
@@ -32,37 +36,41 @@
 #define HELPER static __attribute__((unused))
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 
-/* Nothing here takes a tenth of this. It ends a call that should not have blocked. */
+/* Seconds. Every program needs less than a tenth of this. It ends a call that blocks by mistake. */
 #define DEADLINE 120
 
 #define MAX FDPASSER_MAX_PER_MESSAGE
 
-/* tests/c.t says so. In SysV mode a message carries one descriptor, so that several are several messages. */
+/* tests/c.t defines FDPASSER_SYSV. A message then carries one descriptor only, so several
+ * descriptors are several messages. */
 #ifdef FDPASSER_SYSV
 enum { SYSV = 1 };
 #else
 enum { SYSV = 0 };
 #endif
 #ifndef ENOSTR
-#define ENOSTR ENOTSOCK /* a system without STREAMS may not know it */
+#define ENOSTR ENOTSOCK /* systems without STREAMS may lack it */
 #endif
 
 /* --- verdicts -------------------------------------------------------------------------------- */
 
 static void test(void);
 
+/* A failed check prints this. A program with many rounds writes here which one it is. */
+static char round_name[100];
+
 HELPER void fail(const char *file, int line, const char *what)
 {
-    printf("%s:%d: [%ld] failed: %s (errno %d, %s)\n", file, line, (long)getpid(), what, errno,
-           strerror(errno));
-    /* Not exit(): this may be a child, or one thread of several. */
+    printf("%s:%d: [%ld] %sfailed: %s (errno %d, %s)\n", file, line, (long)getpid(), round_name, what,
+           errno, strerror(errno));
+    /* _exit(), because this may be a child or one of several threads. */
     _exit(1);
 }
 
 HELPER void fail_equal(const char *file, int line, const char *what, long long got, long long want)
 {
-    printf("%s:%d: [%ld] failed: %s: got %lld, want %lld (errno %d, %s)\n", file, line,
-           (long)getpid(), what, got, want, errno, strerror(errno));
+    printf("%s:%d: [%ld] %sfailed: %s: got %lld, want %lld (errno %d, %s)\n", file, line,
+           (long)getpid(), round_name, what, got, want, errno, strerror(errno));
     _exit(1);
 }
 
@@ -79,8 +87,8 @@ HELPER void check_errno(const char *file, int line, const char *what, long long 
     if (got != -1)
         fail_equal(file, line, what, got, -1);
     if (error != want) {
-        printf("%s:%d: [%ld] failed: %s: errno %d (%s), want %d (%s)\n", file, line,
-               (long)getpid(), what, error, strerror(error), want, strerror(want));
+        printf("%s:%d: [%ld] %sfailed: %s: errno %d (%s), want %d (%s)\n", file, line,
+               (long)getpid(), round_name, what, error, strerror(error), want, strerror(want));
         _exit(1);
     }
 }
@@ -92,7 +100,8 @@ HELPER void check_errno(const char *file, int line, const char *what, long long 
 
 #define SKIP(...) (printf("skip: " __VA_ARGS__), putchar('\n'), _exit(77))
 
-/* tests/c.t says so. Valgrind has its own idea of the descriptor table. */
+/* tests/c.t sets the variable. Valgrind keeps descriptors of its own at the end of the table, and
+ * emulates the limits. */
 HELPER int on_valgrind(void)
 {
     return getenv("FDPASSER_VALGRIND") != NULL;
@@ -100,7 +109,7 @@ HELPER int on_valgrind(void)
 
 /* --- processes ------------------------------------------------------------------------------- */
 
-/* Counts by number, as a full table has no slot for /proc/self/fd. */
+/* It tries each number, because a full table has no slot for opening /proc/self/fd. */
 HELPER int open_descriptors(void)
 {
     int count = 0;
@@ -110,7 +119,7 @@ HELPER int open_descriptors(void)
     return count;
 }
 
-/* fork(), with a deadline for the child too. */
+/* Like fork(), with a deadline for the child too. */
 HELPER pid_t spawn(void)
 {
     pid_t pid = fork();
@@ -121,7 +130,7 @@ HELPER pid_t spawn(void)
     return pid;
 }
 
-/* Waits for a child that must have passed; if it skipped, so does the whole program. */
+/* Waits for a child and fails unless the child passed. If the child skipped, the program skips. */
 HELPER void join(pid_t pid)
 {
     int status;
@@ -134,7 +143,7 @@ HELPER void join(pid_t pid)
     EQUAL(status, 0);
 }
 
-/* Runs `statement` in a process of its own, which must not leave a descriptor open either. */
+/* Runs `statement` in a child. The child must not leave a descriptor open either. */
 #define IN_CHILD(statement)                                                                        \
     do {                                                                                           \
         pid_t child_ = spawn();                                                                    \
@@ -149,16 +158,40 @@ HELPER void join(pid_t pid)
         join(child_);                                                                              \
     } while (0)
 
-/* Makes root a user without rights, of whom there is no other process: the descriptors that a user has in
- * flight count together. The number is one that a container without privileges has as well. */
-HELPER int become_somebody_else(void)
+/* A child waits here until its parent closes both ends of the pipe. */
+HELPER void wait_at_gate(const int gate[2])
+{
+    char byte;
+
+    close(gate[1]);
+    EQUAL(read(gate[0], &byte, 1), 0);
+}
+
+/* Turns root into an unprivileged user that has no other process, because the kernel counts all
+ * the descriptors that a user has in flight together. The number also exists in an unprivileged
+ * container. `root_may` says in a skip why root will not do. */
+HELPER void drop_privileges(const char *root_may)
 {
     uint16_t random;
-    int source = open("/dev/urandom", O_RDONLY);
+    int source;
 
+    if (geteuid() != 0)
+        return;
+    source = open("/dev/urandom", O_RDONLY);
     EQUAL(read(source, &random, sizeof random), sizeof random);
     close(source);
-    return setuid((uid_t)(20000 + random % 40000));
+    if (setuid((uid_t)(20000 + random % 40000)) != 0)
+        SKIP("root %s, and cannot become somebody else: %s", root_may, strerror(errno));
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+HELPER long long microseconds(void)
+{
+    struct timespec now;
+
+    EQUAL(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
 /* --- the descriptor table -------------------------------------------------------------------- */
@@ -179,7 +212,8 @@ HELPER rlim_t hard_limit(void)
     return limit.rlim_max;
 }
 
-/* For the rest of this process's life: to be used in a child. A hard limit that is lower will do. */
+/* Sets the limit for the rest of the process's life, so call it in a child. A lower hard limit is
+ * the most that it sets. */
 HELPER void set_soft_limit(rlim_t soft)
 {
     struct rlimit limit = {soft, hard_limit()};
@@ -189,8 +223,9 @@ HELPER void set_soft_limit(rlim_t soft)
     EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
 #ifdef __linux__
     if (on_valgrind()) {
-        /* Valgrind notes a process's own limit and does not tell the kernel; a limit that another
-         * process sets is none of its business. It keeps the hard limit a little lower, too. */
+        /* Valgrind records a limit that a process sets for itself and does not tell the kernel. It
+         * does not see a limit that another process sets, so a child sets it. Valgrind also keeps
+         * the hard limit a little lower. */
         pid_t parent = getpid(), pid = spawn();
 
         if (pid == 0) {
@@ -206,11 +241,11 @@ HELPER void set_soft_limit(rlim_t soft)
 #endif
 }
 
-/* The descriptors that fill_table() made, lowest number first. */
+/* What fill_table() opened, the lowest number first. */
 static int fillers[1 << 17];
 static size_t n_fillers;
 
-/* Takes every free slot from 3 up with duplicates of `fd`. */
+/* Fills every free slot from 3 up with a duplicate of `fd`. */
 HELPER void fill_table_with(int fd)
 {
     int filler;
@@ -231,7 +266,7 @@ HELPER void fill_table(void)
     fill_table_with(fd);
 }
 
-/* Frees `n` slots: those taken last, which have the highest numbers. */
+/* Frees the `n` slots that were filled last. They have the highest numbers. */
 HELPER void free_slots(size_t n)
 {
     CHECK(n <= n_fillers);
@@ -246,7 +281,7 @@ HELPER void empty_table(void)
 
 /* --- descriptors that can be told apart ------------------------------------------------------ */
 
-/* A file whose content is `number`. */
+/* Opens a file that contains `number`. */
 HELPER int numbered(int number)
 {
 #ifdef __linux__
@@ -295,7 +330,7 @@ HELPER void set_nonblocking(int fd, int on)
     EQUAL(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK), 0);
 }
 
-/* What holds for all that the library makes or receives. */
+/* Checks what is true of every descriptor that the library makes or receives. */
 HELPER void check_ours(const char *file, int line, int fd)
 {
     if (fd < 3)
@@ -306,7 +341,7 @@ HELPER void check_ours(const char *file, int line, int fd)
 
 #define OURS(fd) check_ours(__FILE__, __LINE__, (fd))
 
-/* `fd` was received, is the file with `number`, and is closed here. */
+/* Checks that `fd` was received properly and is the file with `number`. Closes it. */
 HELPER void check_received(const char *file, int line, int fd, int number)
 {
     check_ours(file, line, fd);
@@ -329,19 +364,20 @@ HELPER void close_pair(const int pair[2])
     EQUAL(close(pair[1]), 0);
 }
 
-/* Sends what the library never would: any bytes, with any number of descriptors. */
+/* Sends what the library never sends: any bytes with any number of descriptors. */
 #ifdef FDPASSER_SYSV
 HELPER void hostile_send(int stream, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
 {
     if (n_fds == 0)
         EQUAL(write(stream, bytes, n_bytes), n_bytes);
-    for (size_t i = 0; i < n_fds; i++) { /* one is all that a message carries */
+    for (size_t i = 0; i < n_fds; i++) { /* a message carries only one */
         EQUAL(write(stream, bytes, n_bytes), n_bytes);
         EQUAL(ioctl(stream, 'S' << 8 | 021 /* I_SENDFD */, fds[i]), 0);
     }
 }
 #else
-HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+HELPER ssize_t hostile_sendmsg(int sock, const void *bytes, size_t n_bytes, const int *fds,
+                               size_t n_fds, int flags)
 {
     union {
         struct cmsghdr align;
@@ -366,11 +402,16 @@ HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int 
         header->cmsg_len = CMSG_LEN(n_fds * sizeof *fds);
         memcpy(CMSG_DATA(header), fds, n_fds * sizeof *fds);
     }
-    EQUAL(sendmsg(sock, &msg, MSG_NOSIGNAL), n_bytes);
+    return sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
+}
+
+HELPER void hostile_send(int sock, const void *bytes, size_t n_bytes, const int *fds, size_t n_fds)
+{
+    EQUAL(hostile_sendmsg(sock, bytes, n_bytes, fds, n_fds, 0), n_bytes);
 }
 #endif
 
-/* One message of `n` files, with the numbers from `first` up; as many messages in SysV mode. */
+/* Sends `n` files, numbered from `first` up, in one message (in `n` messages in SysV mode). */
 HELPER void send_numbered(int sock, int first, size_t n)
 {
     int fds[MAX] = {0};
@@ -383,14 +424,14 @@ HELPER void send_numbered(int sock, int first, size_t n)
         close(fds[i]);
 }
 
-/* Receives one message of `n` descriptors; as many messages in SysV mode. */
+/* Receives one message of `n` descriptors (`n` messages in SysV mode). */
 HELPER void receive_message(int passer, int *fds, size_t n)
 {
     for (size_t i = 0; i < (SYSV ? n : 1); i++)
         EQUAL(fdpasser_recv_fds(passer, fds + i, n - i), SYSV ? 1 : n);
 }
 
-/* Receives one message that must be just that. */
+/* Receives what send_numbered() sends with these arguments. */
 HELPER void receive_numbered(int passer, int first, size_t n)
 {
     int fds[MAX];
@@ -400,9 +441,46 @@ HELPER void receive_numbered(int passer, int first, size_t n)
         RECEIVED(fds[i], first + (int)i);
 }
 
+/* Sends until the socket is full. The passer may be in blocking mode. */
+HELPER void fill_socket(int passer)
+{
+    while (fdpasser_try_send_fds(passer, &passer, 1, 1) == 1)
+        ;
+    EQUAL(errno, EAGAIN);
+}
+
+/* An io_uring: Linux refuses to send that kind of descriptor. Returns -1 if there is none. */
+HELPER int make_ring(void)
+{
+#ifdef SYS_io_uring_setup
+    char params[120] = {0}; /* struct io_uring_params */
+
+    return (int)syscall(SYS_io_uring_setup, 1, params);
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+/* Returns the errno with which the kernel refuses to send an io_uring, or skips. */
+HELPER int ring_error(void)
+{
+    int pair[2], ring = make_ring(), error;
+
+    if (ring == -1)
+        SKIP("io_uring_setup: %s", strerror(errno));
+    make_pair(pair);
+    if (fdpasser_send_fd(pair[0], ring) == 1)
+        SKIP("this kernel lets io_uring descriptors be sent");
+    error = errno;
+    close_pair(pair);
+    close(ring);
+    return error;
+}
+
 /* --- places ---------------------------------------------------------------------------------- */
 
-/* A new directory to work in, which is also made the current one. */
+/* Makes a new directory and makes it the current one. */
 HELPER void enter_directory(char name[PATH_MAX])
 {
     const char *base = getenv("TMPDIR");
@@ -412,7 +490,7 @@ HELPER void enter_directory(char name[PATH_MAX])
     EQUAL(chdir(name), 0);
 }
 
-/* It must be empty by now: nothing may be left behind. */
+/* Removes the directory. It must be empty, because a server may leave nothing behind. */
 HELPER void leave_directory(const char *name)
 {
     EQUAL(chdir("/"), 0);
@@ -432,7 +510,7 @@ HELPER int entries(const char *directory)
     return count;
 }
 
-/* A connection by the system's own means: -1 if the queue of those that wait is full. */
+/* Connects without the library. Returns -1 if the backlog is full. */
 HELPER int knock(const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -444,13 +522,13 @@ HELPER int knock(const char *name)
     if (connect(sock, (struct sockaddr *)&address, sizeof address) == 0)
         return sock;
 #ifdef __linux__
-    EQUAL(errno, EAGAIN); /* elsewhere it is as if nobody listened */
+    EQUAL(errno, EAGAIN); /* other systems refuse the connection */
 #endif
     close(sock);
     return -1;
 }
 
-/* Over `listener` and a connection to it, does a descriptor come through? */
+/* Accepts `client` and checks that a descriptor passes in both directions. Leaves `client` open. */
 HELPER void check_serves(int listener, int client)
 {
     int server = fdpasser_accept(listener), fd = numbered(7);
@@ -465,15 +543,24 @@ HELPER void check_serves(int listener, int client)
     close(server);
 }
 
+/* Connects to `path` and checks that `listener` serves there. */
+HELPER void check_serves_at(int listener, const char *path)
+{
+    int client = fdpasser_connect(path);
+
+    check_serves(listener, client);
+    close(client);
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 int main(void)
 {
     int before;
 
-    setvbuf(stdout, NULL, _IONBF, 0); /* nothing to be flushed twice after a fork */
+    setvbuf(stdout, NULL, _IONBF, 0); /* or a child would print what is buffered once more */
     alarm(DEADLINE);
-    /* What whoever started us left open would take slots. */
+    /* Inherited descriptors would take slots. */
     for (int fd = 3; fd < 1024 && !on_valgrind(); fd++)
         close(fd);
     before = open_descriptors();

@@ -1,4 +1,8 @@
-/* fdpasser_mode(), and fdpasser_retry_ms() for every errno there is and for what is none. */
+/* The constants have their documented values, and fdpasser_retry_ms() answers for every errno and
+ * for numbers that are not an errno.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void test(void)
@@ -27,10 +31,10 @@ static void test(void)
         int ms = fdpasser_retry_ms(table[i].error);
 
         if (ms > 0)
-            CHECK(ms <= 1000); /* long enough not to spin, short enough to go unnoticed */
+            CHECK(ms <= 1000); /* long enough not to spin, and too short to be noticed */
         EQUAL((ms > 0) - (ms < 0), table[i].sign);
     }
-    /* None that is not in the table. */
+    /* No other number may be retried. */
     for (int error = -10; error < 5000; error++)
         passing += fdpasser_retry_ms(error) >= 0;
     EQUAL(passing, 7);

@@ -1,14 +1,18 @@
-/* The kernel destroyed descriptors of a message: ENOTRECOVERABLE, what did arrive is closed, and the
- * stream is in step. To have it happen for certain, recvmsg() here is our own. */
-/* Not in SysV mode: no message of STREAMS is ever destroyed for want of a slot. */
+/* If the kernel destroyed descriptors of a message, the call returns ENOTRECOVERABLE, closes those
+ * that arrived, and leaves the stream in step. This program has its own recvmsg(), so that it
+ * happens every time.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS never destroy a message for want of a slot. */
 /* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
 
 static int calls, peeks;
-static void (*before_receive)(void);                /* between the proof and the system call */
-static void (*after_receive)(void);                 /* between the system call and the verdict */
-static void (*tamper)(struct msghdr *msg);          /* with any answer */
+static void (*before_receive)(void);                /* runs between the proof of room and the system call */
+static void (*after_receive)(void);                 /* runs between the system call and the library's verdict */
+static void (*tamper)(struct msghdr *msg);          /* changes each answer of the kernel */
 
 ssize_t recvmsg(int sock, struct msghdr *msg, int flags)
 {
@@ -27,7 +31,7 @@ ssize_t recvmsg(int sock, struct msghdr *msg, int flags)
     return result;
 }
 
-/* What another thread may do. */
+/* Does what another thread might do. */
 static int leave;
 
 static void take_slots(void)
@@ -36,7 +40,7 @@ static void take_slots(void)
     free_slots((size_t)leave);
 }
 
-/* A message of `n`, which is to be destroyed, and a good one behind it. */
+/* Sends a message of `n`, which will be destroyed, and a good one behind it. */
 static void send_two(rlim_t limit, size_t n, int pair[2])
 {
     set_soft_limit(limit);
@@ -66,7 +70,7 @@ static void race(rlim_t limit, size_t n, int left)
     close_pair(pair);
 }
 
-/* As a security module that refuses the last descriptor of a message. */
+/* Acts like a security module that refuses the last descriptor of a message. */
 static void refuse(struct msghdr *msg)
 {
     struct cmsghdr *header = CMSG_FIRSTHDR(msg);
@@ -89,7 +93,7 @@ static void refused(rlim_t limit, size_t n)
     send_two(limit, n, pair);
     before = open_descriptors();
     tamper = refuse;
-    /* Not EMFILE: waiting for a free slot would be waiting for ever. */
+    /* Not EMFILE, because a free slot would not help. */
     ERRNO(fdpasser_recv_fds(pair[1], fds, n), ENOTRECOVERABLE);
     tamper = NULL;
     EQUAL(open_descriptors(), before);
@@ -97,7 +101,8 @@ static void refused(rlim_t limit, size_t n)
     close_pair(pair);
 }
 
-/* What arrives as 0, 1 or 2 is moved up; if another thread took the slots for that, it is lost. */
+/* A descriptor that arrives as 0, 1 or 2 is moved up. If another thread took the slots for that, it
+ * is lost. */
 static void unmovable(rlim_t limit, size_t n)
 {
     int pair[2], fds[MAX], before;
@@ -118,7 +123,8 @@ static void unmovable(rlim_t limit, size_t n)
 
 static void test(void)
 {
-    /* In a table of 1024 the proof is that of plenty, in one of 64 the rehearsal. */
+    /* With 1024 slots the quick proof of room succeeds. With 64 the library has to peek at the
+     * message. */
     static const rlim_t limits[] = {64, 1024};
 
     for (size_t i = 0; i < LENGTH(limits); i++) {

@@ -1,5 +1,8 @@
-/* Close-on-exec on all that is ours; blocking mode for new passers and listeners; and the flags of a
- * passed file arrive as its owner set them. */
+/* Every descriptor that the library makes or receives is close-on-exec. New passers and listeners
+ * are in blocking mode. A passed file keeps the flags that its owner set.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void ours_and_blocking(int fd)
@@ -27,7 +30,7 @@ static void connections(void)
         close(client);
         close(server);
 
-        /* A listener's mode is not handed down. */
+        /* An accepted descriptor does not inherit the listener's mode. */
         set_nonblocking(listener, 1);
         client = fdpasser_connect("s");
         server = fdpasser_accept(listener);
@@ -48,7 +51,8 @@ static void files(void)
 
     make_pair(pair);
     for (size_t i = 0; i < LENGTH(flags); i++) {
-        /* Not close-on-exec here: that is a descriptor's own, and the receiver's has it. */
+        /* The sender's descriptor is not close-on-exec. That flag belongs to a descriptor, and the
+         * receiver's has it. */
         int fd = open("f", O_CREAT | flags[i], 0600), got;
 
         CHECK(fd >= 0);

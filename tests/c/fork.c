@@ -1,4 +1,8 @@
-/* After a fork both processes use the library, over the two ends of a pair and over one and the same. */
+/* After a fork both processes can use the library, over the two ends of a pair and over the same
+ * end.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 enum { ROUNDS = 50 };
@@ -17,7 +21,7 @@ static void test(void)
     pid_t child;
 
     make_pair(pair);
-    /* Used before the fork, too. */
+    /* Use the pair before the fork too. */
     send_numbered(pair[0], 1, 1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
 
@@ -29,13 +33,13 @@ static void test(void)
     ping_pong(pair[0], 2000, 1000);
     join(child);
 
-    /* What was sent before the fork waits for whoever asks first. */
+    /* What was sent before the fork goes to the process that asks first. */
     send_numbered(pair[0], 5, 1);
     send_numbered(pair[0], 6, 1);
     IN_CHILD(RECEIVED(fdpasser_recv_fd(pair[1]), 5));
     RECEIVED(fdpasser_recv_fd(pair[1]), 6);
 
-    /* Both send over one end. */
+    /* Both processes send over one end. */
     if ((child = spawn()) == 0) {
         for (int i = 0; i < ROUNDS; i++)
             send_numbered(pair[0], 100 + i, 1);

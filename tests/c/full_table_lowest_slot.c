@@ -1,4 +1,7 @@
-/* The one free slot is 3, the lowest that counts: it will do, and what comes there stays there. */
+/* If the only free slot is 3, the lowest that counts, a descriptor is received there.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void only_three(rlim_t limit, int without_stdin)
@@ -6,7 +9,7 @@ static void only_three(rlim_t limit, int without_stdin)
     int pair[2], moved[2], fd, three;
 
     set_soft_limit(limit);
-    three = fcntl(3, F_DUPFD_CLOEXEC, 10); /* valgrind's report, if anything */
+    three = fcntl(3, F_DUPFD_CLOEXEC, 10); /* valgrind has its report there */
     close(3);
     make_pair(pair);
     for (int i = 0; i < 2; i++) {

@@ -1,4 +1,7 @@
-/* O_PATH descriptors take slots as others do, though poll(2) reports them as not open. */
+/* O_PATH descriptors take slots like all others, although poll(2) reports them as not open.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 #ifdef O_PATH
@@ -26,7 +29,7 @@ static void full_of_o_path(rlim_t limit, size_t on_top)
     empty_table();
     close_pair(pair);
 
-    /* They can be passed as well. */
+    /* O_PATH descriptors can be passed too. */
     make_pair(pair);
     EQUAL(fdpasser_send_fd(pair[0], path), 1);
     close(path);

@@ -1,6 +1,9 @@
-/* A table that is full up to where the kernel would have to enlarge it, with descriptors that are never
- * ready, so that no look at it by select(2) finds any: still no more is taken than there is room for. */
-/* Not in SysV mode: it is about looks at messages of several descriptors. */
+/* The table is full up to the size at which the kernel has to enlarge it, with descriptors that
+ * select(2) never reports as ready. Even then no more is taken than there is room for.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
 enum { SIZE = 512, MESSAGES = 3 };
@@ -8,7 +11,7 @@ enum { SIZE = 512, MESSAGES = 3 };
 static int fds[MESSAGES * MAX];
 static int expected;
 
-/* Slots from 3 to SIZE - 1 are taken; those from SIZE to limit - 1 are free. */
+/* The slots from 3 to SIZE - 1 are taken. Those from SIZE to limit - 1 are free. */
 static void with(rlim_t limit, unsigned messages, size_t each)
 {
     int pair[2], quiet[2], status, first = n_fillers, free_now = (int)limit - SIZE;

@@ -1,5 +1,8 @@
-/* A message that carries more descriptors than there are free slots: EMFILE and nothing is consumed,
- * for every number of free slots that is too small. */
+/* If a message carries more descriptors than there are free slots, the call returns EMFILE and
+ * consumes nothing. This holds for every number of slots that is too small.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
@@ -18,7 +21,7 @@ static void with(rlim_t limit, size_t n, size_t step)
         memset(fds, -1, sizeof fds);
         ERRNO(fdpasser_recv_fds(pair[1], fds, n), EMFILE);
         EQUAL(fds[0], -1);
-        /* However small the array: it is not known yet that the message is too large. */
+        /* The array is too small too, but that does not show before there is room. */
         ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
         EQUAL(open_descriptors(), open_now);
 
@@ -29,7 +32,7 @@ static void with(rlim_t limit, size_t n, size_t step)
     }
     receive_numbered(pair[1], 100, n);
 
-    /* And where the caller's array is too small, it is so when there is room at last. */
+    /* A caller's array that is too small is reported once there is room. */
     send_numbered(pair[0], 1, 1);
     close(fdpasser_recv_fd(pair[1]));
     empty_table();
@@ -45,15 +48,15 @@ static void with(rlim_t limit, size_t n, size_t step)
     close_pair(pair);
 }
 
-/* The kernel's table doubles as it fills: all that it has now is taken, and between its end and the
- * limit there may or may not be room enough. */
+/* The kernel's table doubles when it is full. Here its present size is all taken, and `room` slots
+ * are left between that and the limit. */
 static void beyond(int size, int room)
 {
     int pair[2], fds[MAX], file = numbered(1);
 
     make_pair(pair);
     for (int i = 0; i < MAX; i++)
-        fds[i] = file; /* as so many would make the table grow */
+        fds[i] = file; /* the same file, because so many files would make the table grow */
     hostile_send(pair[0], "", 1, fds, MAX);
     send_numbered(pair[0], 2, 1);
     set_soft_limit((rlim_t)(size + room));
@@ -63,7 +66,7 @@ static void beyond(int size, int room)
 
     if (room < MAX) {
         ERRNO(fdpasser_recv_fds(pair[1], fds, MAX), EMFILE);
-        if (n_fillers < (size_t)(MAX - room)) { /* there will never be room enough */
+        if (n_fillers < (size_t)(MAX - room)) { /* there can never be room */
             empty_table();
             close(file);
             close_pair(pair);
@@ -92,7 +95,8 @@ static void test(void)
 
     for (size_t i = 0; i < LENGTH(cases); i++)
         IN_CHILD(with(cases[i].limit, cases[i].n, cases[i].step));
-    /* Valgrind's own descriptors have high numbers, so there the table is as large as can be. */
+    /* Valgrind keeps descriptors with high numbers, so its table has the full size from the
+     * start. */
     for (size_t i = 0; i < LENGTH(sizes) && !on_valgrind(); i++)
         for (size_t k = 0; k < LENGTH(rooms); k++)
             if ((rlim_t)(sizes[i] + rooms[k]) <= hard_limit())

@@ -1,4 +1,7 @@
-/* Slots 0, 1 and 2 are not for us: with only those free the table is full, and nothing is consumed. */
+/* Slots 0, 1 and 2 do not count. If only those are free, the table is full and nothing is consumed.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void without_stdio(unsigned closed, size_t n)

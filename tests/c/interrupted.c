@@ -1,14 +1,8 @@
-/* EINTR is the caller's to see wherever a call waits, and nothing is lost by it. */
+/* Wherever a call waits, a signal makes it return EINTR, and nothing is lost.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "signals.h"
-
-static void fill_socket(int passer)
-{
-    set_nonblocking(passer, 1);
-    while (fdpasser_send_fd(passer, passer) == 1)
-        ;
-    EQUAL(errno, EAGAIN);
-    set_nonblocking(passer, 0);
-}
 
 static void test(void)
 {
@@ -39,8 +33,8 @@ static void test(void)
         ERRNO(fdpasser_send_fds(pair[0], fds, 16, 1), EINTR);
         ERRNO(fdpasser_send_fds(pair[0], fds, 16, 16), EINTR);
     }
-    /* Behind the first descriptor the interruption is a smaller count. A socket polls writable when a
-     * good part of it is free. */
+    /* After the first descriptor was sent, an interruption shows as a smaller count. A socket polls
+     * writable when a good part of it is free. */
     while (poll(&(struct pollfd){pair[0], POLLOUT, 0}, 1, 0) != 1)
         close(fdpasser_recv_fd(pair[1]));
     do {
@@ -52,7 +46,7 @@ static void test(void)
     } while (sent == -1 && errno == EINTR);
     CHECK(sent > 0 && sent < 1000);
 
-    /* One more than the backlog is taken; then connecting waits. */
+    /* The kernel queues one connection more than the backlog says. Then connecting waits. */
     while (n < LENGTH(clients) && (clients[n] = fdpasser_connect("s")) != -1)
         n++;
     if (!SYSV) { /* there connecting never waits */

@@ -1,5 +1,8 @@
-/* Tables with a thousand, eight thousand and sixty-five thousand open descriptors: messages of every
- * size, and a full table is still told. */
+/* With a thousand to sixty-five thousand descriptors open, messages of every size are received, and
+ * a full table is still reported.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void exchange(const int pair[2])
@@ -51,7 +54,7 @@ static void with_limit(rlim_t limit)
     free_slots(1);
     receive_numbered(pair[1], 2, 200);
     empty_table();
-    /* The table stays as large as it ever was. */
+    /* The table never becomes smaller again. */
     exchange(pair);
     close_pair(pair);
 }
@@ -71,9 +74,9 @@ static void test(void)
     if (hard < 10000)
         SKIP("the hard limit is %lu descriptors; this needs 10000", (unsigned long)hard);
     if (on_valgrind() && hard > 20000)
-        hard = 20000; /* it looks a descriptor up in a list */
+        hard = 20000; /* valgrind searches a list for each descriptor */
     IN_CHILD(with_limit(hard < 100000 ? hard : 100000));
     IN_CHILD(with_limit(9700));
     if (!on_valgrind())
-        IN_CHILD(beyond_hard_limit(70000)); /* where we may */
+        IN_CHILD(beyond_hard_limit(70000)); /* if we have the right to */
 }

@@ -1,4 +1,8 @@
-/* A soft limit that was lowered below the open descriptors, and limits of 3 and less. */
+/* A full table is reported under soft limits of 3 and less, and under a limit that was lowered
+ * below the open descriptors.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void lowered(rlim_t limit)
@@ -15,7 +19,7 @@ static void lowered(rlim_t limit)
     ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     ERRNO(fdpasser_socketpair((int[2]){0, 0}), EMFILE);
 
-    /* Free ones above the limit are of no use. */
+    /* Free slots above the limit are of no use. */
     free_slots(5);
     ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     close(fillers[2]);
@@ -43,13 +47,15 @@ static void tiny(rlim_t limit)
         ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
     EQUAL(fdpasser_recv_fd(eof[1]), 0);
     ERRNO(fdpasser_socketpair((int[2]){0, 0}), EMFILE);
-    /* One is in flight already, and an unprivileged user may have no more than the limit. */
+    /* One descriptor is in flight already. An unprivileged user may have only as many as the
+     * limit. */
     CHECK(fdpasser_send_fd(pair[1], 1) == 1 || errno == ETOOMANYREFS);
     close(eof[1]);
     close_pair(pair);
 }
 
-/* poll(2) does not even wait then. It passes with time, as every full table does. */
+/* With a limit of 0 poll(2) fails instead of waiting. That passes with time, as every full table
+ * does. */
 static void waiting_with_none(int passer)
 {
     set_soft_limit(0);
@@ -58,7 +64,7 @@ static void waiting_with_none(int passer)
     CHECK(fdpasser_retry_ms(EMFILE) > 0);
 }
 
-/* The three numbers that are within the limit are not for us. */
+/* The three numbers within the limit do not count. */
 static void tiny_without_stdin(void)
 {
     close(0);

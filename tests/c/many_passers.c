@@ -1,11 +1,14 @@
-/* 10,000 passers in one process, of one descriptor each, all of which work. */
+/* 10,000 passers in one process work, and each takes one descriptor.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 enum { PASSERS = 10000, BATCH = 100 };
 
 static int passers[PASSERS];
 
-/* The other ends are another process's, which answers each descriptor with the same one. */
+/* Runs in another process, which has the other ends. It sends each descriptor back. */
 static void echo(int count)
 {
     for (int i = 0; i < count; i++) {
@@ -36,7 +39,7 @@ static void test(void)
         SKIP("the hard limit is %lu descriptors; this needs %d", (unsigned long)hard_limit(),
              PASSERS + 50);
     if (!on_valgrind()) {
-        limit.rlim_cur = limit.rlim_max = PASSERS + 50; /* one each, and not two */
+        limit.rlim_cur = limit.rlim_max = PASSERS + 50; /* one for each, not two */
         EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
     }
     enter_directory(name);

@@ -1,4 +1,8 @@
-/* A dead peer is EPIPE and never SIGPIPE, whose default action would end this program. */
+/* Sending to a peer that is gone returns EPIPE and raises no SIGPIPE. That signal would end this
+ * program.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void test(void)
@@ -18,7 +22,7 @@ static void test(void)
     }
     close(pair[0]);
 
-    /* The peer lives, but will read no more; or this side will write no more. */
+    /* The peer lives but has stopped reading, or this side has stopped writing. */
     for (int side = 0; side < 2; side++) {
         make_pair(pair);
         EQUAL(shutdown(pair[side], side ? SHUT_RD : SHUT_WR), 0);

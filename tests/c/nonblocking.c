@@ -1,5 +1,8 @@
-/* EAGAIN: nothing has arrived, or the socket is full; as often as one asks, and nothing is lost. The
- * try_ calls do so whatever mode the passer is in. */
+/* With nothing to receive, or a full socket, a non-blocking call returns EAGAIN, however often it
+ * is made, and nothing is lost. The try_ functions never block, whatever the passer's mode.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void full_and_back(int pair[2], ssize_t (*send)(int, const int *, size_t, unsigned))
@@ -16,7 +19,7 @@ static void full_and_back(int pair[2], ssize_t (*send)(int, const int *, size_t,
     fds[1] = first;
     while ((n = send(pair[0], fds, 16, 1)) == 16)
         sent += 16;
-    if (n > 0) { /* the error comes behind some, and shows at the next call */
+    if (n > 0) { /* the error came after some were sent, so the next call reports it */
         sent += (size_t)n;
         n = send(pair[0], fds, 16, 1);
     }
@@ -37,7 +40,7 @@ static void full_and_back(int pair[2], ssize_t (*send)(int, const int *, size_t,
     EQUAL(errno, EAGAIN);
     EQUAL(received, sent);
 
-    /* And on it goes. */
+    /* The passer still works. */
     EQUAL(send(pair[0], &first, 1, 1), 1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
     close(first);

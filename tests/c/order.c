@@ -1,5 +1,8 @@
-/* A thousand descriptors arrive in the order in which they were sent, whatever sizes the messages have,
- * although each is closed at the sender as soon as it is sent. */
+/* A thousand descriptors arrive in the order in which they were sent, whatever the sizes of the
+ * messages. The sender closes each as soon as it is sent.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 enum { TOTAL = 1000 };

@@ -1,7 +1,10 @@
-/* A program with a send_fd() and a recv_fd() of its own: these are what it calls, and the library, shared
- * or static, goes on calling its own. */
-#define FDPASSER_NO_SHORT_NAMES
+/* A program may define its own send_fd() and recv_fd(). The program then calls these, and the
+ * library, shared or static, still calls its own.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
+#define FDPASSER_NO_SHORT_NAMES
 #include "check.h"
 
 static int calls;

@@ -1,10 +1,14 @@
-/* Passers that are no streams: what SOCK_SEQPACKET and SOCK_DGRAM do otherwise, by single calls and with
- * queues. That they pass descriptors at all, sockets.c shows. */
+/* SOCK_SEQPACKET and SOCK_DGRAM sockets work as passers, by single calls and with a queue. They
+ * differ from streams in empty messages and in how they end. sockets.c shows that they pass
+ * descriptors at all.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: it is about sockets. */
-/* Only on Linux: it is about what that kernel does. */
+/* Only on Linux: it tests what that kernel does. */
 #include "queue.h"
 
-enum { LARGE = 50 }; /* descriptors in a message; two make a fair share */
+enum { LARGE = 50 }; /* descriptors in a message; after two messages the other passers get their turn */
 
 static void make_packets(int kind, int pair[2])
 {
@@ -16,7 +20,7 @@ static int readable(int fd)
     return poll(&(struct pollfd){fd, POLLIN, 0}, 1, 0);
 }
 
-/* An empty message cannot be told from the end. */
+/* An empty message looks like the end. */
 static void empty(int kind)
 {
     int pair[2];
@@ -35,7 +39,7 @@ static void empty(int kind)
     EQUAL(fdpasser_push_recv(p, 2), 0);
     expect(p, 2);
     EQUAL(turn(p), 0);
-    /* It is still there to be sent to. */
+    /* The peer still receives. */
     push_numbered(p, 3);
     EQUAL(fdpasser_process(p, POLLOUT), 0);
     RECEIVED(fdpasser_recv_fd(pair[0]), 3);
@@ -43,7 +47,7 @@ static void empty(int kind)
     close(pair[0]);
 }
 
-/* Queues at both ends, with more than a socket holds. */
+/* Both ends have a queue, with more in it than a socket holds. */
 static void queues(int kind, unsigned per_message)
 {
     int pair[2];
@@ -72,7 +76,7 @@ static void queues(int kind, unsigned per_message)
     free_passers(p);
 }
 
-/* The peer closed, and had read all of ours. */
+/* The peer closed after it read everything that we sent. */
 static void seqpacket_end(void)
 {
     int pair[2], fd = numbered(9);
@@ -106,7 +110,7 @@ static void seqpacket_end(void)
     close(fd);
 }
 
-/* It had not, which Linux tells before it hands out what is left. */
+/* The peer closed with something unread. Linux reports that before it hands out what is left. */
 static void seqpacket_reset(void)
 {
     int pair[2], fd = numbered(9);
@@ -123,7 +127,8 @@ static void seqpacket_reset(void)
     close(fd);
 }
 
-/* With queues it comes last, whichever way it is found: all that is left is handed out before. */
+/* A queue reports it last: everything that is left is handed out first, however the end was
+ * noticed. */
 static void seqpacket_reset_queue(int sending, int full)
 {
     int pair[2], messages = full ? 1 : 5;
@@ -157,7 +162,8 @@ static void seqpacket_reset_queue(int sending, int full)
     fdpasser_free(p);
 }
 
-/* Sending found another error first, before the peer closed: what is left is handed out all the same. */
+/* Sending failed with another error before the peer closed. What is left is handed out all the
+ * same. */
 static void seqpacket_reset_later(void)
 {
     enum { MESSAGES = 5 };
@@ -173,7 +179,7 @@ static void seqpacket_reset_later(void)
     EQUAL(shutdown(pair[0], SHUT_RD), 0);
     EQUAL(fdpasser_push_recv(p, 1000), 0);
     push_numbered(p, 9);
-    EQUAL(turn(p), 1); /* a fair share of them */
+    EQUAL(turn(p), 1); /* one turn takes a few of them only */
     close(pair[0]);
     for (int i = 0; i < MESSAGES * LARGE; i++)
         expect(p, i);
@@ -182,14 +188,14 @@ static void seqpacket_reset_later(void)
     fdpasser_free(p);
 }
 
-/* Nothing tells that the peer is gone but sending, and then what it had sent is gone as well. */
+/* Only sending shows that the peer is gone, and then what it had sent is gone as well. */
 static void datagram_end(void)
 {
     int pair[2], fd = numbered(9);
     fdpasser *p;
 
     make_packets(SOCK_DGRAM, pair);
-    EQUAL(fdpasser_send_fd(pair[1], fd), 1); /* not that it is unread, either */
+    EQUAL(fdpasser_send_fd(pair[1], fd), 1); /* nothing shows that it stays unread, either */
     for (int i = 0; i < 3; i++)
         send_numbered(pair[0], i, 1);
     close(pair[0]);
@@ -210,7 +216,7 @@ static void datagram_end(void)
     send_numbered(pair[0], 1, 1);
     close(pair[0]);
     expect(p, 1);
-    check_idle(p); /* for ever */
+    check_idle(p); /* this stays so for ever */
     EQUAL(fdpasser_events(p), POLLIN);
     EQUAL(fdpasser_timeout_ms(p), -1);
     push_numbered(p, 9);

@@ -1,4 +1,8 @@
-/* Who is at the other end: the user, the group and the process of who connected, or listened, at that time. */
+/* fdpasser_peer_cred() returns the user, the group and the process that connected, or that
+ * listened, as they were at that time.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 struct peer {
@@ -24,7 +28,7 @@ static void check_peer(int passer, uid_t uid, gid_t gid, pid_t pid)
     EQUAL(peer.pid, pid);
 }
 
-/* The client is another process, of another user if we may become one. */
+/* The client is another process, and another user if we are root. */
 static void connected(uid_t uid, gid_t gid)
 {
     int listener = fdpasser_server("s", 5), server;
@@ -33,7 +37,7 @@ static void connected(uid_t uid, gid_t gid)
     pid_t parent = getpid(), child;
 
     OURS(listener);
-    EQUAL(chmod("s", SYSV ? 01777 : 0777), 0); /* the simulation needs its mark */
+    EQUAL(chmod("s", SYSV ? 01777 : 0777), 0); /* the simulation marks its mounts with the sticky bit */
     EQUAL(chmod(".", 0755), 0);
     if ((child = spawn()) == 0) {
         int client;
@@ -87,7 +91,7 @@ static void test(void)
     others();
     leave_directory(name);
 
-    /* Of a pair it says who made it, whoever has it. */
+    /* For a pair it returns the process that made it, even in another process. */
     make_pair(pair);
     check_peer(pair[0], geteuid(), getegid(), getpid());
     if ((child = spawn()) == 0) {

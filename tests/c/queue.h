@@ -1,4 +1,4 @@
-/* What the programs that use a passer with queues share.
+/* What the programs that use a passer with a queue share.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -16,7 +16,7 @@ HELPER fdpasser *make_passer(int fd)
     return p;
 }
 
-/* Both ends of a connection, with queues. */
+/* Makes both ends of a connection, each with a queue. */
 HELPER void make_passers(fdpasser *p[2])
 {
     int pair[2];
@@ -37,7 +37,8 @@ HELPER void push_numbered(fdpasser *p, int number)
     EQUAL(fdpasser_push_send_fd(p, numbered(number)), 1);
 }
 
-/* One round of the loop that the header recommends: its result is fdpasser_process()'s. */
+/* Makes one turn of the poll loop that the manual recommends. Returns what fdpasser_process()
+ * returned. */
 HELPER int turn(fdpasser *p)
 {
     int events = fdpasser_events(p), timeout = fdpasser_timeout_ms(p);
@@ -45,19 +46,19 @@ HELPER int turn(fdpasser *p)
 
     CHECK(events >= 0);
     CHECK(timeout >= -1);
-    CHECK(events != 0 || timeout >= 0); /* or it would be for ever */
+    CHECK(events != 0 || timeout >= 0); /* or poll() would never return */
     CHECK(poll(&f, 1, timeout) >= 0);
     return fdpasser_process(p, f.revents);
 }
 
-/* Turns until all that is queued is sent. */
+/* Turns until everything queued is sent. */
 HELPER void send_all(fdpasser *p)
 {
     while (fdpasser_queued(p) > 0)
         EQUAL(turn(p), 1);
 }
 
-/* Turns until a descriptor has come, which is the file with `number`. */
+/* Turns until a descriptor arrives. It must be the file with `number`. */
 HELPER void expect(fdpasser *p, int number)
 {
     int fd;
@@ -69,7 +70,36 @@ HELPER void expect(fdpasser *p, int number)
     RECEIVED(fd, number);
 }
 
-/* Nothing can be done, whatever it is told, and as often as it is told so. */
+/* The same, in a few turns: a loop that spins would take more. */
+HELPER void expect_soon(fdpasser *p, int number)
+{
+    int fd;
+
+    for (int turns = 0; (fd = fdpasser_next_fd(p)) == -1; turns++) {
+        EQUAL(errno, EAGAIN);
+        CHECK(turns < 5);
+        EQUAL(turn(p), 1);
+    }
+    RECEIVED(fd, number);
+}
+
+/* Turns for `n` pauses of a passer whose table is full, while its socket is readable all the time. */
+HELPER void pauses(fdpasser *p, int n)
+{
+    long long start = microseconds();
+    int pause = fdpasser_retry_ms(EMFILE);
+
+    for (int i = 0; i < n; i++) {
+        EQUAL(turn(p), 1);
+        ERRNO(fdpasser_next_fd(p), EAGAIN);
+        EQUAL(fdpasser_events(p), 0);
+    }
+    /* There were `n` turns, and each pause was as long as asked for, so nothing spins. */
+    CHECK((microseconds() - start) / 1000 >= (n - 1) * (pause - 1));
+}
+
+/* Checks that a passer with nothing to do does nothing, whichever events are reported, and how
+ * often. */
 HELPER void check_idle(fdpasser *p)
 {
     static const int all[] = {0, POLLIN, POLLOUT, POLLIN | POLLOUT};
@@ -79,7 +109,7 @@ HELPER void check_idle(fdpasser *p)
     ERRNO(fdpasser_next_fd(p), EAGAIN);
 }
 
-/* Turns until it is over; the result. */
+/* Turns until the passer reports the end or an error. Returns that result. */
 HELPER int end_of(fdpasser *p)
 {
     int state;
@@ -89,7 +119,7 @@ HELPER int end_of(fdpasser *p)
     return state;
 }
 
-/* It has told of a final error, and says nothing else any more. */
+/* Checks that `error` is final: every further call reports it. */
 HELPER void check_over(fdpasser *p, int error)
 {
     int fd = numbered(1);
@@ -98,7 +128,7 @@ HELPER void check_over(fdpasser *p, int error)
         ERRNO(fdpasser_process(p, POLLIN | POLLOUT), error);
         EQUAL(fdpasser_refused(p), -1);
         EQUAL(fdpasser_events(p), 0);
-        EQUAL(fdpasser_timeout_ms(p), -1); /* it was told */
+        EQUAL(fdpasser_timeout_ms(p), -1); /* the error has been reported */
         ERRNO(fdpasser_push_send_fd(p, fd), error);
         EQUAL(number_of(fd), 1);
     }

@@ -1,5 +1,8 @@
-/* The queue's functions with arguments that no caller should pass: an errno for each, no crash, and nobody
- * else's descriptor is closed. */
+/* Arguments that no caller should pass to a function of the queue: each has its errno, none
+ * crashes, and no descriptor of the caller's is closed.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 
 static void no_object(fdpasser *p)
@@ -17,7 +20,7 @@ static void no_object(fdpasser *p)
     ERRNO(fdpasser_next_fd(p), EINVAL);
     ERRNO(fdpasser_queued(p), EINVAL);
     ERRNO(fdpasser_drained(p), EINVAL);
-    EQUAL(number_of(fd), 1); /* it stayed ours */
+    EQUAL(number_of(fd), 1); /* it is still ours */
     close(fd);
 }
 
@@ -62,7 +65,7 @@ static void bad_numbers(void)
     EQUAL(fdpasser_set_max_queued(p[0], UINT_MAX), 0);
     EQUAL(fdpasser_refused(p[0]), -1);
 
-    /* Whatever poll says, or says not. */
+    /* Any value of revents is accepted. */
     for (int bit = 0; bit < 32; bit++)
         EQUAL(fdpasser_process(p[0], (int)(1u << bit)), 1);
     EQUAL(fdpasser_process(p[0], -1), 1);
@@ -78,7 +81,7 @@ static void pair(void)
     int before, ours[2];
 
     CHECK(p != NULL);
-    no_object(p); /* no end is chosen */
+    no_object(p); /* no end has been chosen yet */
     before = open_descriptors();
     EQUAL(fdpasser_i_am_child(p), 0);
     EQUAL(open_descriptors(), before - 1);
@@ -86,12 +89,12 @@ static void pair(void)
     ERRNO(fdpasser_i_am_parent(p), EINVAL);
     OURS(fdpasser_fileno(p));
     CHECK(status_flags(fdpasser_fileno(p)) & O_NONBLOCK);
-    /* Nobody has the other end. */
+    /* Nobody has the other end open. */
     push_numbered(p, 1);
     ERRNO(fdpasser_process(p, POLLOUT), EPIPE);
     fdpasser_free(p);
 
-    p = fdpasser_new_pair(); /* given up before the choice */
+    p = fdpasser_new_pair(); /* freed before an end is chosen */
     CHECK(p != NULL);
     fdpasser_free(p);
 
@@ -104,8 +107,8 @@ static void pair(void)
     close(ours[1]);
 }
 
-/* What is no connected local socket, or in SysV mode no stream, says so, sending or receiving, and is closed
- * all the same. */
+/* A descriptor that is not a connected local socket (in SysV mode, not a stream) has its errno for
+ * sending and for receiving, and is closed with the passer. */
 static void no_socket(void)
 {
     struct {

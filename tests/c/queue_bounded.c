@@ -1,6 +1,9 @@
-/* A bounded queue: one push too many is EAGAIN and leaves the descriptor with the caller. Without a bound a
- * full socket costs nothing but memory. */
-/* Not in SysV mode: what the peer has not taken is not to be had. */
+/* In a bounded queue one push too many returns EAGAIN and leaves the descriptor with the caller. In
+ * an unbounded queue a full socket costs nothing but memory.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS do not tell what the peer has not taken. */
 #include "queue.h"
 
 static void bounded(void)
@@ -26,7 +29,7 @@ static void bounded(void)
         expect(p[1], i);
     }
 
-    /* A bound that is below what is queued drops nothing. */
+    /* A bound below the number of queued descriptors drops none of them. */
     for (int i = 0; i < 3; i++)
         push_numbered(p[0], i);
     EQUAL(fdpasser_set_max_queued(p[0], 1), 0);
@@ -42,7 +45,7 @@ static void bounded(void)
     free_passers(p);
 }
 
-/* The peer takes nothing: the loop waits for POLLOUT, and is not woken. */
+/* The peer takes nothing, so the loop waits for POLLOUT and does not wake up. */
 static void full_socket(unsigned per_message)
 {
     enum { TOTAL = 900 };

@@ -1,7 +1,10 @@
-/* The loops of docs/queues.md other than poll: epoll that reports levels, and epoll that reports changes only.
- * Many passers in one loop, and each gets its turn. */
-/* Not in SysV mode: what the peer has not taken is not to be had. */
-/* Only on Linux: epoll is. */
+/* The epoll loops of docs/queues.md, level-triggered and edge-triggered, work with many passers in
+ * one loop, and each passer gets its turn.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS do not tell what the peer has not taken. */
+/* Only on Linux: epoll exists there only. */
 #include "queue.h"
 #include <sys/epoll.h>
 
@@ -9,7 +12,7 @@ enum { PAIRS = 8, TOTAL = 500 };
 
 static struct end {
     fdpasser *p;
-    unsigned events; /* that epoll knows of */
+    unsigned events; /* the events that epoll waits for */
     int sends, done, count;
 } ends[2 * PAIRS];
 
@@ -79,7 +82,7 @@ static void loop(int edge)
             if (ms >= 0 && (timeout < 0 || ms < timeout))
                 timeout = ms;
             if (end->sends && fdpasser_queued(end->p) == 0)
-                timeout = 0; /* it is to be asked whether it is drained */
+                timeout = 0; /* fdpasser_drained() has to be asked */
             arm(epoll, end, edge);
         }
         n = epoll_wait(epoll, event, LENGTH(event), timeout);

@@ -1,5 +1,8 @@
-/* After a fork one process goes on with the queue, and the other frees its copy: each descriptor is sent once,
- * and the peer sees the end when both are gone. */
+/* After a fork one process goes on with the queue and the other frees its copy. Each descriptor is
+ * sent once, and the peer sees the end when both copies are gone.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 
 static void test(void)
@@ -30,7 +33,7 @@ static void test(void)
     }
     check_idle(p[1]);
 
-    /* The other way: the child goes on. */
+    /* Now the child goes on. */
     for (int i = 0; i < 200; i++)
         push_numbered(p[0], i);
     if ((child = spawn()) == 0) {

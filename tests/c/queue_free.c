@@ -1,5 +1,8 @@
-/* Freed at any moment a passer leaves nothing open and nothing allocated, and the peer sees an end: of what
- * was sent until then nothing is missing. */
+/* A passer may be freed at any moment. Nothing stays open or allocated, and the peer receives
+ * everything that was sent by then, and an end.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 
 enum { TOTAL = 250 };
@@ -37,7 +40,7 @@ static void free_after(int turns, int take)
     }
     while ((state = turn(p[1])) == 1)
         ERRNO(fdpasser_next_fd(p[1]), EAGAIN);
-    if (!SYSV) /* where a shutdown is orderly, read or not */
+    if (!SYSV) /* with STREAMS the end is orderly, whether everything was read or not */
         EQUAL(state, -1);
     CHECK(state == 0 || errno == EPIPE || errno == ECONNRESET);
     fdpasser_free(p[1]);

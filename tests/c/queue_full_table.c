@@ -1,30 +1,9 @@
-/* While the table is full receiving pauses, without spinning and without keeping sending from going on; it
- * resumes by itself, and nothing is lost. */
+/* While the table is full, receiving pauses without spinning, and sending goes on. Receiving
+ * resumes by itself, and nothing is lost.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
-#include <time.h>
-
-static long long now_ms(void)
-{
-    struct timespec t;
-
-    EQUAL(clock_gettime(CLOCK_MONOTONIC, &t), 0);
-    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-/* Turns for so many pauses. The socket is ready all the while. */
-static void pauses(fdpasser *p, int n)
-{
-    long long start = now_ms();
-    int pause = fdpasser_retry_ms(EMFILE);
-
-    for (int i = 0; i < n; i++) {
-        EQUAL(turn(p), 1);
-        ERRNO(fdpasser_next_fd(p), EAGAIN);
-        EQUAL(fdpasser_events(p), 0);
-    }
-    /* As many turns as pauses: one that is not shorter than asked for is no spinning. */
-    CHECK(now_ms() - start >= (n - 1) * (pause - 1));
-}
 
 static void full(unsigned limit)
 {
@@ -44,18 +23,18 @@ static void full(unsigned limit)
     EQUAL(fdpasser_events(p), 0);
     timeout = fdpasser_timeout_ms(p);
     CHECK(timeout > 0 && timeout <= fdpasser_retry_ms(EMFILE));
-    for (int i = 0; i < 100; i++) /* too early */
+    for (int i = 0; i < 100; i++) /* all of them too early */
         EQUAL(fdpasser_process(p, POLLIN | POLLHUP), 1);
     CHECK(fdpasser_timeout_ms(p) <= timeout);
     pauses(p, 4);
 
-    /* The other direction is open. */
+    /* The other direction is not paused. */
     EQUAL(fdpasser_push_send_fd(p, spare), 1);
     EQUAL(fdpasser_events(p), POLLOUT);
     EQUAL(fdpasser_process(p, POLLOUT), 1);
     EQUAL(fdpasser_queued(p), 0);
 
-    /* The slot that this freed is enough for as many as one likes. */
+    /* Sending freed one slot, which is enough for all that follow, one at a time. */
     for (int i = 0; i < 20; i++)
         expect(p, i);
     empty_table();
@@ -65,7 +44,7 @@ static void full(unsigned limit)
     close(pair[0]);
 }
 
-/* The end is seen with a full table. */
+/* The end is reported although the table is full. */
 static void full_at_the_end(void)
 {
     fdpasser *p[2];

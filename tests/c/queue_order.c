@@ -1,5 +1,8 @@
-/* Two processes with poll loops, queues in both directions at once: each descriptor arrives, in order,
- * and the end is orderly. */
+/* Two processes with poll loops send to each other at once, from queues. Every descriptor arrives
+ * in order, and the end is orderly.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 
 enum { TOTAL = 3000 };
@@ -15,7 +18,7 @@ static void both_ways(fdpasser *p, unsigned per_message, int mine, int theirs)
         while ((fd = fdpasser_next_fd(p)) > 0)
             RECEIVED(fd, theirs + received++);
         EQUAL(errno, EAGAIN);
-        /* As a program does: some at a time, and not in step with the loop. */
+        /* Push some at a time and out of step with the loop, as a program does. */
         for (int i = 0; i < 37 && pushed < TOTAL && fdpasser_queued(p) < 200; i++)
             push_numbered(p, mine + pushed++);
         if (asked - received < 10 && asked < TOTAL) {
@@ -42,7 +45,7 @@ static void run(unsigned per_message)
     if ((child = spawn()) == 0) {
         EQUAL(fdpasser_i_am_child(p), 0);
         both_ways(p, 1, 100000, 200000);
-        /* The parent may still be sending its last; it is gone when it has ended. */
+        /* The parent may still be sending. The end comes when it has freed its passer. */
         EQUAL(fdpasser_push_recv(p, 1), 0);
         EQUAL(end_of(p), 0);
         ERRNO(fdpasser_next_fd(p), EAGAIN);

@@ -1,9 +1,12 @@
-/* No more is taken from the socket than the program asked for; what a message has in excess waits in the
- * passer; and nothing is taken, nor given, outside of fdpasser_process(). */
+/* A queue takes no more from the socket than was asked for, except that it takes whole messages. It
+ * keeps what a message has in excess. Only fdpasser_process() sends or takes anything.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
 #include "queue.h"
 
-/* How many messages wait in the socket, by looking at one byte each. */
+/* Returns whether something waits in the socket, without taking it. */
 static int waiting(int fd)
 {
     char bytes[1000];
@@ -27,10 +30,10 @@ static void no_more_than_asked(void)
     p = make_passer(pair[1]);
     EQUAL(fdpasser_events(p), 0);
     EQUAL(fdpasser_timeout_ms(p), -1);
-    check_idle(p); /* nobody asked */
+    check_idle(p); /* nothing was asked for */
 
     EQUAL(fdpasser_push_recv(p, 3), 0);
-    ERRNO(fdpasser_next_fd(p), EAGAIN); /* not before process */
+    ERRNO(fdpasser_next_fd(p), EAGAIN); /* not before fdpasser_process() */
     EQUAL(fdpasser_events(p), POLLIN);
     EQUAL(fdpasser_process(p, POLLIN), 1);
     EQUAL(fdpasser_events(p), 0);
@@ -42,7 +45,7 @@ static void no_more_than_asked(void)
     EQUAL(fdpasser_timeout_ms(p), -1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 3); /* the fourth is still in the socket */
 
-    /* Asked for in one way, taken in another. */
+    /* Ask in several steps, then take all. */
     for (int i = 0; i < 20; i++)
         EQUAL(fdpasser_push_recv(p, 1), 0);
     EQUAL(fdpasser_push_recv(p, 10), 0);
@@ -51,7 +54,8 @@ static void no_more_than_asked(void)
     check_idle(p);
     RECEIVED(fdpasser_recv_fd(pair[1]), 34);
 
-    /* One call does not take all, so that other passers have their turn; none of it is forgotten. */
+    /* One call does not take everything, so that other passers get their turn. Nothing is
+     * forgotten. */
     EQUAL(fdpasser_push_recv(p, INT_MAX), 0);
     EQUAL(fdpasser_process(p, POLLIN), 1);
     CHECK(waiting(pair[1]));
@@ -82,7 +86,7 @@ static void in_excess(void)
     EQUAL(open_descriptors(), before + MAX - 1);
     EQUAL(fdpasser_timeout_ms(p), -1);
 
-    /* They come without a look at the socket, and without process. */
+    /* The rest comes without reading the socket and without fdpasser_process(). */
     EQUAL(fdpasser_push_recv(p, MAX - 2), 0);
     EQUAL(fdpasser_events(p), 0);
     EQUAL(fdpasser_timeout_ms(p), 0);
@@ -91,7 +95,8 @@ static void in_excess(void)
     ERRNO(fdpasser_next_fd(p), EAGAIN);
     check_idle(p);
 
-    /* One that is here and one that is not. The second message is the last that is taken. */
+    /* One of these is here already and the other is not. The second message is the last one
+     * taken. */
     EQUAL(fdpasser_push_recv(p, 2), 0);
     expect(p, MAX - 1);
     expect(p, MAX);
@@ -101,7 +106,7 @@ static void in_excess(void)
     RECEIVED(fdpasser_next_fd(p), MAX + 1);
     EQUAL(open_descriptors(), before);
 
-    /* What nobody took is closed with the passer. */
+    /* What was not taken is closed with the passer. */
     send_numbered(pair[0], 0, 50);
     EQUAL(fdpasser_push_recv(p, 1), 0);
     expect(p, 0);

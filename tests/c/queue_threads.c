@@ -1,4 +1,8 @@
-/* A passer moves from thread to thread; different ones are used by different threads at once. */
+/* A passer can move from thread to thread, and several threads can use different passers at the
+ * same time.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 #include <pthread.h>
 
@@ -27,7 +31,7 @@ static void *finish(void *which)
 {
     fdpasser **p = ends[(size_t)(intptr_t)which];
 
-    EQUAL(fdpasser_set_per_message(p[0], MAX), 0); /* or the socket would be full of them */
+    EQUAL(fdpasser_set_per_message(p[0], MAX), 0); /* so that the socket does not fill up */
     for (int i = TOTAL / 2; i < TOTAL; i++)
         push_numbered(p[0], i);
     send_all(p[0]);

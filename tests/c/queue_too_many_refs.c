@@ -1,10 +1,13 @@
-/* Too many descriptors in flight: sending pauses although the socket polls writable, and goes on by itself
- * when the peer has taken some. */
+/* With too many descriptors in flight, sending pauses although the socket polls writable. It goes
+ * on by itself when the peer has taken some.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "queue.h"
 
 enum { TOTAL = 300 };
 
-/* STREAMS do not tell. */
+/* STREAMS do not tell what the peer has taken. */
 static void check_drained(fdpasser *p, int drained)
 {
     if (SYSV)
@@ -15,11 +18,10 @@ static void check_drained(fdpasser *p, int drained)
 
 static void as_user(void)
 {
-    static fdpasser *p; /* where valgrind finds it in the children of set_soft_limit(), too */
+    static fdpasser *p; /* static, so that valgrind finds it in the children of set_soft_limit() */
     int pair[2], received = 0;
 
-    if (geteuid() == 0 && become_somebody_else() != 0)
-        SKIP("root is exempt from the limit, and cannot become somebody else: %s", strerror(errno));
+    drop_privileges("is exempt from the limit");
     make_pair(pair);
     p = make_passer(pair[0]);
     for (int i = 0; i < TOTAL; i++)
@@ -32,7 +34,7 @@ static void as_user(void)
     CHECK(fdpasser_timeout_ms(p) > 0);
     check_drained(p, 0);
 
-    /* Those that were sent first have left low numbers free. */
+    /* The descriptors that were sent first have left low numbers free. */
     while (received < TOTAL) {
         int fds[MAX];
         ssize_t n = fdpasser_try_recv_fds(pair[1], fds, MAX);

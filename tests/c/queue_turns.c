@@ -1,6 +1,10 @@
-/* When a direction may be tried next: a signal makes nothing ready, a pause is not cut short, and after an
- * error nothing is waited for that cannot come. recvmsg() here is our own, to count and to fail. */
-/* Not in SysV mode: it is about recvmsg. */
+/* fdpasser_process() tries again at once after a signal, not before a pause is over, and after an
+ * error it does not wait for what cannot come. This program has its own recvmsg(), which counts and
+ * fails.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests calls of recvmsg. */
 /* Only on Linux: it makes the system call itself. */
 #include "queue.h"
 #include <sys/syscall.h>
@@ -18,7 +22,7 @@ ssize_t recvmsg(int sock, struct msghdr *message, int flags)
     return syscall(SYS_recvmsg, sock, message, flags);
 }
 
-/* An event loop that reports changes only would not come back by itself. */
+/* Otherwise an edge-triggered loop would never come back. */
 static void after_a_signal(void)
 {
     int pair[2];
@@ -51,7 +55,7 @@ static void too_early(void)
     fill_table();
     EQUAL(fdpasser_push_recv(p, 1), 0);
     EQUAL(fdpasser_process(p, POLLIN), 1);
-    /* A machine may be so slow that a pause is over by then, but not each time. */
+    /* On a slow machine the pause may be over by then, but not every time. */
     for (int i = 0;; i++) {
         before = calls;
         EQUAL(fdpasser_process(p, POLLIN), 1);
@@ -59,7 +63,7 @@ static void too_early(void)
             break;
         CHECK(i < 1000);
     }
-    /* And with nothing to receive, nothing is tried until the socket is ready. */
+    /* With nothing to receive, nothing is tried until the socket is ready. */
     empty_table();
     expect(p, 1);
     EQUAL(fdpasser_push_recv(p, 1), 0);
@@ -71,7 +75,7 @@ static void too_early(void)
     close(pair[0]);
 }
 
-/* Sending is over, and the peer, who knows nothing of it, stays silent. */
+/* Sending has failed. The peer does not know and stays silent. */
 static void after_an_error(void)
 {
     int pair[2];

@@ -1,17 +1,11 @@
-/* A blocking passer waits for as long as its SO_RCVTIMEO says: not less, and hardly more; and one that is
- * longer than poll(2) can be told is still long. */
-/* Not in SysV mode: streams have no SO_RCVTIMEO. */
+/* A blocking passer waits as long as its SO_RCVTIMEO says: never less, and hardly more. A timeout
+ * that is too long for poll(2) is still long.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS have no SO_RCVTIMEO. */
 #include "check.h"
 #include <sys/time.h>
-#include <time.h>
-
-static long long microseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
 
 static void set_timeout(int sock, time_t seconds, long us)
 {
@@ -27,11 +21,11 @@ static void takes(int sock, long us)
     long long shortest = LLONG_MAX, wanted;
 
     set_timeout(sock, 0, us);
-    /* The kernel rounds up to its clock's ticks. */
+    /* The kernel rounds up to the ticks of its clock. */
     EQUAL(getsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length), 0);
     wanted = timeout.tv_sec * 1000000LL + timeout.tv_usec;
     CHECK(wanted >= us);
-    /* A machine that is busy is late at times, but not each time. */
+    /* A busy machine is late at times, but not every time. */
     for (int i = 0; i < 20 && shortest > wanted + 200000; i++) {
         long long start = microseconds(), took;
 

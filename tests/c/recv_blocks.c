@@ -1,7 +1,10 @@
-/* Control messages in a shape that this kernel never gives them, but that their format allows: several
- * blocks of descriptors, and more descriptors than a message can carry. Every one is owned: none is lost,
- * none is left open. To have it happen, recvmsg() here is our own. */
-/* Not in SysV mode: it is about SCM_RIGHTS. */
+/* The format of control messages allows what this kernel never sends: several blocks of
+ * descriptors, and more descriptors than a message can carry. None is lost, and none stays open.
+ * This program has its own recvmsg(), which makes such messages.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests SCM_RIGHTS. */
 /* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
@@ -10,7 +13,7 @@ static int extra[8];
 static size_t n_extra;
 static int other_level, other_type = -1;
 
-/* Appends a block of its own, as if the kernel had installed it. */
+/* Appends a block, as if the kernel had installed the descriptors. */
 ssize_t recvmsg(int sock, struct msghdr *msg, int flags)
 {
     size_t room = msg->msg_controllen;
@@ -44,7 +47,7 @@ static void test(void)
     make_pair(pair);
     before = open_descriptors();
 
-    /* Two blocks are one message. */
+    /* Two blocks make one message. */
     for (size_t n = 1; n <= 7; n++) {
         send_numbered(pair[0], 100, 3);
         add(n);
@@ -66,7 +69,7 @@ static void test(void)
         EQUAL(open_descriptors(), before);
     }
 
-    /* What is of another level or type are no descriptors. */
+    /* Control messages of another level or type are not descriptors. */
     for (int i = 0; i < 2; i++) {
         send_numbered(pair[0], 100, 1);
         n_extra = 1;

@@ -1,7 +1,10 @@
-/* Control messages that the application switched on: they cost no descriptor, whatever the size of
- * the message and of the caller's array, and a pidfd among them is closed. */
-/* Not in SysV mode: it is about control messages. */
-/* Only on Linux: the control messages are. */
+/* Control messages that the application switched on cost no descriptor, whatever the size of the
+ * message and of the caller's array. A pidfd among them is closed.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS have no control messages. */
+/* Only on Linux: other systems do not have these control messages. */
 #include "check.h"
 
 #ifndef SO_PASSPIDFD
@@ -35,15 +38,15 @@ static void exchange(const int pair[2])
     }
     send_numbered(pair[0], 1, 1);
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
-    /* These come with a byte of their own accord, too. */
+    /* These control messages also come with a byte alone. */
     hostile_send(pair[0], "x", 1, NULL, 0);
     ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
     ERRNO(fdpasser_try_recv_fds(pair[1], fds, 1), EAGAIN);
     EQUAL(open_descriptors(), before);
 }
 
-/* Without the room to prove, and with as many slots as the message itself needs: a pidfd that finds
- * none is no loss. */
+/* The table has just the slots that the message itself needs. A pidfd that finds no slot is no
+ * loss. */
 static void exchange_in_full_table(const int pair[2])
 {
     int fds[16];
@@ -63,7 +66,10 @@ static void exchange_in_full_table(const int pair[2])
     RECEIVED(fdpasser_recv_fd(pair[1]), 50);
     fill_table();
     hostile_send(pair[0], "x", 1, NULL, 0);
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    free_slots(1);
     ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+    fill_table();
     ERRNO(fdpasser_try_recv_fds(pair[1], fds, 1), EAGAIN);
     empty_table();
 }
@@ -72,7 +78,7 @@ static void test(void)
 {
     int no_pidfd = 0;
 
-    /* Off, credentials, pidfd, both; and with all that there may be. */
+    /* The rounds: none, credentials, pidfd, both, and everything that there may be. */
     for (int round = 0; round < 5; round++) {
         int pair[2];
 
@@ -98,7 +104,7 @@ static void test(void)
     if (no_pidfd)
         SKIP("this kernel has no SO_PASSPIDFD; credentials alone passed");
 
-    /* The test of the test: is there a pidfd to be closed? */
+    /* The test of the test: the kernel does send a pidfd that has to be closed. */
     {
         int pair[2], pidfd;
         char byte, control[CMSG_SPACE(sizeof(int))];

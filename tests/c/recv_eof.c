@@ -1,4 +1,8 @@
-/* End of file: 0, again and again, after what is queued; with a full table too. */
+/* End of file is 0, at every further call, after everything that was sent before it. It is 0 with a
+ * full table too.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void shut_down(int fd)
@@ -36,7 +40,7 @@ static void one_end(void (*end)(int), int full)
     if (full)
         empty_table();
     if (end == shut_down) {
-        /* One direction only was shut down. */
+        /* Only one direction was shut down. */
         send_numbered(pair[1], 9, 1);
         RECEIVED(fdpasser_recv_fd(pair[0]), 9);
         close(pair[0]);

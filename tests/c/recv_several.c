@@ -1,4 +1,7 @@
-/* Several descriptors in one message: all of them, in order, where the array holds them. */
+/* Several descriptors in one message are all received, in order, if the array has room for them.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 
@@ -22,7 +25,7 @@ static void test(void)
         receive_numbered(pair[1], 500, n);
     }
 
-    /* An array that is larger than needed, and one larger than any message. */
+    /* An array larger than this message, and one larger than any message. */
     send_numbered(pair[0], 1, 2);
     EQUAL(fdpasser_recv_fds(pair[1], fds, MAX), 2);
     RECEIVED(fds[0], 1);

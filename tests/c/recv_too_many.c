@@ -1,4 +1,8 @@
-/* More descriptors than the caller has room for: EMSGSIZE, all are closed, and the stream is in step. */
+/* A message with more descriptors than the caller has room for is EMSGSIZE. All of them are closed
+ * and the stream stays in step.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a message carries one descriptor. */
 #include "check.h"
 

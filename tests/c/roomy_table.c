@@ -1,8 +1,10 @@
-/* Where there is room, it is proven without a look at the message, once for several messages. A look
- * opens and closes duplicates, which costs time, and may release fcntl() locks of this process; so it
- * must be left to a table that is nearly full. To count the looks, recvmsg() and select() here are our
- * own. */
-/* Not in SysV mode: it is about how room is proven for SCM_RIGHTS. */
+/* Where there is room, the library proves it without a peek at the message, and once for several
+ * messages. A peek installs the descriptors and closes them again, which costs time and may release
+ * fcntl() locks of this process. This program has its own recvmsg() and select(), which count.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests how room is proven for SCM_RIGHTS. */
 /* Only on Linux: it makes the system calls itself. */
 #include "check.h"
 #include <sys/select.h>
@@ -27,7 +29,7 @@ int select(int n, fd_set *in, fd_set *out, fd_set *error, struct timeval *timeou
     return (int)syscall(SYS_pselect6, n, in, out, error, &time, NULL);
 }
 
-/* The kernel's table doubles and never shrinks. */
+/* The kernel's table doubles and never becomes smaller. */
 static void grow_table(int highest)
 {
     int fd = fcntl(0, F_DUPFD_CLOEXEC, highest);
@@ -49,7 +51,7 @@ static void exchange(const int pair[2], unsigned messages)
         RECEIVED(fds[i], (int)i);
 }
 
-/* With this limit and a table of this size there is room for one message, or many. */
+/* With this limit and a table of this size there is room for one message, or for many. */
 static void with(rlim_t limit, int highest, int many)
 {
     int pair[2];
@@ -64,7 +66,7 @@ static void with(rlim_t limit, int highest, int many)
     peeks = selects = 0;
     RECEIVED(fdpasser_recv_fd(pair[1]), 1);
     EQUAL(peeks, 0);
-    CHECK(selects > 0); /* the test of the test: so that is how it is proven */
+    CHECK(selects > 0); /* the test of the test: select(2) is how room is proven */
 
     for (unsigned messages = 1; messages <= MESSAGES; messages++) {
         exchange(pair, messages);
@@ -72,7 +74,7 @@ static void with(rlim_t limit, int highest, int many)
     }
     if (many)
         CHECK(selects <= MESSAGES / 2);
-    /* Last, as it takes so many slots at both ends. */
+    /* This comes last, because it takes so many slots at both ends. */
     peeks = 0;
     send_numbered(pair[0], 1, MAX);
     receive_numbered(pair[1], 1, MAX);
@@ -80,7 +82,7 @@ static void with(rlim_t limit, int highest, int many)
     close_pair(pair);
 }
 
-/* The test of the test: in a table that is not roomy, there are looks. */
+/* The test of the test: in a nearly full table the library does peek. */
 static void nearly_full(void)
 {
     int pair[2];
@@ -98,7 +100,7 @@ static int is_locked(int file)
     pid_t pid = spawn();
     int status;
 
-    if (pid == 0) { /* somebody else, who does not have the lock */
+    if (pid == 0) { /* another process, which does not have the lock */
         EQUAL(fcntl(file, F_GETLK, &lock), 0);
         _exit(lock.l_type == F_UNLCK ? 2 : 3);
     }
@@ -122,7 +124,7 @@ static void keeps_locks(void)
     OURS(got[0]);
     CHECK(is_locked(file));
     EQUAL(fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), MESSAGES, &status), 1);
-    EQUAL(status, -EAGAIN); /* a look for more */
+    EQUAL(status, -EAGAIN); /* the call tried to receive more */
     got[1] = fds[0];
     CHECK(is_locked(file));
     close(got[0]);

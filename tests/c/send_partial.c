@@ -1,5 +1,8 @@
-/* A descriptor that cannot be sent, in the middle of a batch: those before it are sent, the count is
- * its index, and the next call, which begins with it, has the errno. */
+/* If a descriptor in the middle of a batch cannot be sent, those before it are sent and the count
+ * is its index. The next call, which begins with it, returns the errno.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 enum { BATCH = 40 };

@@ -1,7 +1,10 @@
-/* Each error that is one descriptor's fault, in the middle of a batch: those before it are sent, the count
- * is its index, and the next call, which begins with it, has the errno. An error that is the passer's is
- * not tried with each of them singly. The system rarely says most of these, so sendmsg() here is our own. */
-/* Not in SysV mode: it is about sendmsg. */
+/* An error that is one descriptor's fault ends a batch there: the count is its index, and the next
+ * call, which begins with it, returns the errno. An error that is the passer's ends the call at
+ * once. The kernel rarely returns most of these errors, so this program has its own sendmsg().
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests calls of sendmsg. */
 /* Only on Linux: it makes the system call itself. */
 #include "check.h"
 #include <sys/syscall.h>
@@ -85,7 +88,8 @@ static void refuses_all(int which)
     close_pair(pair);
 }
 
-/* Linux lets numbers slip that have no name for programs, such as 524. An errno of 0 would be no error. */
+/* Linux sometimes returns numbers that have no name, such as 524. An errno of 0 would be no error
+ * at all. */
 static void without_a_name(void)
 {
     int pair[2];

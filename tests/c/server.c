@@ -1,18 +1,20 @@
-/* Listening at a path: fresh, left over, in use; names of every kind; the backlog; nothing left behind. */
+/* A server listens at a path that is free, left over or in use, with a name of any kind. It has the
+ * backlog that was asked for and leaves nothing behind.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void at(const char *path)
 {
     int listener, second, client;
 
-    /* Fresh. */
+    /* The path is free. */
     listener = fdpasser_server(path, 5);
     OURS(listener);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
 
-    /* In use: the new one has it, and the old one keeps whom it has. */
+    /* The path is in use. The new server takes it over, and the old one keeps its connections. */
     client = fdpasser_connect(path);
     second = fdpasser_server(path, 5);
     OURS(second);
@@ -24,12 +26,10 @@ static void at(const char *path)
     ERRNO(fdpasser_accept(listener), EAGAIN);
     close(client);
     close(listener);
-    client = fdpasser_connect(path);
-    check_serves(second, client);
-    close(client);
+    check_serves_at(second, path);
     close(second);
 
-    /* Left over. */
+    /* The path is left over. */
     ERRNO(fdpasser_connect(path), ECONNREFUSED);
     listener = fdpasser_server(path, 5);
     OURS(listener);
@@ -38,9 +38,7 @@ static void at(const char *path)
     close(client);
     close(listener);
     listener = fdpasser_server_n(path, strlen(path), 5);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     close(listener);
 
     EQUAL(entries("."), 1);
@@ -48,7 +46,7 @@ static void at(const char *path)
     ERRNO(fdpasser_connect(path), ENOENT);
 }
 
-/* How many may wait to be accepted? */
+/* Returns how many connections can wait to be accepted. */
 static int queue(int backlog)
 {
     int listener = fdpasser_server("s", backlog), clients[64], n = 0;
@@ -92,11 +90,11 @@ static void test(void)
     at("caf\xc3\xa9");
     at("new\nline");
 
-    if (SYSV) { /* a mount is no node of that kind, and has no backlog; sysv/server.c */
+    if (SYSV) { /* a mount is another kind of node and has no backlog, see sysv/server.c */
         leave_directory(name);
         return;
     }
-    EQUAL(queue(10), 11); /* the kernel takes one more than the backlog */
+    EQUAL(queue(10), 11); /* the kernel queues one more than the backlog */
     EQUAL(queue(0), 11);
     EQUAL(queue(-1), 11);
     EQUAL(queue(INT_MIN), 11);

@@ -1,5 +1,9 @@
-/* Linux's abstract addresses, by way of the functions that are told a length; and a NUL elsewhere. */
-/* Not in SysV mode: abstract addresses are those of sockets. */
+/* The functions that take a length can use Linux's abstract addresses. A NUL anywhere else in a
+ * path is refused.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: STREAMS have no abstract addresses. */
 #include "check.h"
 
 static void at(const char *address, size_t length)
@@ -16,7 +20,7 @@ static void at(const char *address, size_t length)
     close(client);
     close(listener);
     ERRNO(fdpasser_connect_n(address, length), ECONNREFUSED);
-    close(fdpasser_server_n(address, length, 5)); /* free at once */
+    close(fdpasser_server_n(address, length, 5)); /* the address is free at once */
 }
 
 static void test(void)
@@ -27,7 +31,7 @@ static void test(void)
     enter_directory(name);
     length = 1 + snprintf(address + 1, sizeof address - 1, "fdpasser-test-%ld", (long)getpid());
     at(address, (size_t)length);
-    /* A shorter name is another one, and a NUL counts. */
+    /* A shorter name is another address, and a NUL in it counts. */
     at(address, (size_t)length - 1);
     at(address, (size_t)length + 1);
     address[3] = '\0';

@@ -1,6 +1,9 @@
-/* An exclusive server takes over what is left, and not from who is live; of several that start at once
- * exactly one has the path. */
-/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
+/* An exclusive server takes over a left-over path but not a live one. If several start at once,
+ * exactly one gets the path.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: sysv/server.c tests mounts. */
 #include "check.h"
 
 static int serve(void)
@@ -13,34 +16,32 @@ static void one_after_the_other(void)
     int listener = serve(), other, client, sock;
 
     OURS(listener);
-    EQUAL(entries("."), 1); /* no lock is left */
+    EQUAL(entries("."), 1); /* no lock file is left */
     ERRNO(serve(), EADDRINUSE);
     ERRNO(serve(), EADDRINUSE);
     EQUAL(entries("."), 1);
-    /* The looks are connections that end at once, and no more than that. */
+    /* Each probe is a connection that ends at once, and nothing else. */
     set_nonblocking(listener, 1);
     while ((client = fdpasser_accept(listener)) != -1) {
         EQUAL(fdpasser_recv_fd(client), 0);
         close(client);
     }
-    /* A full backlog is live, too. */
+    /* A server with a full backlog is live too. */
     while ((sock = knock("s")) != -1)
         close(sock);
     ERRNO(serve(), EADDRINUSE);
     while ((client = fdpasser_accept(listener)) != -1)
         close(client);
 
-    /* Who does not ask for it takes over as ever. */
+    /* A server that is not exclusive takes over as always. */
     other = fdpasser_server("s", 5);
     OURS(other);
     close(listener);
     ERRNO(serve(), EADDRINUSE);
     close(other);
 
-    listener = serve(); /* from what is left */
-    client = fdpasser_connect("s");
-    check_serves(listener, client);
-    close(client);
+    listener = serve(); /* from the left-over path */
+    check_serves_at(listener, "s");
     close(listener);
     EQUAL(entries("."), 1);
     EQUAL(unlink("s"), 0);
@@ -63,7 +64,7 @@ static void one_after_the_other(void)
 
 enum { SERVERS = 6 };
 
-/* From a left-over, or from nothing. */
+/* Starts from a left-over path, or from a free one. */
 static void at_once(int left_over)
 {
     int go[2], done[2], stay[2], served = 0;
@@ -81,16 +82,13 @@ static void at_once(int left_over)
     for (int i = 0; i < SERVERS; i++)
         if ((children[i] = spawn()) == 0) {
             int listener;
-            char byte;
 
-            close(go[1]);
-            close(stay[1]);
-            EQUAL(read(go[0], &byte, 1), 0); /* all at once */
+            wait_at_gate(go); /* all start at once */
             listener = serve();
             if (listener == -1)
                 EQUAL(errno, EADDRINUSE);
             EQUAL(write(done[1], listener == -1 ? "-" : "+", 1), 1);
-            EQUAL(read(stay[0], &byte, 1), 0); /* live until each of them has had its try */
+            wait_at_gate(stay); /* stay alive until all have tried */
             _exit(0);
         }
     close_pair(go);
@@ -109,7 +107,7 @@ static void at_once(int left_over)
     EQUAL(unlink("s"), 0);
 }
 
-/* One that died while it started leaves a lock that nobody has. */
+/* A server that died while it started leaves a lock file that nobody has locked. */
 static void left_over_lock(void)
 {
     int fd = open(".s.fdpasser-lock", O_CREAT | O_WRONLY | O_CLOEXEC, 0600), listener;
@@ -121,8 +119,8 @@ static void left_over_lock(void)
     close(listener);
     EQUAL(entries("."), 1);
     EQUAL(unlink("s"), 0);
-    EQUAL(symlink("elsewhere", ".s.fdpasser-lock"), 0); /* not to be followed */
-    ERRNO(serve(), ELOOP);
+    EQUAL(symlink("elsewhere", ".s.fdpasser-lock"), 0); /* this must not be followed */
+    ERRNO(serve(), ENOLCK);
     EQUAL(entries("."), 1);
     EQUAL(unlink(".s.fdpasser-lock"), 0);
 }

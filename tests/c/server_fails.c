@@ -1,6 +1,9 @@
-/* A server that fails half-way, after its node is there: nothing is left behind, and a server that was
- * there still serves. To have it happen, rename() and listen() here are our own. */
-/* Not in SysV mode: it is about the calls of sockets. */
+/* A server that fails after its node exists leaves nothing behind, and a server that was there
+ * still serves. This program has its own rename() and listen(), which fail.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests calls that only sockets need. */
 /* Only on Linux: it makes the system calls itself. */
 #include "check.h"
 #include <sys/syscall.h>
@@ -38,7 +41,7 @@ static void fails(int error, int there)
 static void test(void)
 {
     char name[PATH_MAX];
-    int listener, client, second;
+    int listener, second;
 
     enter_directory(name);
     listen_error = ENOBUFS;
@@ -54,16 +57,12 @@ static void test(void)
     listen_error = ENOMEM;
     fails(ENOMEM, 1);
     listen_error = 0;
-    client = fdpasser_connect("s");
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, "s");
 
-    /* The test of the test: that is how a server takes over. */
+    /* The test of the test: a server can take over here. */
     second = fdpasser_server("s", 5);
     OURS(second);
-    client = fdpasser_connect("s");
-    check_serves(second, client);
-    close(client);
+    check_serves_at(second, "s");
     close(second);
     close(listener);
     EQUAL(unlink("s"), 0);

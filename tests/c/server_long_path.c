@@ -1,6 +1,9 @@
-/* A path may have 107 bytes, also to be taken over, however short its last part is; one of 108 is
- * refused and never cut. */
-/* Not in SysV mode: it is about the length of sockets' addresses. */
+/* A path may have 107 bytes, also when it is taken over, however short its last part is. A path of
+ * 108 bytes is refused and never cut.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests the length of a socket's address. */
 #include "check.h"
 
 enum { LONGEST = sizeof ((struct sockaddr_un *)0)->sun_path - 1 };
@@ -22,18 +25,14 @@ static void with_last_part(size_t last)
     EQUAL(strlen(path), LONGEST);
     listener = fdpasser_server(path, 0);
     OURS(listener);
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     for (int i = 0; i < 40; i++) {
         second = fdpasser_server(path, 0);
         OURS(second);
         close(listener);
         listener = second;
     }
-    client = fdpasser_connect(path);
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, path);
     close(listener);
     EQUAL(entries(directory), 1);
 
@@ -43,7 +42,7 @@ static void with_last_part(size_t last)
     ERRNO(fdpasser_connect(path), ENAMETOOLONG);
     ERRNO(fdpasser_server_n(path, LONGEST + 1, 0), ENAMETOOLONG);
     ERRNO(fdpasser_connect_n(path, LONGEST + 1), ENAMETOOLONG);
-    /* It is the length that counts, not a NUL behind it. */
+    /* The length counts, not a NUL behind it. */
     listener = fdpasser_server_n(path, LONGEST, 0);
     OURS(listener);
     client = fdpasser_connect_n(path, LONGEST);

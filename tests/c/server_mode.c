@@ -1,6 +1,9 @@
-/* The node's mode is what was asked for, whatever the umask, which stays as it is; and there is no moment in
- * which it has more. */
-/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
+/* The node has the mode that was asked for, whatever the umask, and the umask stays as it is. At no
+ * moment does the node allow more.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: sysv/server.c tests mounts. */
 #include "check.h"
 #include <pthread.h>
 
@@ -28,12 +31,8 @@ static void modes(void)
                 CHECK(S_ISSOCK(node.st_mode));
                 EQUAL(node.st_mode & 07777, modes[j] >= 0 ? (mode_t)modes[j] : 0777 & ~umasks[i]);
                 EQUAL(entries("."), 1);
-                if (modes[j] == 0600) {
-                    int client = fdpasser_connect("s");
-
-                    check_serves(listener, client);
-                    close(client);
-                }
+                if (modes[j] == 0600)
+                    check_serves_at(listener, "s");
                 if (old != -1)
                     close(old);
                 close(listener);
@@ -43,7 +42,7 @@ static void modes(void)
 
 static int stop;
 
-/* What any node here ever lets others do. */
+/* Collects what any node in this directory ever allows. */
 static void *watch(void *seen)
 {
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {

@@ -1,8 +1,11 @@
-/* What is no socket is left alone, and a failure leaves nothing behind. */
-/* Not in SysV mode: a mount needs another kind of node; sysv/server.c. */
+/* A server leaves alone what is not a socket, and a failure leaves nothing behind.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: a mount needs another kind of node, see sysv/server.c. */
 #include "check.h"
 
-/* The node is what it was before. */
+/* Checks that the server is refused and the node stays as it was. */
 static void refused(const char *path, int error)
 {
     struct stat before, after;
@@ -24,7 +27,7 @@ static void refused(const char *path, int error)
 
 static void full_table(void)
 {
-    int listener = fdpasser_server("live", 0), client;
+    int listener = fdpasser_server("live", 0);
 
     set_soft_limit(64);
     fill_table();
@@ -33,9 +36,7 @@ static void full_table(void)
     ERRNO(fdpasser_connect("live"), EMFILE);
     ERRNO(fdpasser_server_n("\0fdpasser-fresh", 15, 0), EMFILE);
     empty_table();
-    client = fdpasser_connect("live");
-    check_serves(listener, client);
-    close(client);
+    check_serves_at(listener, "live");
     close(listener);
 }
 
@@ -45,14 +46,13 @@ static void as_nobody(const char *name)
 
     if (root) {
         EQUAL(chmod(name, 0755), 0);
-        if (become_somebody_else() != 0)
-            SKIP("root may write anywhere, and cannot become somebody else: %s", strerror(errno));
+        drop_privileges("may write anywhere");
     } else {
         EQUAL(chmod(name, 0555), 0);
     }
     ERRNO(fdpasser_server("fresh", 0), EACCES);
-    ERRNO(fdpasser_server("live", 0), EACCES); /* the temporary name cannot be made */
-    if (root) /* else the node is ours */
+    ERRNO(fdpasser_server("live", 0), EACCES); /* the temporary name cannot be created */
+    if (root) /* otherwise the node is ours */
         ERRNO(fdpasser_connect("live"), EACCES);
 }
 

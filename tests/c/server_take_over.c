@@ -1,5 +1,8 @@
-/* While servers take a path over from each other there is no moment in which it is missing, or in which
- * nobody listens there. */
+/* While servers take a path over from each other, the path always exists and somebody always
+ * listens there.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 /* Not in SysV mode: a mount cannot be taken over in one step. */
 #include "check.h"
 
@@ -46,7 +49,7 @@ static void run(int left_over)
     OURS(listeners[0]);
     for (int i = 0; i < 2; i++)
         if ((lookers[i] = spawn()) == 0) {
-            close(listeners[0]); /* or it would be alive for as long as we are */
+            close(listeners[0]); /* or the listener would stay alive as long as this process */
             if (i == 0)
                 look(progress);
             else if (!left_over)
@@ -60,7 +63,7 @@ static void run(int left_over)
             close(listeners[i - 1]);
         listeners[i] = fdpasser_server("s", 5);
         OURS(listeners[i]);
-        /* The other side must have had a look in between, every now and then. */
+        /* Now and then wait until the other process has looked at the path. */
         while (i % 16 == 0 && looks == __atomic_load_n(&progress->looks, __ATOMIC_SEQ_CST))
             CHECK(waitpid(lookers[0], NULL, WNOHANG) == 0);
     }
@@ -75,37 +78,32 @@ static void run(int left_over)
     EQUAL(unlink("s"), 0);
 }
 
-/* Two servers that start at once, time and again: both succeed, and one of them has the path. */
+/* Two servers start at once, again and again. Both succeed, and one of them has the path. */
 static void race(void)
 {
     for (int i = 0; i < 50; i++) {
-        int ready[2], listener, client;
+        int go[2], listener;
         pid_t child;
 
-        EQUAL(pipe(ready), 0);
+        EQUAL(pipe(go), 0);
         if ((child = spawn()) == 0) {
-            char byte;
-
-            close(ready[1]);
-            EQUAL(read(ready[0], &byte, 1), 0);
+            wait_at_gate(go);
             listener = fdpasser_server("s", 5);
             OURS(listener);
             close(listener);
             _exit(0);
         }
-        close_pair(ready);
+        close_pair(go);
         listener = fdpasser_server("s", 5);
         OURS(listener);
         join(child);
         close(listener);
         EQUAL(entries("."), 1);
         listener = fdpasser_server("s", 5);
-        client = fdpasser_connect("s");
-        check_serves(listener, client);
-        close(client);
+        check_serves_at(listener, "s");
         close(listener);
         if (i % 2)
-            EQUAL(unlink("s"), 0); /* the first of them finds it free, every other time */
+            EQUAL(unlink("s"), 0); /* every other time the first one finds the path free */
     }
     unlink("s");
 }

@@ -1,6 +1,9 @@
-/* fdpasser_unlink() removes the node that its server made, and no other, though it be taken over at that
- * very moment. */
-/* Not in SysV mode: it is about sockets; sysv/server.c has mounts. */
+/* fdpasser_unlink() removes the node that its server made and no other, even if another server
+ * takes the path over at that moment.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: sysv/server.c tests mounts. */
 #include "check.h"
 
 static int serve(fdpasser_node *node)
@@ -22,12 +25,12 @@ static void ours_or_not(void)
 
     EQUAL(fdpasser_unlink("s", 1, &node), 1);
     EQUAL(entries("."), 0);
-    EQUAL(fdpasser_unlink("s", 1, &node), 0); /* gone */
+    EQUAL(fdpasser_unlink("s", 1, &node), 0); /* it is gone */
     EQUAL(fdpasser_unlink("no/s", 4, &node), 0);
 
     close(listener);
     listener = serve(&node);
-    second = serve(&other); /* took it over */
+    second = serve(&other); /* this one takes over */
     EQUAL(fdpasser_unlink("s", 1, &node), 0);
     EQUAL(entries("."), 1);
     EQUAL(fdpasser_unlink("s", 1, &other), 1);
@@ -53,7 +56,8 @@ static void ours_or_not(void)
     }
 }
 
-/* The old server removes its node while the new one takes over: in the end the new one is there. */
+/* The old server removes its node while the new one takes over. In the end the new node is
+ * there. */
 static void race(void)
 {
     unsigned removed = 0;
@@ -65,10 +69,7 @@ static void race(void)
 
         EQUAL(pipe(go), 0);
         if ((child = spawn()) == 0) {
-            char byte;
-
-            close(go[1]);
-            EQUAL(read(go[0], &byte, 1), 0);
+            wait_at_gate(go);
             CHECK(fdpasser_unlink("s", 1, &old) >= 0);
             _exit(0);
         }

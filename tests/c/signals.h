@@ -1,4 +1,4 @@
-/* For programs that look at what a signal interrupts.
+/* What the programs about interrupted calls share.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -15,15 +15,16 @@ HELPER void see_signal(int signal)
     signals_seen++;
 }
 
-/* SIGUSR1 for this process all the time, so that no call can miss it: from a child, which is returned. (Not by a
- * timer: the alarm has the one that every system knows.) */
+/* Starts a child that sends this process SIGUSR1 every `interval_ms`, so that a waiting call cannot
+ * miss it. Returns the child. A timer would not do: alarm() uses the only one that all systems
+ * have. */
 HELPER pid_t start_signals(int interval_ms)
 {
     pid_t parent = getpid(), child;
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
-    action.sa_handler = see_signal; /* and no SA_RESTART */
+    action.sa_handler = see_signal; /* without SA_RESTART */
     EQUAL(sigaction(SIGUSR1, &action, NULL), 0);
     if ((child = spawn()) == 0) {
         while (getppid() == parent) {

@@ -1,5 +1,9 @@
-/* What is no connected local stream socket: each kind works, or has its errno; in either direction. */
-/* Not in SysV mode: it is about sockets; sysv/wire.c has the rest. */
+/* Every descriptor that is not a connected local stream socket either works as a passer or has its
+ * errno, for sending and for receiving.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: sysv/wire.c tests what is not a stream. */
 #include "check.h"
 #include <netinet/in.h>
 
@@ -74,7 +78,7 @@ static void not_connected(void)
     sock = new_socket(AF_UNIX, SOCK_STREAM);
     both(sock, ENOTCONN, EINVAL);
     ERRNO(fdpasser_accept(sock), EINVAL);
-    /* Listening, at an address that the kernel picks. */
+    /* Listening at an address that the kernel picks. */
     EQUAL(bind(sock, (struct sockaddr *)&address, sizeof address.sun_family), 0);
     EQUAL(listen(sock, 1), 0);
     both(sock, ENOTCONN, EINVAL);
@@ -95,7 +99,7 @@ static void not_connected(void)
     close(sock);
 }
 
-/* A passer is no listener. */
+/* A passer is not a listener. */
 static void connected(void)
 {
     int pair[2];
@@ -105,7 +109,7 @@ static void connected(void)
     close_pair(pair);
 }
 
-/* These keep messages whole by themselves. */
+/* SOCK_DGRAM and SOCK_SEQPACKET work, and keep message boundaries by themselves. */
 static void other_local_kinds(void)
 {
     static const int kinds[] = {SOCK_DGRAM, SOCK_SEQPACKET};
@@ -127,7 +131,7 @@ static void other_local_kinds(void)
         RECEIVED(fdpasser_recv_fd(pair[1]), 1);
         hostile_send(pair[0], "x", 1, NULL, 0);
         ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
-        /* Without a byte a descriptor is one all the same. */
+        /* A descriptor without a byte is received too. */
         hostile_send(pair[0], "", 0, &fd, 1);
         RECEIVED(fdpasser_recv_fd(pair[1]), 1);
         ERRNO(fdpasser_try_recv_fds(pair[1], &(int){0}, 1), EAGAIN);
@@ -135,7 +139,7 @@ static void other_local_kinds(void)
     }
 }
 
-/* It would take the byte, drop the descriptor, and report success. */
+/* The kernel would send the byte over TCP, drop the descriptor, and report success. */
 static void tcp(void)
 {
     struct sockaddr_in address;
@@ -154,7 +158,7 @@ static void tcp(void)
     server = accept(listener, NULL, NULL);
     CHECK(server >= 0);
     both(client, EAFNOSUPPORT, EAGAIN);
-    EQUAL(recv(server, &byte, 1, MSG_DONTWAIT), -1); /* not even the byte went */
+    EQUAL(recv(server, &byte, 1, MSG_DONTWAIT), -1); /* not even the byte was sent */
     before = open_descriptors();
     EQUAL(send(server, "x", 1, 0), 1);
     ERRNO(fdpasser_recv_fd(client), EBADMSG);
@@ -164,7 +168,7 @@ static void tcp(void)
     close(client);
     close(listener);
 
-    /* A TCP connection is a descriptor like any other. */
+    /* A TCP socket can be passed like any other descriptor. */
     listener = new_socket(AF_INET, SOCK_STREAM);
     int pair[2];
     make_pair(pair);

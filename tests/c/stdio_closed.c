@@ -1,4 +1,7 @@
-/* With 0, 1 and 2 closed, nothing of ours gets one of these numbers, and they are free afterwards. */
+/* With 0, 1 and 2 closed, the library never uses these numbers, and they are free afterwards.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 static void all_kinds(unsigned closed)
@@ -32,7 +35,7 @@ static void all_kinds(unsigned closed)
     listener = fdpasser_server("s", 0);
     OURS(listener);
     close(listener);
-    listener = fdpasser_server("s", 0); /* takes over */
+    listener = fdpasser_server("s", 0); /* this one takes over */
     OURS(listener);
     client = fdpasser_connect("s");
     OURS(client);
@@ -49,7 +52,7 @@ static void all_kinds(unsigned closed)
     close(fd);
 }
 
-/* They may be passed, though, and may be passers. */
+/* These numbers can be passed, and can be passers. */
 static void passed(void)
 {
     int pair[2], stdio[3];

@@ -1,4 +1,7 @@
-/* Eight threads send over one end and eight receive from the other: each descriptor arrives once. */
+/* Eight threads send over one end and eight receive from the other. Each descriptor arrives once.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 #include <pthread.h>
 

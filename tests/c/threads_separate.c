@@ -1,5 +1,8 @@
-/* Eight threads, each with a pair of its own, and other threads that open and close all the while: each
- * pair's descriptors arrive there, in order, and nowhere else. */
+/* Eight threads have a pair each, while other threads open and close pairs. Descriptors arrive at
+ * the right pair only, in order.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 #include <pthread.h>
 

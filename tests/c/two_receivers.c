@@ -1,10 +1,14 @@
-/* Two processes receive from one end, as a pre-forked pool does: of 1,000 descriptors each reaches
- * exactly one of them; blocking or not, and also where a receiver has just the slots for one message. */
+/* Two processes receive from one end, as a pre-forked pool does. Each of 1,000 descriptors reaches
+ * exactly one of them, in blocking mode or not, and also if a receiver has slots for just one
+ * message.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 enum { TOTAL = 1000 };
 
-/* Reports the number of each descriptor that it gets. */
+/* Writes the number of each descriptor that it receives to `report`. */
 static void receive_all(int passer, int report, int wait, size_t slots)
 {
     int fds[MAX];
@@ -64,7 +68,7 @@ static void run(int nonblocking, size_t per_message, size_t slots)
     close(report[0]);
 }
 
-/* One of the two has a full table; what waits is the other's. */
+/* One of the two has a full table. What waits goes to the other. */
 static void one_is_full(void)
 {
     int pair[2];

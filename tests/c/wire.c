@@ -1,6 +1,9 @@
-/* The wire, byte for byte: a message is one NUL byte, with its descriptors in one SCM_RIGHTS block and
- * nothing else. Every other implementation relies on it. */
-/* Not in SysV mode: it is about SCM_RIGHTS; sysv/wire.c has the other. */
+/* On the wire a message is one NUL byte, with its descriptors in one SCM_RIGHTS block and nothing
+ * else. Every other implementation relies on that.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+/* Not in SysV mode: it tests SCM_RIGHTS, and sysv/wire.c tests the other wire. */
 #include "check.h"
 
 static void message(int sock, size_t n, int first)

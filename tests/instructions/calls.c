@@ -1,13 +1,13 @@
-/* Makes one kind of call of the C ABI so many times, for tests/instructions.t, which counts what the
- * library does meanwhile.
+/* Makes many calls of one kind of the C ABI. tests/instructions.t counts the instructions and system calls
+ * that the library needs for them.
  *
- *     calls           the names of all kinds
- *     calls NAME N    N calls; then prints how many system calls were this program's own
- *                     (of the kinds queue_*: N descriptors)
- *     calls N         all kinds, N calls and then 2 N of each, in functions named case_NAME, none of
- *                     which calls another
+ *     calls           prints the names of all kinds
+ *     calls NAME N    makes N calls (for the kinds queue_*: passes N descriptors), and then prints how many
+ *                     system calls this program made by itself
+ *     calls N         makes N calls and then 2 N calls of every kind, in functions named case_NAME; none of
+ *                     these calls another
  *
- * All in one process, and nothing ever waits: what is received was sent before.
+ * Everything happens in one process and nothing ever waits: what is received was sent before.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -25,8 +25,9 @@
 #include <unistd.h>
 
 #ifdef OWN_SELECT
-/* Valgrind keeps descriptors of its own at the upper end of the table, so that the library would find no
- * room there, ever, and look at each message first. This says what the kernel says without Valgrind. */
+/* Valgrind keeps descriptors of its own at the upper end of the table. The library would never find
+ * room there, and would peek at each message. This returns what the kernel returns without
+ * Valgrind. */
 int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *timeout)
 {
     (void)nfds, (void)in, (void)out, (void)except, (void)timeout;
@@ -36,13 +37,13 @@ int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *ti
 
 #define MAX FDPASSER_MAX_PER_MESSAGE
 #define MESSAGES 16
-#define AT_ONCE 50 /* messages that fit into any socket */
+#define AT_ONCE 50 /* so many messages fit into any socket */
 #define CASE(name) __attribute__((noipa)) void case_##name(long n); void case_##name(long n)
 
 static int passers[2];
 static fdpasser *queues[2]; /* over passers of their own */
 static int fds[MAX], got[MESSAGES * MAX];
-static long own; /* system calls of this program's */
+static long own; /* system calls that this program made by itself */
 
 static void must(int good, const char *what)
 {
@@ -68,7 +69,7 @@ static char byte;
 static struct iovec iov = {&byte, 1};
 static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
-/* Over `passer`, as all of these. */
+/* Sends over `passer`. The functions below do the same with a passer that is given. */
 static void put_over(int passer, int messages, int count)
 {
     control.header.cmsg_level = SOL_SOCKET;
@@ -99,7 +100,7 @@ static void take(int messages) { take_over(passers[1], messages); }
 
 /* --- the calls ------------------------------------------------------------------------------------ */
 
-/* Ends what comes before the first. */
+/* Marks the end of the preparations. */
 CASE(start) { (void)n; }
 
 CASE(socketpair)
@@ -145,7 +146,8 @@ static void soft_limit(rlim_t soft)
     must(setrlimit(RLIMIT_NOFILE, &limit) == 0, "setrlimit");
 }
 
-/* With so few slots room for the largest message cannot be proven, and each is looked at first. */
+/* With so few slots the library cannot prove room for the largest message, and peeks at each
+ * message. */
 CASE(recv_fd_few_slots)
 {
     soft_limit(64);
@@ -200,7 +202,7 @@ CASE(try_recv_messages_16)
     }
 }
 
-/* --- queues: what one descriptor takes, in messages of so many -------------------------------------- */
+/* --- queues: N descriptors, in messages of so many ------------------------------------------------- */
 
 static void queue_send(long n, int count)
 {
@@ -221,7 +223,7 @@ static void queue_send(long n, int count)
 CASE(queue_send_1) { queue_send(n, 1); }
 CASE(queue_send_25) { queue_send(n, 25); }
 
-/* One at a time, as in a program whose queue is empty most of the time. */
+/* One at a time, as in a program whose queue is mostly empty. */
 CASE(queue_send_singly)
 {
     must(fdpasser_set_per_message(queues[0], 1) == 0, "fdpasser_set_per_message");
@@ -234,7 +236,7 @@ CASE(queue_send_singly)
     }
 }
 
-/* `messages` at once, so many in each. */
+/* Receives `messages` at once, with `count` descriptors in each. */
 static void queue_receive(long n, int messages, int count)
 {
     for (; n > 0; n -= messages * count) {

@@ -1,17 +1,21 @@
-/* LD_PRELOAD: makes the system calls of libfdpasser fail, and the world around them change, at random.
- * Only calls that come from the library (or from the Perl module it is linked into) are touched.
+/* The interposer, for LD_PRELOAD. At random it makes the system calls of libfdpasser fail and changes the
+ * state of the process between them. It leaves alone the calls that do not come from the library (or from
+ * the Perl module that contains it).
  *
- * SOAK_FAULT is a list of name=N, N meaning "one call in N", of:
+ * SPDX-License-Identifier: MIT OR Apache-2.0
  *
- *   errno    the call is not made; it fails with one of `errors`
- *   fill     the descriptor table is filled (up to three free slots are left) between two calls of the library
+ * SOAK_FAULT is a list of name=N. For most names N means "one call in N":
+ *
+ *   errno    the call is not made and fails with one of `errors`
+ *   fill     the descriptor table is filled, but for 0 to 3 slots, between two calls of the library
  *   limit    the soft limit is lowered between two calls of the library
- *   steal    the table is filled, but for up to three slots, between the library's proof that there is room
- *            and its recvmsg
- *   signal   (milliseconds) a signal comes about that often
- *   kill     SIGKILL at one of the first N calls of sendmsg or recvmsg, before or after it
- *
- * and seed, nofile (the soft limit to start with), ledger (its descriptor) and id (who we are there). */
+ *   steal    the table is filled, but for 0 to 3 slots, between the library's proof of room and its recvmsg
+ *   signal   a signal comes about every N milliseconds
+ *   kill     SIGKILL before or after one of the first N calls of sendmsg and recvmsg
+ *   seed     where the dice start
+ *   nofile   the soft limit to start with
+ *   ledger   the ledger's descriptor
+ *   id       this process's number in the ledger */
 
 #define _GNU_SOURCE
 #include "ledger.h"
@@ -44,11 +48,11 @@ static int (*real_fcntl)(int, int, ...);
 static ssize_t (*real_sendmsg)(int, const struct msghdr *, int);
 static ssize_t (*real_recvmsg)(int, struct msghdr *, int);
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all that follows */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards everything below */
 static uint64_t dice;
 static int filler[FILLERS];
 static size_t fillers;
-static struct rlimit limits; /* as they are when not lowered */
+static struct rlimit limits; /* the limits while they are not lowered */
 static bool lowered, started, over;
 static unsigned moves_to_live;
 
@@ -116,13 +120,13 @@ static void on_signal(int number)
     note("signal", EINTR);
 }
 
-/* The first call of the library's starts what does not wait for calls. */
+/* The library's first call starts what does not depend on calls. */
 static void start(void)
 {
     started = true;
     if (!set.signal)
         return;
-    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
+    struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART */
     struct itimerval often = {{0, 0}, {0, 0}};
     often.it_interval.tv_usec = often.it_value.tv_usec = (suseconds_t)(set.signal * 1000 - roll(500));
     sigaction(SIGALRM, &action, NULL);
@@ -153,8 +157,8 @@ static void relieve(void)
     lowered = false;
 }
 
-/* Between two calls of the library: from its own first system calls, where it has yet to look at the
- * table, and when the program notes what it has received. */
+/* Runs between two calls of the library: from the first system calls that it makes, when it has not
+ * looked at the table yet, and when the program records what it received. */
 static void trouble(void)
 {
     if (over || !started)
@@ -185,7 +189,7 @@ static void maybe_die(void)
     }
 }
 
-/* Where the library is, once it is loaded. */
+/* Where the library is loaded, once it is. */
 static _Atomic uintptr_t base, end;
 
 static int find(struct dl_phdr_info *info, size_t size, void *unused)
@@ -211,7 +215,7 @@ static bool ours(const void *caller)
     return (uintptr_t)caller >= base && (uintptr_t)caller < end;
 }
 
-/* True with errno set if the call is to fail. */
+/* Returns true and sets errno if the call has to fail. */
 static bool fails(const char *call, bool looks)
 {
     pthread_mutex_lock(&lock);
@@ -270,7 +274,7 @@ int fcntl(int fd, int command, ...)
     if (fails("fcntl", false))
         return -1;
     int result = real_fcntl(fd, command, argument);
-    /* To accept, the library needs no other call than this one; it must not be full for ever. */
+    /* Accepting makes no other call, so this one must not find the table full for ever. */
     if (result < 0 && errno == EMFILE) {
         pthread_mutex_lock(&lock);
         if (roll(2))
@@ -336,7 +340,7 @@ ssize_t write(int fd, const void *data, size_t len)
     return n;
 }
 
-/* The program's own opens: what it needs in order to go on with calls to the library. */
+/* Opens of the program's own. It needs them in order to go on calling the library. */
 static int open_with(const char *name, const char *path, int flags, mode_t mode)
 {
     pthread_mutex_lock(&lock);
@@ -361,7 +365,7 @@ static int open_with(const char *name, const char *path, int flags, mode_t mode)
 INTERPOSE_OPEN(open)
 INTERPOSE_OPEN(open64)
 
-/* A look at /proc/self/fd is the end: what is open now had better be the program's. */
+/* The program reads /proc/self/fd at its end. From then on the open descriptors must be its own. */
 DIR *opendir(const char *path)
 {
     pthread_mutex_lock(&lock);

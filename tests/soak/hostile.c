@@ -1,6 +1,9 @@
-/* The hostile peer: connects to path again and again and sends whatever a peer could send.
+/* The hostile peer. It connects to PATH again and again, and sends everything that a peer can send.
  *
- *   hostile PATH LEDGER ID SEED MESSAGES */
+ *   hostile PATH LEDGER ID SEED MESSAGES
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 
 #define _GNU_SOURCE
 #include "ledger.h"
@@ -43,7 +46,7 @@ static int good(int fd, const char *what)
     return fd;
 }
 
-/* One descriptor of each kind; the last place is for the passer itself. */
+/* One descriptor of each kind. The last place is for the passer itself. */
 static int kinds[KINDS];
 
 static void make_kinds(void)
@@ -77,7 +80,7 @@ static const char *const names[] = {"one",   "several", "most",   "byte",  "byte
 static unsigned done[END];
 static unsigned long descriptors;
 
-/* Adds a control message to what is in `msg` already. */
+/* Appends a control message to `msg`. */
 static void add(struct msghdr *msg, int type, const void *data, size_t len)
 {
     struct cmsghdr *c = (struct cmsghdr *)((char *)msg->msg_control + msg->msg_controllen);
@@ -88,7 +91,7 @@ static void add(struct msghdr *msg, int type, const void *data, size_t len)
     msg->msg_controllen += CMSG_SPACE(len);
 }
 
-/* False once the peer is gone. */
+/* Returns false once the peer is gone. */
 static bool send_one(int passer, enum kind kind)
 {
     static char bytes[70000];
@@ -139,7 +142,7 @@ static bool send_one(int passer, enum kind kind)
         if (errno == EPIPE || errno == ECONNRESET)
             return false;
         if (kind == OOB && errno == EOPNOTSUPP)
-            break; /* a kernel without: then it is not out of band */
+            break; /* this kernel has no out-of-band data; the byte counts as sent */
         if (errno != EINTR && errno != ENOBUFS && errno != ENOMEM && errno != ETOOMANYREFS)
             die("sendmsg");
         poll(NULL, 0, 1);
@@ -164,11 +167,11 @@ int main(int argc, char **argv)
     while (left > 0) {
         int passer = good(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
         good(connect(passer, (struct sockaddr *)&address, sizeof address), "connect");
-        bool tame = roll(2); /* a run that the Perl module does not end at the first message */
+        bool tame = roll(2); /* a run of messages that do not make the Perl module fail at once */
         for (unsigned n = 1 + roll(100); n > 0 && left > 0; n--, left--) {
             enum kind kind = tame ? (enum kind)roll(MOST + 1) : (enum kind)roll(HALF);
             if (kind == MOST && roll(8))
-                kind = ONE; /* they take time */
+                kind = ONE; /* large messages take time */
             if (!send_one(passer, kind))
                 break;
         }
@@ -180,9 +183,9 @@ int main(int argc, char **argv)
             done[HALF]++;
         } else {
             struct pollfd p = {passer, POLLIN, 0};
-            /* Half of them send us something, sooner or later. */
+            /* Half of the peers send us something, sooner or later. */
             if (poll(&p, 1, roll(8) ? 0 : 50) == 1 && p.revents == POLLIN)
-                done[RESET]++; /* closed with something unread */
+                done[RESET]++; /* this close leaves something unread */
         }
         close(passer);
     }

@@ -1,8 +1,12 @@
-/* The ledger: an append-only file of 16-byte records that all processes of a run write to and that the
- * driver adds up at the end (see `soak`). One write(2) in append mode is one record, whoever dies when.
+/* The ledger is an append-only file of 16-byte records. All processes of a run write to it, and the driver
+ * (`soak`) adds it up at the end. Each record is one write(2) in append mode, so it is whole or missing,
+ * whenever a process dies.
  *
- * A descriptor's number is stream << 24 | serial: the offset of the open file that is passed, which
- * all copies of a descriptor share and no two opens do. The file is the ledger itself. */
+ * A descriptor's number is stream << 24 | serial. It is the file offset of the descriptor that is passed:
+ * duplicates share the offset, and every open() has its own. The file that is passed is the ledger itself.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 
 #ifndef LEDGER_H
 #define LEDGER_H
@@ -16,7 +20,7 @@
 struct record {
     char what;
     char pad;
-    uint16_t who;   /* the process or thread that writes */
+    uint16_t who;   /* the process or thread that writes the record */
     uint32_t value; /* an errno or a count */
     union {
         uint64_t number;
@@ -24,24 +28,24 @@ struct record {
     } u;
 };
 
-/* what     the descriptor `number`                what      about the process
- * 'P'      pushed: the library is asked           'I'       fault `text` injected, errno `value`
- * 'A'      accepted: it said that it was sent     'S'       error `value` seen in direction `text`
- * 'F'      reported failed, with errno `value`    'D'       ENOTRECOVERABLE reported
- * 'R'      received                               'M'       EMSGSIZE reported
- *                                                 'X'       closes a passer that may have unread ones
- *                                                 'K'       is about to be killed
+/* what     about the descriptor `number`          what      about the process
+ * 'P'      pushed: handed to the library          'I'       fault `text` injected, with errno `value`
+ * 'A'      accepted: reported as sent             'S'       error `value` seen in call `text`
+ * 'F'      reported as failed, errno `value`      'D'       ENOTRECOVERABLE was reported
+ * 'R'      received                               'M'       EMSGSIZE was reported
+ *                                                 'X'       closes a passer that may have some unread
+ *                                                 'K'       will be killed now
  *                                                 'W'       ready
- *                                                 'H'       `value` hostile messages of kind `text`
- *                                                 'h', 'g'  `number` unnumbered sent, received
+ *                                                 'H'       sent `value` hostile messages of kind `text`
+ *                                                 'h', 'g'  sent, received `number` without a number
  *                                                 'L'       leaked `number` descriptors
- *                                                 'O'       `value` KiB at first, `number` at the end */
+ *                                                 'O'       used `value` KiB early, `number` at the end */
 
 static inline void ledger_write(int fd, struct record r)
 {
     int saved = errno;
     if (write(fd, &r, sizeof r) != (ssize_t)sizeof r)
-        abort(); /* without a ledger nothing is proven */
+        abort(); /* without the ledger the run proves nothing */
     errno = saved;
 }
 

@@ -1,22 +1,26 @@
-/* One process of a soak run, on the C ABI. See `soak`, which starts it with key=value arguments:
+/* One process of a soak run, which uses the C ABI. `soak` starts it with key=value arguments:
  *
  *   role=send|recv|serve   send numbered descriptors, receive them, or accept connections and receive
- *   role=pair              make a pair with queues and fork; one of the two sends, the other receives
- *   passers=3,4            the descriptors to use; or path=... to connect to, or to serve at
- *   ledger=5 file=...      the ledger, to write to and to open as what is passed
- *   id=1 seed=1            who we are, and the dice
- *   count=100 per=1        descriptors for each stream, and how many in a message at most
- *   threads=1              they share the passers, or one of them
+ *   role=pair              make a pair with queues and fork; one process sends, the other receives
+ *   passers=3,4            the descriptors to use
+ *   path=...               instead of passers: where to connect, or where to serve
+ *   ledger=5               the descriptor of the ledger, to write to
+ *   file=...               the path of the ledger, to open and pass
+ *   id=1 seed=1            this process's number in the ledger, and where the dice start
+ *   count=100 per=1        descriptors for each stream, and the most in one message
+ *   threads=1              threads that share the passers, or the one passer
  *   block=1                passers in blocking mode
  *   bad=50                 one in 50 descriptors that are sent is not open
  *   small=1                the receiver's array is too small at times
- *   churn=1                a thread that fills and empties the table all the time
+ *   churn=1                a thread fills and empties the table all the time
  *   slow=20                a pause after one in 20 calls
- *   fork=1                 fork somewhere in the middle; both go on, with queues one of them with new ones
- *   uid=1                  without privileges
- *   stop=6                 serve until this is at end of file
- *   hostile=1              whatever the peer sends is its own business
- *   queue=10               by way of the object with queues, so many at a time in each
+ *   fork=1                 fork somewhere in the middle; both processes go on, one of them with new queues
+ *   uid=1                  run without privileges
+ *   stop=6                 serve until this descriptor is at end of file
+ *   hostile=1              the peer may send anything
+ *   queue=10               use the passer with a queue, with at most so many in each direction
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 
 #define _GNU_SOURCE
@@ -47,9 +51,9 @@ enum { MAX = FDPASSER_MAX_PER_MESSAGE, MAX_PASSERS = 4096, MAX_THREADS = 16, ONC
 
 struct stream {
     int passer;
-    uint16_t who; /* in the ledger; for a sender also the stream's number */
+    uint16_t who; /* in the ledger; for a sender also the number of the stream */
     unsigned next, count;
-    int held[MAX]; /* pushed, not yet accepted; in a queue by their serial numbers */
+    int held[MAX]; /* pushed but not accepted yet; with a queue these are serial numbers */
     unsigned n_held;
     fdpasser *p;
     int asked;
@@ -137,13 +141,13 @@ static unsigned rss(void)
 
 /* --- sending ------------------------------------------------------------------------------------ */
 
-/* 1 made progress, 0 did not. */
+/* Returns 1 if it made progress, 0 if not. */
 static int hold(struct stream *s)
 {
     unsigned want = 1 + roll((unsigned)per);
     while (s->n_held < want && s->next < s->count) {
         uint64_t number = (uint64_t)s->who << 24 | s->next;
-        int fd = 1 << 20; /* nobody has so many */
+        int fd = 1 << 20; /* no table is that large */
         if (!bad || roll((unsigned)bad)) {
             fd = open(file, O_RDONLY | O_CLOEXEC);
             if (fd < 0) {
@@ -161,7 +165,7 @@ static int hold(struct stream *s)
     return s->n_held > 0;
 }
 
-/* The first n of those held have met their fate. */
+/* Records the fate of the first n that are held, and closes them. */
 static void let_go(struct stream *s, unsigned n, char fate, int error)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -197,7 +201,7 @@ static int send_some(struct stream *s)
         return 1;
     }
     if (n == 0)
-        die("sent none and called it success");
+        die("sent no descriptor but reported success");
     if (fdpasser_retry_ms(errno) >= 0)
         return -errno;
     if (errno == EBADF && s->held[0] == 1 << 20) {
@@ -213,7 +217,7 @@ static int send_some(struct stream *s)
 
 /* --- receiving ---------------------------------------------------------------------------------- */
 
-static unsigned long others; /* descriptors that are not numbered */
+static unsigned long others; /* how many unnumbered descriptors arrived */
 
 static void take(struct stream *s, int fd)
 {
@@ -227,7 +231,7 @@ static void take(struct stream *s, int fd)
     else if (hostile)
         others++;
     else
-        die("received something that nobody sent");
+        die("received a descriptor that was never sent");
     close(fd);
 }
 
@@ -295,7 +299,7 @@ static bool go_on(struct stream *s)
             continue;
         if (progress == -EMFILE && !sends)
             ledger_text(ledger, 'S', s->who, EMFILE, "receive");
-        /* The library says 50 ms; more faults fit into a run if we ask again sooner. */
+        /* The library says 50 ms. Asking again sooner lets more faults fit into a run. */
         int ms = fdpasser_retry_ms(-progress);
         if (ms > 2)
             ms = 2;
@@ -328,7 +332,7 @@ static void run(struct stream *all, int first, int step, int n)
         }
         if (left == 0)
             return;
-        /* A soft limit that is low for the moment is EINVAL. */
+        /* poll(2) returns EINVAL while the soft limit is lowered. Then take everything as ready. */
         if (poll(p, (nfds_t)polled, wait >= 1e9 ? -1 : (int)(wait + 0.999)) < 0)
             memset(p, -1, sizeof *p * (size_t)polled);
         time = now();
@@ -352,7 +356,7 @@ static void set_up(struct stream *s)
 
 static void begin(struct stream *s)
 {
-    if (s->p) /* from before a fork */
+    if (s->p) /* made before the fork */
         return;
     int fd;
     do
@@ -386,7 +390,7 @@ static void push(struct stream *s)
         }
         int error = errno;
         if (!is_bad)
-            close(fd); /* ours as before, or the count of descriptors is wrong at the end */
+            close(fd); /* it is still ours; without this the count would be wrong at the end */
         if (error == EAGAIN && s->n_held == (unsigned)queue)
             return;
         if (!is_bad && fdpasser_retry_ms(error) < 0)
@@ -399,7 +403,7 @@ static void push(struct stream *s)
     }
 }
 
-/* The first n in the queue have met their fate. */
+/* Records the fate of the first n in the queue. */
 static void gone(struct stream *s, unsigned n, char fate, int error)
 {
     for (unsigned i = 0; i < n; i++)
@@ -408,7 +412,7 @@ static void gone(struct stream *s, unsigned n, char fate, int error)
     memmove(s->held, s->held + n, s->n_held * sizeof *s->held);
 }
 
-/* Asks for as much as may be queued. */
+/* Pushes, or asks for, as much as the queue may hold. */
 static void want(struct stream *s)
 {
     if (sends)
@@ -432,7 +436,7 @@ static void queue_turn(struct stream *s, int revents)
     if (errno != EAGAIN)
         die("fdpasser_next_fd");
     if (state == 0 && sends)
-        die("an end that nobody can have seen");
+        die("reported an end although it never received");
     if (state > 0) {
         s->done = sends && s->next == s->count && s->n_held == 0;
         return;
@@ -441,12 +445,12 @@ static void queue_turn(struct stream *s, int revents)
     if (state == 0)
         return;
     if (fdpasser_process(s->p, POLLIN | POLLOUT) != -1 || errno != error)
-        die("an error that is not final");
+        die("a final error was not reported again");
     if (sends && (error == EPIPE || error == ECONNRESET))
         gone(s, s->n_held, 'F', error);
     else if (error == ENOTRECOVERABLE) {
         ledger_number(ledger, 'D', s->who, 0, 0);
-        ledger_number(ledger, 'X', s->who, 0, 0); /* what comes behind it is not read */
+        ledger_number(ledger, 'X', s->who, 0, 0); /* what comes behind it is never read */
     } else if (!hostile || (error != EBADMSG && error != ECONNRESET)) {
         errno = error;
         die("fdpasser_process");
@@ -465,14 +469,14 @@ static void run_queues(struct stream *all, int first, int step, int n)
             want(s);
             int events = fdpasser_events(s->p), ms = fdpasser_timeout_ms(s->p);
             if (sends && fdpasser_queued(s->p) == 0)
-                ms = s->next == s->count ? 0 : 1; /* there was no slot to open anything in */
+                ms = s->next == s->count ? 0 : 1; /* there was no slot to open the file in */
             if (ms >= 0 && (wait < 0 || ms < wait))
                 wait = ms;
             p[left++] = (struct pollfd){events ? fdpasser_fileno(s->p) : -1, (short)events, 0};
         }
         if (left == 0)
             return;
-        /* A soft limit that is low for the moment is EINVAL. Then all is ready, and some of it is not. */
+        /* poll(2) returns EINVAL while the soft limit is lowered. Then take everything as ready. */
         if (poll(p, (nfds_t)left, wait) < 0)
             memset(p, -1, sizeof *p * (size_t)left);
         for (int i = first, j = 0; i < n; i += step)
@@ -486,7 +490,7 @@ static void run_queues(struct stream *all, int first, int step, int n)
     }
 }
 
-/* All of the streams that are this thread's, with queues or without. */
+/* Runs the streams of this thread, with queues or without. */
 static void run_all(struct stream *all, int first, int step, int n)
 {
     if (!queue) {
@@ -504,7 +508,7 @@ static void run_all(struct stream *all, int first, int step, int n)
 
 /* --- connections ---------------------------------------------------------------------------------- */
 
-/* As many connections as it takes, with a few descriptors over each. */
+/* Makes as many connections as it takes, and sends a few descriptors over each. */
 static void connect_and_send(struct stream *s)
 {
     unsigned total = s->count;
@@ -537,7 +541,7 @@ static int listen_at_path(void)
     }
 }
 
-/* Makes and drops many endpoints, for the faults; each server takes over from the one before. */
+/* Makes and closes many endpoints, for the faults. Each server takes over from the one before. */
 static void make_and_drop(void)
 {
     for (int i = 0; i < 50; i++) {
@@ -569,7 +573,8 @@ static void serve(struct stream *s)
                 break;
             struct pollfd p[2] = {{listener, POLLIN, 0}, {stop, POLLIN, 0}};
             poll(p, 2, -1);
-            /* Nobody connects any more, but some may wait; and EAGAIN may have been injected. */
+            /* Nobody connects any more, but some connections may still wait, and EAGAIN may have
+             * been injected. */
             last = p[1].revents && !p[0].revents;
             continue;
         }
@@ -579,7 +584,7 @@ static void serve(struct stream *s)
         if (hostile && roll(2))
             setsockopt(s->passer, SOL_SOCKET, SO_PASSPIDFD, &on, sizeof on);
         if (hostile && roll(2))
-            fdpasser_try_send_fds(s->passer, &listener, 1, 1); /* unread: they will reset us */
+            fdpasser_try_send_fds(s->passer, &listener, 1, 1); /* unread, so the peer resets us */
         s->done = false;
         run_all(s, 0, 1, 1);
         close(s->passer);
@@ -640,7 +645,7 @@ static void *fill_and_empty(void *unused)
     return NULL;
 }
 
-/* Runs the streams for a while, then forks; the child goes on under other names. */
+/* Runs the streams for a while, then forks. The child goes on with new stream numbers. */
 static pid_t fork_in_between(void)
 {
     for (unsigned left = 1 + roll(200); left > 0 && !streams[0].done; left--)
@@ -666,8 +671,8 @@ static pid_t fork_in_between(void)
     return 0;
 }
 
-/* The same with a queue, which has something in it. The dice say which of the two goes on with it. The other
- * one frees its copy, and has a new one under another name. */
+/* The same with a queue that is not empty. The dice choose the process that goes on with it. The
+ * other one frees its copy and makes a new one with another stream number. */
 static pid_t fork_with_queue(void)
 {
     struct stream *s = &streams[0];
@@ -680,7 +685,7 @@ static pid_t fork_with_queue(void)
         struct pollfd p = {events ? fdpasser_fileno(s->p) : -1, (short)events, 0};
         poll(&p, 1, events == 0 && ms < 0 ? 1 : ms);
         if (left == 1 && !sends)
-            fdpasser_process(s->p, p.revents); /* nobody takes what has come; an end is told again */
+            fdpasser_process(s->p, p.revents); /* nothing is taken; an end is reported again */
         else
             queue_turn(s, p.revents);
     }
@@ -710,7 +715,8 @@ static void wait_for(pid_t child)
         _exit(3);
 }
 
-/* Each process has an end of its own, and closes the other's; or who receives would never see the end. */
+/* Each process keeps one end and closes the other. Otherwise the receiver would never see the
+ * end. */
 static void pair(void)
 {
     struct stream *s = &streams[0];
@@ -773,7 +779,7 @@ static void arguments(char **argv)
                                   all[i].name[value - *argv]))
             i++;
         if (!value || i == n) {
-            fprintf(stderr, "peer: what is %s?\n", *argv);
+            fprintf(stderr, "peer: unknown argument: %s\n", *argv);
             exit(2);
         }
         if (all[i].text)
@@ -822,7 +828,7 @@ int main(int argc, char **argv)
 
     if (!is_stdio_untouched())
         die("standard input, output or error is not what it was");
-    /* By this name of it the interposer knows that it is over, and takes its own away. */
+    /* The interposer recognises this path, and closes its own descriptors. */
     int leaked = open_descriptors("/proc/self/fd") - before;
     if (leaked)
         ledger_number(ledger, 'L', (unsigned)id, 0, (uint64_t)(int64_t)leaked);

@@ -1,4 +1,8 @@
-/* A server by connld and fattach: what it mounts on, what it leaves alone, and what it leaves behind. */
+/* A server uses connld and fattach. It mounts on free, left-over and live paths, leaves other nodes
+ * alone, and leaves nothing behind.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 
 int fattach(int fd, const char *path);
@@ -64,8 +68,8 @@ static void options(void)
         EQUAL(node.inode, found.st_ino);
         EQUAL(node.device, found.st_dev);
         ERRNO(fdpasser_server_with("s", 1, 5, -1, FDPASSER_EXCLUSIVE, NULL), EADDRINUSE);
-        close(fdpasser_accept(listener)); /* that was a connection, and ended at once */
-        EQUAL(entries("."), 1); /* no lock is left */
+        close(fdpasser_accept(listener)); /* the probe was a connection that ended at once */
+        EQUAL(entries("."), 1); /* no lock file is left */
         serves(listener);
         if (left_over == 0)
             close(listener);
@@ -121,13 +125,13 @@ static void test(void)
     serves(listener);
     ERRNO(fattach(listener, "s"), EBUSY);
 
-    /* Taken over, live. */
+    /* A live server is taken over. */
     second = fdpasser_server("s", 0);
     OURS(second);
     serves(second);
     close(listener);
     serves(second);
-    /* Left over: first by a server that ended, then by one whose mount went as well. */
+    /* A left-over path is taken over. First the server ended, then its mount went as well. */
     close(second);
     CHECK(is_fifo("s"));
     ERRNO(fdpasser_connect("s"), ECONNREFUSED);
@@ -143,7 +147,7 @@ static void test(void)
     close(listener);
     IN_CHILD(full_table());
 
-    /* What is somebody's. */
+    /* What is not a mount of ours is left alone. */
     fd = open("file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     EQUAL(write(fd, "hello", 5), 5);
     close(fd);
@@ -165,7 +169,7 @@ static void test(void)
     ERRNO(fdpasser_connect("file"), ECONNREFUSED);
     ERRNO(fdpasser_connect_n("a\0b", 3), EINVAL);
 
-    /* A passer is no listener, and a pipe that was not mounted has no connections. */
+    /* A passer is not a listener, and a pipe that is not mounted has no connections. */
     make_pair(ends);
     set_nonblocking(ends[0], 1);
     ERRNO(fdpasser_accept(ends[0]), EAGAIN);

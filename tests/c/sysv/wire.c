@@ -1,5 +1,8 @@
-/* The wire of STREAMS: a NUL, then a descriptor; and what else a peer, or an accident, can make of it. The
- * stream is always in step, and nothing is opened or lost. */
+/* On the wire of STREAMS a message is a NUL, then a descriptor. Whatever else a peer sends, the
+ * stream stays in step, and nothing is opened or lost.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
 #include "check.h"
 #include <pthread.h>
 
@@ -33,7 +36,7 @@ static void nothing_waits(void)
     ERRNO(fdpasser_try_recv_fds(pair[1], &none, 1), EAGAIN);
 }
 
-/* What the original's receiver does: reads the byte, then takes the descriptor. */
+/* Receives as the original does: it reads the byte, then takes the descriptor. */
 static void what_we_send(void)
 {
     struct strrecvfd got;
@@ -41,7 +44,7 @@ static void what_we_send(void)
     int fd = numbered(7);
 
     EQUAL(fdpasser_send_fd(pair[0], fd), 1);
-    ERRNO(ioctl(pair[1], I_RECVFD, &got), EBADMSG); /* the byte is first */
+    ERRNO(ioctl(pair[1], I_RECVFD, &got), EBADMSG); /* the byte comes first */
     EQUAL(read(pair[1], &byte, 1), 1);
     EQUAL(byte, 0);
     EQUAL(ioctl(pair[1], I_RECVFD, &got), 0);
@@ -57,16 +60,16 @@ static void what_we_take(void)
 {
     static const char long_junk[1000] = "junk", zeros[1000];
 
-    bytes("", 1); /* the original's */
+    bytes("", 1); /* as the original sends it */
     bare(1);
-    bytes("\0", 2); /* the textbook's, with a status */
+    bytes("\0", 2); /* as the textbook sends it, with a status */
     bare(2);
     bare(3);
     for (int i = 4; i <= 6; i++)
         RECEIVED(fdpasser_recv_fd(pair[1]), i - 3);
     nothing_waits();
 
-    /* Two senders in between each other, and one that died half-way. */
+    /* Two senders interleave, and one died half-way. */
     bytes("", 1);
     bytes("", 1);
     bare(1);
@@ -77,13 +80,14 @@ static void what_we_take(void)
     for (int i = 1; i <= 3; i++)
         RECEIVED(fdpasser_recv_fd(pair[1]), i);
 
-    /* The byte is there, and its descriptor is not yet. */
+    /* The byte has arrived and its descriptor has not. */
     bytes("", 1);
     nothing_waits();
     bare(4);
     RECEIVED(fdpasser_recv_fd(pair[1]), 4);
 
-    /* Anything else is a message without a descriptor, and is taken once, or in parts if it is long. */
+    /* Other bytes are a message without a descriptor. They are taken in one call, or in several if
+     * there are many. */
     bytes("x", 1);
     bare(5);
     bytes("hello", 5);
@@ -101,7 +105,8 @@ static void what_we_take(void)
     nothing_waits();
 }
 
-/* So many NULs are not a message that is late. They are taken all the same, and then all is well again. */
+/* So many NULs are not a message that is late. They are consumed, and then the stream is in step
+ * again. */
 static void flood(void)
 {
     int ends[2], fd;
@@ -149,7 +154,8 @@ static void full_table(void)
     empty_table();
 }
 
-/* Nothing is written before a descriptor that cannot follow, or to what is no stream. */
+/* Nothing is written before a descriptor that cannot follow, or to a descriptor that is not a
+ * stream. */
 static void refused(void)
 {
     int file = numbered(1), ends[2], sockets[2];
@@ -178,7 +184,7 @@ static void refused(void)
     ERRNO(fdpasser_recv_fd(1 << 20), EBADF);
     ERRNO(fdpasser_accept(1 << 20), EBADF);
 
-    /* A peer that is gone; a NUL that was left is no descriptor. */
+    /* The peer is gone. A NUL that it left is not a descriptor. */
     make_pair(ends);
     EQUAL(write(ends[0], "", 1), 1);
     close(ends[0]);
@@ -190,7 +196,8 @@ static void refused(void)
     close(file);
 }
 
-/* SIGPIPE: one that was there before stays, one of ours never comes; whatever the thread's mask. */
+/* A SIGPIPE that was pending before stays pending. The library adds none, whatever the thread's
+ * mask. */
 static void sigpipe(void)
 {
     sigset_t set, mask;

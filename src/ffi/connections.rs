@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The C ABI of servers with options, and of who is at the other end.
 
-use super::{borrow, errno, guard, number, path_n};
+use super::{borrow, guard, number, path_n};
 use crate::endpoint::{self, Node, ServerOptions};
 use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, size_t, uid_t};
 use nix::errno::Errno;
@@ -62,7 +63,7 @@ pub unsafe extern "C" fn fdpasser_server_with(
             mode: u32::try_from(mode).ok(),
             exclusive: flags & FDPASSER_EXCLUSIVE != 0,
         };
-        let (listener, made) = endpoint::server_with(path, &options).map_err(errno)?;
+        let (listener, made) = endpoint::server_with(path, &options)?;
         // SAFETY: the caller vouches for it, unless it is null.
         if let Some(node) = unsafe { node.as_mut() } {
             *node = fdpasser_node {
@@ -104,9 +105,7 @@ pub unsafe extern "C" fn fdpasser_unlink(
             device: node.device,
             inode: node.inode,
         };
-        endpoint::unlink(path, &node)
-            .map(c_int::from)
-            .map_err(errno)
+        endpoint::unlink(path, &node).map(c_int::from)
     })
 }
 
@@ -133,7 +132,7 @@ pub unsafe extern "C" fn fdpasser_peer_cred(
     pid: *mut pid_t,
 ) -> c_int {
     guard(|| {
-        let peer = endpoint::peer_cred(borrow(&passer)?).map_err(errno)?;
+        let peer = endpoint::peer_cred(borrow(&passer)?)?;
         // SAFETY: the caller vouches for each that is not null.
         unsafe {
             put(uid, peer.uid);

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Rust face: safe functions over the core. Here, and only here, an errno becomes an [`io::Error`].
+
+mod passer;
+
+pub use passer::{Passer, PasserPair, Progress, Refused};
+
+use crate::endpoint::{self, Node, PeerCred, ServerOptions};
+use crate::error::{self, Retry};
+use crate::sys::wait::Wait;
+use crate::sys::Fds;
+use crate::transfer::{self, Taken, MAX_PER_MESSAGE};
+use nix::errno::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+// --- connections ---------------------------------------------------------------------------------
+
+/// Makes a connection, and returns both of its ends, in blocking mode.
+///
+/// # Errors
+/// EMFILE, ENFILE, ENOMEM and ENOBUFS as socketpair(2).
+pub fn socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(endpoint::socketpair()?)
+}
+
+/// Listens at `path`, in blocking mode. A `backlog` of 0 or less means 10. The system may cap it.
+///
+/// A socket that is there already, live or left over, is replaced, and there is no moment in which the
+/// path is missing. So a restarted server takes over. (The listener is bound under a temporary name in the same
+/// directory and renamed. getsockname(2) then shows the temporary name.) Anything that is not a socket is left alone.
+/// On Linux a path that begins with NUL is an abstract address, and those are never replaced. The node stays when
+/// the listener is closed.
+///
+/// # Errors
+/// - EEXIST: something other than a socket is at `path`.
+/// - EBUSY: the socket at `path` is a mount point of its own, as in a container. Mount its directory instead.
+/// - ENAMETOOLONG: `path` does not fit an address (107 bytes on Linux).
+/// - ENOENT: `path` is empty, or its directory does not exist.
+/// - EINVAL: a NUL inside.
+/// - EADDRINUSE: an abstract address that is in use.
+/// - EACCES, EROFS, EMFILE and others as socket(2), bind(2), listen(2) and rename(2).
+pub fn server(path: impl AsRef<Path>, backlog: i32) -> io::Result<OwnedFd> {
+    Ok(endpoint::server(path.as_ref(), backlog)?)
+}
+
+/// Like [`server`], with options. Also returns which node it made, for [`unlink`].
+///
+/// The listener is always bound under a temporary name and renamed, which is the name that
+/// getsockname(2) shows. While an exclusive server starts there is a lock file beside the path, named
+/// `.NAME.fdpasser-lock`.
+///
+/// # Errors
+/// As [`server`], and:
+/// - EADDRINUSE: `exclusive`, and a process has the socket at `path` open, or another server is just starting there.
+/// - EINVAL: `mode` is above 0o777, or `path` is an abstract address, which has no mode.
+/// - EACCES: `exclusive`, and the system does not let us find out whether the server is live.
+/// - ENOLCK: `exclusive`, and what is at the lock file's path is not a plain file of ours.
+pub fn server_with(path: impl AsRef<Path>, options: &ServerOptions) -> io::Result<(OwnedFd, Node)> {
+    Ok(endpoint::server_with(path.as_ref(), options)?)
+}
+
+/// Removes a server's node from the file system if it is still the one at `path`. Returns whether it
+/// was: another server may have replaced it.
+///
+/// Call this before the listener is closed. After that the system may give a later node the same identity.
+///
+/// # Errors
+/// As rename(2) and unlink(2). EINVAL: a NUL inside.
+pub fn unlink(path: impl AsRef<Path>, node: &Node) -> io::Result<bool> {
+    Ok(endpoint::unlink(path.as_ref(), node)?)
+}
+
+/// Accepts the next connection of a listener from [`server`], in blocking mode. Waits for one if the
+/// listener is in blocking mode.
+///
+/// # Errors
+/// - EAGAIN: no connection waits and the listener is in non-blocking mode.
+/// - EINTR: a signal came while waiting.
+/// - EMFILE: no free slot from 3 up. The connection stays queued.
+/// - EBADF, EINVAL, ENOTSOCK: not a listener.
+/// - Others as accept(2).
+pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(endpoint::accept(listener.as_fd(), Wait::AsPasser)?)
+}
+
+/// Like [`accept`], but waits no longer than `timeout`. Puts the listener into non-blocking mode, for everybody who
+/// shares it.
+///
+/// # Errors
+/// As [`accept`]. ETIMEDOUT: no connection came in time.
+pub fn accept_timed(listener: impl AsFd, timeout: Duration) -> io::Result<OwnedFd> {
+    Ok(endpoint::accept(listener.as_fd(), at_most(timeout))?)
+}
+
+/// Connects to the [`server`] at `path`. The connection is in blocking mode. Waits while the server's backlog is
+/// full.
+///
+/// # Errors
+/// - ENOENT: nothing there, or `path` is empty.
+/// - ECONNREFUSED: nobody listens.
+/// - EACCES: no permission to write to the node.
+/// - EPROTOTYPE: not a stream socket.
+/// - EINTR: a signal came while waiting.
+/// - ENAMETOOLONG, EINVAL: not an address.
+/// - Others as socket(2) and connect(2).
+pub fn connect(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    Ok(endpoint::connect(path.as_ref(), Wait::AsPasser)?)
+}
+
+/// Like [`connect`], but waits no longer than `timeout`.
+///
+/// # Errors
+/// As [`connect`]. ETIMEDOUT: the backlog was full all the time. EOPNOTSUPP: the SysV interface, where the system
+/// always waits until the server has accepted.
+pub fn connect_timed(path: impl AsRef<Path>, timeout: Duration) -> io::Result<OwnedFd> {
+    Ok(endpoint::connect(path.as_ref(), at_most(timeout))?)
+}
+
+/// Returns the identity of the process that made the other end of `passer`: the process that connected, as it was
+/// then; for a client's end the process that listened; for an end of a [`socketpair`] the process that made the pair.
+/// That end may have been inherited by, or sent to, another process since.
+///
+/// # Errors
+/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK.
+pub fn peer_cred(passer: impl AsFd) -> io::Result<PeerCred> {
+    Ok(endpoint::peer_cred(passer.as_fd())?)
+}
+
+// --- sending -------------------------------------------------------------------------------------
+
+/// Sends one descriptor. Waits for room in the socket if the passer is in blocking mode, for as long as its
+/// SO_SNDTIMEO says.
+///
+/// # Errors
+/// Nothing was sent in any of these cases.
+/// - EAGAIN: the socket is full and the passer in non-blocking mode, or SO_SNDTIMEO is over.
+/// - EINTR: a signal came while waiting.
+/// - ETOOMANYREFS, ENOBUFS, ENOMEM: try again later, see [`retry`].
+/// - EINVAL, EOPNOTSUPP, EPERM: this descriptor cannot be sent (io_uring, or refused by the peer); the next one
+///   can.
+/// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone.
+/// - ENOTCONN: the passer is not connected.
+/// - ENOTSOCK, EAFNOSUPPORT: the passer is not a local socket.
+pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
+    Ok(transfer::send_one(
+        passer.as_fd(),
+        fd.as_fd(),
+        Wait::AsPasser,
+    )?)
+}
+
+/// Like [`send_fd`], but waits no longer than `timeout`, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`send_fd`]. ETIMEDOUT in place of EAGAIN: the socket was full all the time.
+pub fn send_fd_timed(passer: impl AsFd, fd: impl AsFd, timeout: Duration) -> io::Result<()> {
+    Ok(transfer::send_one(
+        passer.as_fd(),
+        fd.as_fd(),
+        at_most(timeout),
+    )?)
+}
+
+/// Sends `fds` in order, `per_message` of them (0 means 1) in each message, and returns how many were sent.
+///
+/// If one message carries fewer descriptors on this system, more messages are sent.
+/// Only a peer that receives with this library, or otherwise expects several descriptors in a
+/// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
+/// message: those before it are sent, and it is the first of the rest.
+///
+/// # Errors
+/// As [`send_fd`], when not even the first was sent. An error behind the first shows as a smaller
+/// number, and again at the next call if it lasts. EINVAL also: `per_message` is above
+/// [`MAX_PER_MESSAGE`].
+pub fn send_fds(
+    passer: impl AsFd,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+) -> io::Result<usize> {
+    Ok(transfer::send(
+        passer.as_fd(),
+        fds,
+        per_message,
+        Wait::AsPasser,
+    )?)
+}
+
+/// Like [`send_fds`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`send_fds`]. EAGAIN: the socket is full.
+pub fn try_send_fds(
+    passer: impl AsFd,
+    fds: &[BorrowedFd<'_>],
+    per_message: usize,
+) -> io::Result<usize> {
+    Ok(transfer::send(
+        passer.as_fd(),
+        fds,
+        per_message,
+        Wait::Never,
+    )?)
+}
+
+// --- receiving -----------------------------------------------------------------------------------
+
+/// Receives one descriptor. Returns `None` when the peer has shut down in good order. Waits for a descriptor if the
+/// passer is in blocking mode, for as long as its SO_RCVTIMEO says.
+///
+/// # Errors
+/// Nothing was consumed:
+/// - EAGAIN: nothing has arrived and the passer is in non-blocking mode, or SO_RCVTIMEO is over.
+/// - EINTR: a signal came while waiting.
+/// - EMFILE: something waits, and there is no free slot from 3 up. With a soft limit of 0 nothing can even be waited
+///   for.
+/// - ENOTSOCK, EINVAL: the passer is not a connected socket.
+///
+/// One message was consumed:
+/// - EBADMSG: bytes came without a descriptor.
+/// - EMSGSIZE: a message with more than one descriptor came, and all were closed. After more than 4096 bytes in a
+///   message close the passer.
+/// - ENOTRECOVERABLE: the kernel destroyed descriptors of the message, because another thread took the last slots
+///   or a security module refused them.
+///
+/// The peer is gone:
+/// - ECONNRESET: the peer closed without having read all that was sent to it. What it had sent before comes first.
+pub fn recv_fd(passer: impl AsFd) -> io::Result<Option<OwnedFd>> {
+    recv_one(passer.as_fd(), Wait::AsPasser)
+}
+
+/// Like [`recv_fd`], but waits no longer than `timeout`, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`recv_fd`]. ETIMEDOUT in place of EAGAIN: nothing has arrived in time.
+pub fn recv_fd_timed(passer: impl AsFd, timeout: Duration) -> io::Result<Option<OwnedFd>> {
+    recv_one(passer.as_fd(), at_most(timeout))
+}
+
+/// Receives all descriptors of the next message, in order, and appends them to `fds`. Returns how many they are;
+/// 0 when the peer has shut down in good order. Waits as [`recv_fd`] does.
+///
+/// # Errors
+/// As [`recv_fd`]. EMSGSIZE only after more than 4096 bytes in a message.
+pub fn recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
+    recv_into(passer.as_fd(), fds, Wait::AsPasser)
+}
+
+/// Like [`recv_fds`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`recv_fds`]. EAGAIN: nothing has arrived.
+pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
+    recv_into(passer.as_fd(), fds, Wait::Never)
+}
+
+/// Why [`try_recv_messages`] took no more.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Stop {
+    /// It took as many messages as it was asked for.
+    Enough,
+    /// The peer has shut down in good order.
+    Shutdown,
+    /// EAGAIN: there is nothing more for now. Otherwise as [`recv_fds`]. This comes after the
+    /// descriptors that were received, and may not be reported again.
+    Error(io::Error),
+}
+
+/// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
+/// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
+pub fn try_recv_messages(passer: impl AsFd, messages: usize, fds: &mut Vec<OwnedFd>) -> Stop {
+    let into = |fd| fds.push(fd);
+    match transfer::recv_messages(passer.as_fd(), messages, usize::MAX, into) {
+        Ok(Taken::Enough) => Stop::Enough,
+        Ok(Taken::Shutdown) => Stop::Shutdown,
+        Err(error) => Stop::Error(error.into()),
+    }
+}
+
+/// Says whether a call that failed with `error` is worth repeating.
+///
+/// | errno | sending | receiving | retry |
+/// |---|---|---|---|
+/// | EAGAIN | the socket is full | nothing has arrived | when it polls ready |
+/// | EINTR | a signal came while waiting | likewise | at once |
+/// | EMFILE, ENFILE | | no free slot; nothing was consumed | after a while |
+/// | ETOOMANYREFS | this user has too many descriptors in flight | | after a while |
+/// | ENOBUFS, ENOMEM | the kernel is short of memory | likewise | after a while |
+/// | EPIPE, ECONNRESET | the peer is gone | the peer is gone, and had not read all of ours | never |
+/// | ECONNREFUSED | the peer of a datagram socket is gone | | never |
+/// | EBADMSG | | bytes came without a descriptor; they were consumed | never |
+/// | EMSGSIZE | | more descriptors than asked for, which were closed; or more than 4096 bytes | never |
+/// | ENOTRECOVERABLE | | the kernel destroyed descriptors of this message; the rest were closed | never |
+/// | ETIMEDOUT | the time that the caller gave is over | likewise | never |
+/// | any other | this descriptor cannot be sent, or the passer is not one | the passer is not one | never |
+///
+/// Kernels before about 6.10 also return ETOOMANYREFS when a socket is sent over a socket that is itself in flight,
+/// more than four levels deep. That passes when somebody receives what is in there. A [`Passer`] that meets such a
+/// descriptor waits for it; dropping the passer gives up.
+pub fn retry(error: &io::Error) -> Retry {
+    error
+        .raw_os_error()
+        .map_or(Retry::Never, |errno| error::retry(Errno::from_raw(errno)))
+}
+
+fn recv_one(passer: BorrowedFd<'_>, wait: Wait) -> io::Result<Option<OwnedFd>> {
+    let mut fds = Fds::new();
+    transfer::recv(passer, 1, &mut fds, wait)?;
+    Ok(fds.pop())
+}
+
+fn recv_into(
+    passer: BorrowedFd<'_>,
+    into: &mut impl Extend<OwnedFd>,
+    wait: Wait,
+) -> io::Result<usize> {
+    let mut fds = Fds::new();
+    transfer::recv(passer, MAX_PER_MESSAGE, &mut fds, wait)?;
+    let count = fds.len();
+    into.extend(fds);
+    Ok(count)
+}
+
+fn at_most(timeout: Duration) -> Wait {
+    Wait::at_most(Some(timeout))
+}

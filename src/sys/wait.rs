@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! O_NONBLOCK, deadlines, and waiting until a descriptor is ready: the same for both interfaces.
+
+use nix::errno::Errno;
+use nix::fcntl::{fcntl, FcntlArg, OFlag};
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// As the descriptor's own mode and timeouts say.
+    AsPasser,
+    /// Not at all: EAGAIN instead.
+    Never,
+    /// Until this moment, whatever mode the descriptor is in: then ETIMEDOUT. `None` is for ever.
+    Until(Option<Instant>),
+}
+
+impl Wait {
+    /// For at most this long from now.
+    pub(crate) fn at_most(time: Option<Duration>) -> Self {
+        // A moment that the clock cannot express is for ever.
+        Self::Until(time.and_then(|time| Instant::now().checked_add(time)))
+    }
+}
+
+/// The waits of one call. One deadline holds for all of them, however often the call wakes.
+pub(crate) struct Waits {
+    wait: Wait,
+    /// When the call began. Without this, the first wait is near enough to the beginning.
+    start: Option<Instant>,
+    /// Known after the first wait.
+    deadline: Option<Deadline>,
+}
+
+#[derive(Clone, Copy)]
+enum Deadline {
+    At(Option<Instant>),
+    /// A sandbox does not let us read the socket's timeout, so the kernel has to apply it.
+    KernelKnows,
+}
+
+impl Waits {
+    pub(crate) fn new(wait: Wait) -> Self {
+        Self {
+            wait,
+            start: None,
+            deadline: None,
+        }
+    }
+
+    /// For a call that may wait in another way before its first wait here.
+    pub(crate) fn starting_now(wait: Wait) -> Self {
+        Self {
+            start: Some(Instant::now()),
+            ..Self::new(wait)
+        }
+    }
+
+    /// Sleeps until `receive` may have something. EAGAIN where there is no waiting, or SO_RCVTIMEO is over.
+    pub(crate) fn readable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        match self.deadline(fd, super::receive_timeout)? {
+            Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLIN, deadline),
+            Deadline::KernelKnows => super::wait_without_deadline(fd),
+        }
+    }
+
+    /// Sleeps until `send` may have room. EAGAIN where there is no waiting, or SO_SNDTIMEO is over.
+    pub(crate) fn writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        match self.deadline(fd, super::send_timeout)? {
+            Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLOUT, deadline),
+            Deadline::KernelKnows => Ok(()),
+        }
+    }
+
+    /// Whether only a call that waits inside the kernel keeps to the application's timeout.
+    pub(crate) fn kernel_keeps_time(&self) -> bool {
+        matches!(self.deadline, Some(Deadline::KernelKnows))
+    }
+
+    fn deadline(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        timeout: fn(BorrowedFd<'_>) -> Result<Option<Duration>, Errno>,
+    ) -> Result<Deadline, Errno> {
+        if let Some(known) = self.deadline {
+            return Ok(known);
+        }
+        let found = match self.wait {
+            Wait::Never => return Err(Errno::EAGAIN),
+            Wait::Until(deadline) => Deadline::At(deadline),
+            Wait::AsPasser if is_nonblocking(fd)? => return Err(Errno::EAGAIN),
+            Wait::AsPasser => match timeout(fd) {
+                Ok(time) => {
+                    let start = self.start.unwrap_or_else(Instant::now);
+                    Deadline::At(time.and_then(|time| start.checked_add(time)))
+                }
+                Err(_) => Deadline::KernelKnows,
+            },
+        };
+        self.deadline = Some(found);
+        Ok(found)
+    }
+
+    fn sleep(
+        &self,
+        fd: BorrowedFd<'_>,
+        events: PollFlags,
+        deadline: Option<Instant>,
+    ) -> Result<(), Errno> {
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            if is_ready(fd, events, left.map_or(PollTimeout::NONE, rounded_up))? {
+                return Ok(());
+            }
+            // poll(2) takes no more than 24 days at a time.
+            if left.is_some_and(|left| left <= LONGEST_POLL) {
+                return Err(match self.wait {
+                    Wait::Until(_) => Errno::ETIMEDOUT,
+                    _ => Errno::EAGAIN,
+                });
+            }
+        }
+    }
+}
+
+const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// Woken a little too early, the caller would have to wait once more.
+fn rounded_up(time: Duration) -> PollTimeout {
+    PollTimeout::try_from(time.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
+}
+
+fn status(fd: BorrowedFd<'_>) -> Result<OFlag, Errno> {
+    fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain)
+}
+
+pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(status(fd)?.contains(OFlag::O_NONBLOCK))
+}
+
+/// Sets O_NONBLOCK, for everybody who shares the open file description.
+pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let status = status(fd)?;
+    if !status.contains(OFlag::O_NONBLOCK) {
+        fcntl(fd, FcntlArg::F_SETFL(status | OFlag::O_NONBLOCK))?;
+    }
+    Ok(())
+}
+
+/// Clears O_NONBLOCK on a descriptor that nobody shares yet.
+#[allow(dead_code, reason = "only sockets are connected with a deadline")]
+pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let status = status(fd)? - OFlag::O_NONBLOCK;
+    fcntl(fd, FcntlArg::F_SETFL(status)).map(drop)
+}
+
+/// Says whether `fd` is ready within the time. With a soft limit of 0 poll(2) refuses to look at anything,
+/// which is EMFILE here.
+pub(crate) fn is_ready(
+    fd: BorrowedFd<'_>,
+    events: PollFlags,
+    timeout: PollTimeout,
+) -> Result<bool, Errno> {
+    match poll(&mut [PollFd::new(fd, events)], timeout) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::EINVAL) => Err(Errno::EMFILE),
+        Err(error) => Err(error),
+    }
+}
