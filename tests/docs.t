@@ -28,7 +28,7 @@ my @ffi    = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
 
 readme_examples();
 synopsis();
-header_examples();
+header_examples() if !-e 'tests/man.t';    # which runs them, since they are in the manual
 sonames();
 queues();
 names_of_others();
@@ -230,6 +230,12 @@ sub tables {
         [ sort map { "docs/$_" } slurp('docs/README.md') =~ /^\| \[([^\]]+)\]\(\1\)/mg ],
         'docs/README.md names what is in docs/'
     );
+    my $map = slurp('CONTRIBUTING.md');
+    is_deeply([ sort $map =~ /^\| `(src\/[^`]+)` \|/mg ], [ sort glob 'src/*.rs src/*/*.rs' ], 'the map names each file of src/');
+    my %named = map { $_ => 1 } $map =~ /`([\w.]+)\/`/g;
+    is_deeply([ grep { !$named{$_} } grep { -d } grep { $_ ne 'target' } glob '*' ], [], 'and each folder');
+    my @files = $map =~ m{`((?:src|tests|perl|scripts|docs|fuzz|man|benches|examples)/[\w./*-]+)`}g;
+    is_deeply([ grep { !grep { -e } glob } @files ], [], 'and it mentions nothing that is not there');
     return;
 }
 
