@@ -153,7 +153,7 @@ check-perl: perl-module $(streams)
 	    $(PROVE) -v -b -It/lib t/*.t
 else
 check-c: lib
-	$(PROVE) -v tests/abi.t tests/c.t
+	$(PROVE) -v tests/header.t tests/abi.t tests/c.t
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
@@ -185,18 +185,20 @@ check-examples: all
 	$(PROVE) -v tests/examples.t
 
 check-install: all
-	$(PROVE) -v tests/install.t
+	$(PROVE) -v tests/man.t tests/install.t
 
 # --- packaging ----------------------------------------------------------------------------------
 
-target/fdpasser.3: $(header) scripts/man-page Cargo.toml
-	@mkdir -p target
-	$(PERL) scripts/man-page $(header) $(version) > $@
+# The mark is newer than all pages. No cargo, no cbindgen: whoever packages this needs Perl only.
+target/man/made: scripts/man-page tests/lib/Header.pm man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs)
+	$(PERL) scripts/man-page $(version) $(@D)
+	@touch $@
 
-install: all target/fdpasser.3 ## install library, header, manual page, pkg-config file and Perl module under prefix (DESTDIR honoured)
-	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(mandir)/man3
+install: all target/man/made ## install library, header, manual, pkg-config file and Perl module under prefix (DESTDIR honoured)
+	$(INSTALL) -d $(DESTDIR)$(includedir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(mandir)/man3 $(DESTDIR)$(mandir)/man7
 	$(INSTALL) -m 644 $(header) $(DESTDIR)$(includedir)/
-	$(INSTALL) -m 644 target/fdpasser.3 $(DESTDIR)$(mandir)/man3/
+	$(INSTALL) -m 644 target/man/man3/*.3 $(DESTDIR)$(mandir)/man3/
+	$(INSTALL) -m 644 target/man/man7/fdpasser.7 $(DESTDIR)$(mandir)/man7/
 	$(INSTALL) -m 644 $(static) $(DESTDIR)$(libdir)/
 	$(INSTALL) -m 755 $(shared) $(DESTDIR)$(libdir)/libfdpasser.so.$(version)
 	ln -sf libfdpasser.so.$(version) $(DESTDIR)$(libdir)/libfdpasser.so.$(abi)

@@ -63,6 +63,9 @@ const PROPERTIES: &[(&str, &[&str])] = &[
     ("sigpipe_by_option", APPLE),
     // accept(2) takes its slot before it takes a connection, so that EMFILE leaves the connection queued.
     ("accept_takes_slot_first", LINUX),
+    // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
+    ("no_thread_cancellation", &["android"]),
+    ("cancel_disable_is_0", APPLE),
     // nix has no flock(2) there.
     ("no_flock", &["solaris"]),
     // nix has no ENOTRECOVERABLE there.
@@ -113,25 +116,50 @@ fn soname() {
     }
 }
 
+/// The subjects stand in the header in this order, each under the first line of its file.
+#[cfg(feature = "header")]
+const SUBJECTS: [&str; 4] = ["connections", "transfer", "passer", "constants"];
+
 #[cfg(feature = "header")]
 fn header() {
+    use std::fs;
     use std::path::PathBuf;
 
-    let sources = ["src/ffi.rs", "src/ffi/connections.rs", "src/ffi/passer.rs"];
-    for input in sources.iter().chain(&["cbindgen.toml"]) {
-        println!("cargo:rerun-if-changed={input}");
-    }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap()).join("fdpasser.h");
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))
-        .unwrap_or_else(|e| panic!("cbindgen.toml: {e}"));
+    let sources = SUBJECTS.map(|subject| root.join(format!("src/ffi/{subject}.rs")));
+    let config = root.join("cbindgen.toml");
+    for input in sources.iter().chain([&config]) {
+        println!("cargo:rerun-if-changed={}", input.display());
+    }
+    let config =
+        cbindgen::Config::from_file(&config).unwrap_or_else(|e| panic!("cbindgen.toml: {e}"));
+    let builder = cbindgen::Builder::new().with_config(config);
+    let mut text = Vec::new();
     sources
         .iter()
-        .fold(cbindgen::Builder::new(), |builder, source| {
-            builder.with_src(root.join(source))
-        })
-        .with_config(config)
+        .fold(builder, cbindgen::Builder::with_src)
         .generate()
         .unwrap_or_else(|e| panic!("cbindgen: {e}"))
-        .write_to_file(out);
+        .write(&mut text);
+    let mut text = String::from_utf8(text).unwrap();
+    for source in &sources {
+        let source = fs::read_to_string(source).unwrap();
+        // cbindgen knows no headings: so each goes in front of the comment of its first function.
+        let after = |mark: &str| source.split_once(mark).map(|(_, rest)| rest);
+        let heading = after("//! ").and_then(|rest| rest.lines().next());
+        let first = after("extern \"C\" fn ").and_then(|rest| rest.split('(').next());
+        let (heading, first) = heading.zip(first).expect("a heading and a function");
+        let in_comment = |at: usize| text[..at].rsplit('\n').next().unwrap().starts_with(" *");
+        let (declared, _) = text
+            .match_indices(&format!("{first}("))
+            .find(|&(at, _)| !in_comment(at))
+            .expect("it is declared");
+        let comment = text[..declared].rfind("/**").expect("it has a comment");
+        text.insert_str(
+            comment,
+            &format!("/* --- {} --- */\n\n", heading.trim_end_matches('.')),
+        );
+    }
+    fs::write(out, text).unwrap();
 }

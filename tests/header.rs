@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! The committed C header is what `src/ffi.rs` and `src/ffi/` say. `make header` brings it up to date.
 #![cfg(feature = "header")]
 

@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The C ABI of servers with options, and of who is at the other end.
+//! Connections: a pair for a fork, or a server, its connections and its clients.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! Any thread may call it, also after a fork.
+//!
+//! # Examples
+//!
+//! fdpasser(7) has a complete program.
 
-use super::{borrow, guard, number, path_n};
+use super::constants::FDPASSER_EXCLUSIVE;
+use super::{at_most, borrow, c_path, guard, number, path_n};
 use crate::endpoint::{self, Node, ServerOptions};
+use crate::sys::wait::Wait;
 use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, size_t, uid_t};
 use nix::errno::Errno;
+use std::os::fd::IntoRawFd;
+use std::path::Path;
 
-/// fdpasser_server_with(): do not take over from a server that is live.
-pub const FDPASSER_EXCLUSIVE: c_uint = 1;
-
-/// A server's node in the file system, to be known again by fdpasser_unlink().
+/// A server's node in the file system, by which fdpasser_unlink() knows it again.
 #[repr(C)]
 #[allow(
     non_camel_case_types,
@@ -22,27 +39,191 @@ pub struct fdpasser_node {
     pub inode: c_ulonglong,
 }
 
-/// As fdpasser_server_n(), with options. mode: that of the node, up to 0777, whatever the umask,
-/// which is not touched; -1 leaves it to the umask. flags: 0, or FDPASSER_EXCLUSIVE to refuse to
-/// take over from a server that is live, while one that is left over is replaced. node, if not
-/// NULL, is set to the node that was made, for fdpasser_unlink().
+/// Makes a connected pair of passers, one for each side of a fork or for two threads.
 ///
-/// The listener is always bound under a temporary name and renamed; getsockname() then shows that
-/// name. Nobody gets in before the node has its mode. Whether a server is live is found out by
-/// connecting to it, so it sees a connection that ends at once. While an exclusive server starts
-/// there is a lock file beside the path. An abstract address has no mode and is always exclusive;
-/// its node is all zeros.
+/// Both passers are in blocking mode. After a fork each process should close the passer that it does not use.
+/// Otherwise the peer's reader never sees the end of file.
 ///
-/// Ownership: as fdpasser_server(). On failure node is left as it was.
+/// # Ownership
 ///
-/// Returns as fdpasser_server_n(); also errno EADDRINUSE (FDPASSER_EXCLUSIVE, and a server is live
-/// there, or just starting), EINVAL (mode or flags are out of range, or a mode for an abstract
-/// address) and EACCES (FDPASSER_EXCLUSIVE, and it cannot be found out whether the server is live).
+/// On success the caller owns fds[0] and fds[1]. On failure fds is left as it was.
 ///
-/// Blocking: no. The listener is in blocking mode.
+/// # Returns
 ///
-/// Threads and fork: safe. Of two exclusive servers that start at once one has the path, and the
-/// other fails.
+/// 0 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: fds is NULL.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// # Examples
+///
+/// ```c
+/// int fds[2];
+/// if (fdpasser_socketpair(fds) != 0) err(1, "fdpasser_socketpair");
+/// switch (fork()) {
+/// case -1:
+///     err(1, "fork");
+/// case 0:
+///     close(fds[0]);
+///     if (send_fd(fds[1], STDOUT_FILENO) != 1) err(1, "send_fd");
+///     _exit(0);
+/// }
+/// close(fds[1]);
+/// int fd = recv_fd(fds[0]);
+/// if (fd < 0) err(1, "recv_fd");
+/// if (fd == 0) errx(1, "the child sent nothing");
+/// ```
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd(3), fdpasser_new_pair(3), socketpair(2)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
+    guard(|| {
+        if fds.is_null() {
+            return Err(Errno::EFAULT);
+        }
+        let (a, b) = endpoint::socketpair()?;
+        // SAFETY: not null, and the caller vouches for two ints.
+        unsafe {
+            fds.write(a.into_raw_fd());
+            fds.add(1).write(b.into_raw_fd());
+        }
+        Ok(0)
+    })
+}
+
+/// Makes a listener at path, in place of a socket that is there already.
+///
+/// A backlog of 0 or less means 10. The system may cap a larger one. The listener is in blocking mode.
+///
+/// A restarted server takes its path over: if there is a socket at path, of a live server or left over, the new
+/// listener replaces it without a moment in which the path is missing. For that the listener is bound under a
+/// temporary name in the same directory and renamed, and getsockname(2) then shows the temporary name. Anything that
+/// is not a socket is left alone.
+///
+/// The umask decides the mode of the node. The node stays when the listener is closed. fdpasser_server_with(3) sets a
+/// mode, refuses to replace a live server, and tells which node it made.
+///
+/// fdpasser_server_n() takes the length of path. So path may begin with a NUL byte, which makes it a Linux abstract
+/// address. An abstract address is in no file system, and it is never replaced.
+///
+/// # Ownership
+///
+/// On success the caller owns the listener. On failure nothing is left behind.
+///
+/// # Returns
+///
+/// The listener, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: path is NULL.
+/// - EEXIST: There is something at path that is not a socket.
+/// - EBUSY: The socket at path is a mount point of its own, as in some containers. Mount its directory instead.
+/// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
+/// - ENOENT: path is empty, or its directory does not exist.
+/// - ENOTDIR: A part of path is not a directory.
+/// - EACCES, EPERM: The caller may not create a node there.
+/// - EROFS: The file system is read-only.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ENOSPC: The file system is full.
+/// - EIO: The file system failed.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If two servers start at one path at the same time, the later one has it.
+///
+/// # See also
+///
+/// fdpasser_accept(3), fdpasser_connect(3), fdpasser_server_with(3), unix(7)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_server(path: *const c_char, backlog: c_int) -> c_int {
+    // SAFETY: the caller vouches for a C string.
+    guard(|| server(unsafe { c_path(path) }?, backlog))
+}
+
+/// Does what fdpasser_server() does, with the length of path given.
+///
+/// Page: fdpasser_server
+///
+/// # Errors
+///
+/// fdpasser_server_n() fails also with these:
+///
+/// - EADDRINUSE: The abstract address is in use.
+/// - EINVAL: There is a NUL byte inside path, or this system has no abstract addresses.
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_server_n(
+    path: *const c_char,
+    path_len: size_t,
+    backlog: c_int,
+) -> c_int {
+    // SAFETY: the caller vouches for path_len bytes.
+    guard(|| server(unsafe { path_n(path, path_len) }?, backlog))
+}
+
+/// Makes a listener with options: the mode of its node, and whether to replace a live server.
+///
+/// path, path_len and backlog are those of fdpasser_server_n(3).
+///
+/// mode is the mode of the node, up to 0777, whatever the umask says. -1 leaves it to the umask, and the umask itself
+/// is not touched. Nobody can connect before the node has its mode.
+///
+/// flags is 0 or FDPASSER_EXCLUSIVE. With FDPASSER_EXCLUSIVE the call refuses to replace a live server, but it
+/// replaces a socket that is left over. A server is live if any process has its listener open. While an exclusive server
+/// starts, a lock file stands beside the path, with the name `.NAME.fdpasser-lock`.
+///
+/// If node is not NULL it is set to the node that was made. fdpasser_unlink(3) takes it.
+///
+/// The listener is always bound under a temporary name and renamed. getsockname(2) shows that temporary name.
+///
+/// An abstract address has no mode and is always exclusive. Its node is all zeros.
+///
+/// # Ownership
+///
+/// On success the caller owns the listener. On failure nothing is left behind, and node is as it was.
+///
+/// # Returns
+///
+/// The listener, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_server_n(3), and these:
+///
+/// - EADDRINUSE: FDPASSER_EXCLUSIVE is set, and a server is live at path or is just starting there.
+/// - ENOLCK: FDPASSER_EXCLUSIVE is set, and what stands at the path of the lock file is not a plain file of this user.
+/// - EINVAL: mode or flags is out of range, or a mode is given for an abstract address.
+/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If two exclusive servers start at one path at the same time, one has the
+/// path and the other fails.
+///
+/// # Examples
+///
+/// This server shuts everybody else out and removes its node at its end:
+///
+/// ```c
+/// fdpasser_node node;
+/// int listener = fdpasser_server_with(path, strlen(path), 0, 0600, FDPASSER_EXCLUSIVE, &node);
+/// if (listener < 0) err(1, "%s", path);
+/// serve(listener);
+/// if (fdpasser_unlink(path, strlen(path), &node) < 0) warn("%s", path);
+/// close(listener);
+/// ```
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_unlink(3), fdpasser_accept(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_server_with(
     path: *const c_char,
@@ -75,21 +256,38 @@ pub unsafe extern "C" fn fdpasser_server_with(
     })
 }
 
-/// Removes a server's node from the file system, if path is still the one that
-/// fdpasser_server_with() made: another server may have taken it over. Call it before closing the
-/// listener, as the system may give a later node the same identity. Connections that wait can be
-/// accepted after it.
+/// Removes a server's node from the file system, unless another server has taken the path over.
 ///
-/// Ownership: no descriptors.
+/// node is what fdpasser_server_with(3) set. Call this before you close the listener, because afterwards the system
+/// may give a new node the same identity. Connections that wait in the backlog can still be accepted.
 ///
-/// Returns 1 if it was removed; 0 if path is not that node (any more) and was left alone; or -1
-/// with errno: EFAULT (path or node is NULL), EINVAL (a NUL inside path), EACCES, EPERM, EROFS, ENOTDIR,
-/// ELOOP, ENAMETOOLONG.
+/// # Returns
 ///
-/// Blocking: no.
+/// 1 if the node was removed. 0 if path is not that node, or not any more; it is left alone then. -1 with errno on
+/// failure.
 ///
-/// Threads and fork: safe. After a fork only one of the processes that have the listener should
-/// call it, the last one that serves.
+/// # Errors
+///
+/// - EFAULT: path or node is NULL.
+/// - EINVAL: There is a NUL byte inside path.
+/// - EACCES, EPERM: The caller may not remove the node.
+/// - EROFS: The file system is read-only.
+/// - ENOTDIR: A part of path is not a directory.
+/// - ELOOP: There are too many symbolic links in path.
+/// - ENAMETOOLONG: path is too long.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several processes have the listener, the last one that serves should
+/// call it, and only that one.
+///
+/// # Examples
+///
+/// fdpasser_server_with(3) has one.
+///
+/// # See also
+///
+/// fdpasser_server_with(3), unlink(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_unlink(
     path: *const c_char,
@@ -109,21 +307,218 @@ pub unsafe extern "C" fn fdpasser_unlink(
     })
 }
 
-/// Says who is at the other end of a connection: the effective user and group, and the process, of
-/// who connected, as they were then; for the end of a client, of who listened; for a pair, of who
-/// made it. Whoever has the other end by now may be another process, that inherited or was sent it.
-/// Each of the pointers may be NULL.
+/// Takes the next connection from a listener.
 ///
-/// Ownership: no descriptors. On failure nothing is written.
+/// listener comes from fdpasser_server(3) or fdpasser_server_with(3). The new passer is in blocking mode, whatever
+/// mode the listener is in.
 ///
-/// Returns 0, or -1 with errno: ENOTCONN (not connected), EINVAL (a listener), EAFNOSUPPORT (not a
-/// local socket), EBADF, ENOTSOCK. *pid is -1 where the system does not tell, or where the process
-/// is none that our PID namespace shows. A process may have ended, and its number be another's by
-/// now; a user may not.
+/// # Ownership
 ///
-/// Blocking: no.
+/// On success the caller owns the new passer. On failure there is none. The listener does not change.
 ///
-/// Threads and fork: safe.
+/// # Returns
+///
+/// The passer, or -1 with errno.
+///
+/// # Errors
+///
+/// No connection is lost with these, and the same call may succeed later:
+///
+/// - EAGAIN: No connection waits, and the listener is non-blocking.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EMFILE: The process has no free slot from 3 up. The connection stays in the backlog.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ECONNABORTED: The client gave up before it was accepted.
+///
+/// With these the call cannot succeed:
+///
+/// - EBADF: listener is not open.
+/// - ENOTSOCK: listener is not a socket.
+/// - EINVAL, EOPNOTSUPP: listener is a socket that does not listen.
+/// - EPERM: The system's rules forbid the connection.
+///
+/// # Blocking
+///
+/// It waits for a connection if the listener is in blocking mode.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. Several threads and processes may accept from one listener.
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_accept_timed(3), fdpasser_peer_cred(3), accept(2)
+#[no_mangle]
+pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
+    guard(|| endpoint::accept(borrow(&listener)?, Wait::AsPasser).map(number))
+}
+
+/// Does what fdpasser_accept() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// The listener is put into non-blocking mode and stays in it, for everybody who shares it. Without that nobody can
+/// promise not to wait: another process may take the connection first. After this call fdpasser_accept(3) does not wait
+/// on the listener either.
+///
+/// # Ownership
+///
+/// As in fdpasser_accept(3).
+///
+/// # Returns
+///
+/// The new passer, which is in blocking mode, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_accept(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: No connection came in time.
+///
+/// # Blocking
+///
+/// It waits for a connection until the time is over, whatever mode the listener was in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. Several threads and processes may accept from one listener.
+///
+/// # See also
+///
+/// fdpasser_accept(3), fdpasser_connect_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_accept_timed(listener: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| endpoint::accept(borrow(&listener)?, at_most(timeout_ms)).map(number))
+}
+
+/// Connects to the server at path.
+///
+/// The new passer is in blocking mode.
+///
+/// fdpasser_connect_n() takes the length of path. So path may begin with a NUL byte, which makes it a Linux abstract
+/// address.
+///
+/// # Ownership
+///
+/// On success the caller owns the passer. On failure there is none.
+///
+/// # Returns
+///
+/// The passer, or -1 with errno.
+///
+/// # Errors
+///
+/// - EFAULT: path is NULL.
+/// - ENOENT: There is nothing at path, or path is empty.
+/// - ECONNREFUSED: Nobody listens at path.
+/// - EACCES: The caller may not write to the node, or may not search a directory of path.
+/// - EPROTOTYPE: There is a socket at path that is not a stream.
+/// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
+/// - ENOTDIR: A part of path is not a directory.
+/// - ELOOP: There are too many symbolic links in path.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - EPERM: The system's rules forbid the connection.
+///
+/// # Blocking
+///
+/// It waits while the server's backlog is full.
+///
+/// # See also
+///
+/// fdpasser_server(3), fdpasser_connect_timed(3), fdpasser_send_fd(3), fdpasser_recv_fd(3), connect(2)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_connect(path: *const c_char) -> c_int {
+    // SAFETY: the caller vouches for a C string.
+    guard(|| connect(unsafe { c_path(path) }?))
+}
+
+/// Does what fdpasser_connect() does, with the length of path given.
+///
+/// Page: fdpasser_connect
+///
+/// # Errors
+///
+/// fdpasser_connect_n() fails also with this:
+///
+/// - EINVAL: There is a NUL byte inside path, or this system has no abstract addresses.
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_t) -> c_int {
+    // SAFETY: the caller vouches for path_len bytes.
+    guard(|| connect(unsafe { path_n(path, path_len) }?))
+}
+
+/// Does what fdpasser_connect_n() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// As in fdpasser_connect(3).
+///
+/// # Returns
+///
+/// The passer, which is in blocking mode, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_connect_n(3), and these:
+///
+/// - ETIMEDOUT: The backlog of the server was full all the time.
+/// - EOPNOTSUPP: The SysV interface, where the system waits until the server has accepted.
+///
+/// # Blocking
+///
+/// It waits while the server's backlog is full, until the time is over.
+///
+/// # See also
+///
+/// fdpasser_connect(3), fdpasser_accept_timed(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_connect_timed(
+    path: *const c_char,
+    path_len: size_t,
+    timeout_ms: c_int,
+) -> c_int {
+    guard(|| {
+        // SAFETY: the caller vouches for path_len bytes.
+        let path = unsafe { path_n(path, path_len) }?;
+        endpoint::connect(path, at_most(timeout_ms)).map(number)
+    })
+}
+
+/// Tells which user, group and process are at the other end of a connection.
+///
+/// *uid and *gid are set to the effective user and group, *pid to the process. Each of the three pointers may be NULL.
+/// They describe the process at the moment when the connection was made: for the end of a server the process that
+/// connected, for the end of a client the process that listened, and for a pair the process that made the pair. By now
+/// another process may have that end, because it inherited it or received it.
+///
+/// *pid is -1 where the system does not tell, and where our PID namespace does not show the process. The process may
+/// have ended by now, and another one may have its number. So grant access by the user and not by the process.
+///
+/// # Ownership
+///
+/// No descriptor changes hands. On failure nothing is written.
+///
+/// # Returns
+///
+/// 0 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - ENOTCONN: passer is not connected.
+/// - EINVAL: passer is a listener.
+/// - EAFNOSUPPORT: passer is a socket, but not a local one.
+/// - EBADF: passer is not open.
+/// - ENOTSOCK: passer is not a socket.
+///
+/// # See also
+///
+/// fdpasser_accept(3), unix(7)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_peer_cred(
     passer: c_int,
@@ -141,6 +536,14 @@ pub unsafe extern "C" fn fdpasser_peer_cred(
         }
         Ok(0)
     })
+}
+
+fn server(path: &Path, backlog: c_int) -> Result<c_int, Errno> {
+    endpoint::server(path, backlog).map(number)
+}
+
+fn connect(path: &Path) -> Result<c_int, Errno> {
+    endpoint::connect(path, Wait::AsPasser).map(number)
 }
 
 /// # Safety

@@ -1,6 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The queue's part of the C ABI: an opaque object, plain integers, and no callbacks, so that every
-//! language's FFI can have it.
+//! Queues: an object with a queue for each direction, for any event loop.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! One thread at a time may use an object. After a fork only one of the processes may go on with it. See
+//! fdpasser_new(3).
+//!
+//! # Examples
+//!
+//! fdpasser_new(3) has a complete loop.
 #![allow(
     non_camel_case_types,
     reason = "the type's name is C's, and the same as the prefix of its functions"
@@ -15,8 +31,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
-/// A passer with a queue for each direction, for use with any event loop; made by fdpasser_new() or
-/// fdpasser_new_pair(). See "Queues" at the top of this header.
+/// A passer with a queue for each direction, made by fdpasser_new() or fdpasser_new_pair().
 pub struct fdpasser {
     end: End,
     /// What the last fdpasser_process() could not send.
@@ -30,22 +45,80 @@ enum End {
         child: Queue,
     },
     Ours(Queue),
-    /// Only while one of the others is made of it.
+    /// Only while an end is being chosen.
     Neither,
 }
 
-/// Makes a passer with queues of a connected socket, which is set to non-blocking mode.
+/// Makes an object with a queue for each direction from a connected socket.
 ///
-/// Ownership: on success the new object owns fd, until fdpasser_free(); on failure the caller keeps
-/// it.
+/// The object works with any event loop. It waits for nothing, it calls nobody back, and it takes care of the pauses
+/// that a full table or a full socket asks for. A program uses it in five steps:
 ///
-/// Returns the object, or NULL with errno: EBADF, ENOMEM.
+/// 1. Push what is to be sent, with fdpasser_push_send_fd(3), and say how many descriptors the program is ready to
+///    take, with fdpasser_push_recv(3).
 ///
-/// Blocking: no.
+/// 2. Poll the passer for what fdpasser_events(3) says, no longer than fdpasser_timeout_ms(3) says.
 ///
-/// Threads and fork: an object may be used by one thread at a time, and moved between threads.
-/// After a fork only one of the processes may go on using it, since both have the queue and would
-/// send it; the other one should free its copy.
+/// 3. Call fdpasser_process(3) with what the poll found. It sends and receives what it can.
+///
+/// 4. Take what has come, with fdpasser_next_fd(3).
+///
+/// 5. When fdpasser_process(3) says that it is over, free the object with fdpasser_free(3).
+///
+/// The bits of epoll(7) are those of poll(2). If a loop has other bits, translate them. Loops that report only changes
+/// (EPOLLET) work too. docs/queues.md in the source has whole programs for poll, epoll and libuv.
+///
+/// fd is set to non-blocking mode, and to keep out-of-band bytes in line (SO_OOBINLINE). Both belong to everybody who
+/// shares the socket, also in other processes.
+///
+/// # Ownership
+///
+/// On success the object owns fd until fdpasser_free(3). On failure the caller keeps it.
+///
+/// # Returns
+///
+/// The object, or NULL with errno.
+///
+/// # Errors
+///
+/// - EBADF: fd is not open.
+/// - ENOMEM: The system is short of memory.
+///
+/// # Threads and fork
+///
+/// One thread at a time may use an object, and threads may hand it on. After a fork both processes have the queue, and
+/// both would send it. So only one of them may go on with the object. The other one should free its copy, which
+/// changes nothing for the first.
+///
+/// # Examples
+///
+/// ```c
+/// fdpasser *p = fdpasser_new(passer);
+/// if (p == NULL) err(1, "fdpasser_new");
+/// fdpasser_push_recv(p, 100);
+/// fdpasser_push_send_fd(p, dup(1));           // the object's now: closed when it is sent
+/// int state = 1;
+/// while (state != 0) {
+///     int events = fdpasser_events(p);
+///     struct pollfd f = { events ? fdpasser_fileno(p) : -1, (short)events, 0 };
+///     poll(&f, 1, fdpasser_timeout_ms(p));
+///     state = fdpasser_process(p, f.revents);
+///     if (state < 0) {
+///         int error = errno, fd = fdpasser_refused(p);
+///         errno = error;
+///         if (fd < 0) err(1, "passer");           // final
+///         warn("descriptor %d was not sent", fd);
+///         close(fd);
+///     }
+///     for (int fd; (fd = fdpasser_next_fd(p)) > 0; fdpasser_push_recv(p, 1))
+///         use(fd);
+/// }
+/// fdpasser_free(p);
+/// ```
+///
+/// # See also
+///
+/// fdpasser_new_pair(3), fdpasser_process(3), fdpasser_free(3), poll(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
@@ -57,18 +130,57 @@ pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
     })
 }
 
-/// Makes a connected pair for a fork. After it the parent calls fdpasser_i_am_parent() and the
-/// child fdpasser_i_am_child(), and only then can the object be used.
+/// Makes an object that holds both ends of a connection, for the two sides of a fork.
 ///
-/// Ownership: the new object owns both ends, until one is chosen; fdpasser_free() closes what it
-/// has.
+/// After the fork the parent calls fdpasser_i_am_parent() and the child fdpasser_i_am_child(). Each keeps its own end
+/// and closes the other one. Before that no other function takes the object, except fdpasser_free(3).
 ///
-/// Returns the object, or NULL with errno: EMFILE, ENFILE, ENOBUFS, ENOMEM.
+/// # Ownership
 ///
-/// Blocking: no.
+/// The object owns both ends until one is chosen, then the chosen one. fdpasser_free(3) closes what it owns.
 ///
-/// Threads and fork: as fdpasser_new(), but made to be there in both processes: each has an end of
-/// its own.
+/// # Returns
+///
+/// fdpasser_new_pair(): the object, or NULL with errno. fdpasser_i_am_parent() and fdpasser_i_am_child(): 0, or -1
+/// with errno.
+///
+/// # Errors
+///
+/// fdpasser_new_pair() fails with these:
+///
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE: The system has too many open files.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// fdpasser_i_am_parent() and fdpasser_i_am_child() fail with this:
+///
+/// - EINVAL: p is NULL, not a pair, or a pair whose end is chosen already.
+///
+/// # Threads and fork
+///
+/// One thread at a time may use an object. This one is made to be in both processes after a fork, because each of them
+/// has an end of its own.
+///
+/// # Examples
+///
+/// ```c
+/// fdpasser *p = fdpasser_new_pair();
+/// if (p == NULL) err(1, "fdpasser_new_pair");
+/// pid_t child = fork();
+/// if (child < 0) err(1, "fork");
+/// if (child == 0) {
+///     fdpasser_i_am_child(p);
+///     fdpasser_push_send_fd(p, dup(1));
+///     if (fdpasser_process(p, POLLOUT) != 1) err(1, "fdpasser_process");
+///     fdpasser_free(p);
+///     _exit(0);
+/// }
+/// fdpasser_i_am_parent(p);
+/// ```
+///
+/// # See also
+///
+/// fdpasser_new(3), fdpasser_socketpair(3), fork(2)
 #[no_mangle]
 pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
     guard_or(ptr::null_mut(), || {
@@ -77,48 +189,54 @@ pub extern "C" fn fdpasser_new_pair() -> *mut fdpasser {
     })
 }
 
-/// Keeps the parent's end of a pair, and closes the other one.
+/// Keeps the parent's end of a pair and closes the other one.
 ///
-/// Ownership: the object owns the end that it keeps.
-///
-/// Returns 0, or -1 with errno EINVAL (p is NULL, or not a pair of which neither end is chosen).
-///
-/// Blocking: no.
-///
-/// Threads and fork: as fdpasser_new_pair().
+/// Page: fdpasser_new_pair
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_parent(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
     guard(|| choose(unsafe { object(p) }?, |parent, _| parent))
 }
 
-/// Keeps the child's end of a pair, and closes the other one.
+/// Keeps the child's end of a pair and closes the other one.
 ///
-/// Ownership: the object owns the end that it keeps.
-///
-/// Returns 0, or -1 with errno EINVAL (p is NULL, or not a pair of which neither end is chosen).
-///
-/// Blocking: no.
-///
-/// Threads and fork: as fdpasser_new_pair().
+/// Page: fdpasser_new_pair
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
     guard(|| choose(unsafe { object(p) }?, |_, child| child))
 }
 
-/// Closes the passer, the descriptors that are queued, and those received that nobody has taken,
-/// and frees the object. NULL is fine.
+/// Closes everything that the object owns, and frees it.
 ///
-/// Ownership: all that the object had is closed; what fdpasser_next_fd() and fdpasser_refused()
-/// gave out is the caller's. Take the passer out of the event loop before this.
+/// It closes the passer, the descriptors that are still queued, and those that were received and not taken. Take the
+/// passer out of the event loop before this. If p is NULL the call does nothing.
 ///
-/// Returns nothing.
+/// # Ownership
 ///
-/// Blocking: as close(2).
+/// Everything that the object owned is closed. What fdpasser_next_fd(3) and fdpasser_refused(3) gave out is the
+/// caller's.
 ///
-/// Threads and fork: as fdpasser_new(). In the other process of a fork it closes that one's copies,
-/// which changes nothing for the one that goes on.
+/// # Returns
+///
+/// Nothing.
+///
+/// # Errors
+///
+/// None. It does not change errno on failure, because it does not fail.
+///
+/// # Blocking
+///
+/// It waits where close(2) does, for example for a socket with SO_LINGER that is in the queue.
+///
+/// # Threads and fork
+///
+/// One thread at a time may use an object. In the process of a fork that does not go on with the object, this closes
+/// that process's copies only. The other process notices nothing.
+///
+/// # See also
+///
+/// fdpasser_new(3), close(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_free(p: *mut fdpasser) {
     guard_or((), || {
@@ -130,34 +248,48 @@ pub unsafe extern "C" fn fdpasser_free(p: *mut fdpasser) {
     });
 }
 
-/// The passer's descriptor, to be polled; and, once all is sent, to be shut down for writing
-/// (shutdown(2), SHUT_WR) by who has no more to send and waits for the peer's end. For nothing else.
+/// Returns the descriptor of the passer, for polling.
 ///
-/// Ownership: it stays the object's.
+/// It is the same descriptor always. Do nothing with it but poll it, with one exception. A program that has sent
+/// everything and waits for the peer's end may shut it down for writing, with shutdown(2) and SHUT_WR.
 ///
-/// Returns the descriptor, the same one always, or -1 with errno EINVAL (p is NULL, or a pair of
-/// which no end is chosen).
+/// # Ownership
 ///
-/// Blocking: no.
+/// The descriptor stays the object's.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Returns
+///
+/// The descriptor, or -1 with errno.
+///
+/// # Errors
+///
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_events(3), fdpasser_queued(3), shutdown(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_fileno(p: *const fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
     guard(|| Ok(unsafe { passer(p) }?.as_fd().as_raw_fd()))
 }
 
-/// How many descriptors a message may carry where several are queued: 1 to
-/// FDPASSER_MAX_PER_MESSAGE, and 1 unless this is called. Only a peer that expects several in a
-/// message understands more than 1; this library always does.
+/// Sets how many descriptors the queue may put into one message.
 ///
-/// Ownership: no descriptors.
+/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE. It is 1 unless this is called. Only a peer that expects several
+/// descriptors in a message understands more than 1. This library always does.
 ///
-/// Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno(), or the number is out of range).
+/// # Returns
 ///
-/// Blocking: no.
+/// 0 on success, or -1 with errno.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Errors
+///
+/// - EINVAL: per_message is out of range, or p is NULL or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_send_fds(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message: c_uint) -> c_int {
     guard(|| {
@@ -168,16 +300,22 @@ pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message:
     })
 }
 
-/// Bounds the queue of descriptors to be sent, which has no bound at first; 0 takes the bound away.
-/// What is queued already stays.
+/// Bounds how many descriptors may be queued for sending.
 ///
-/// Ownership: no descriptors.
+/// At first there is no bound, and 0 takes a bound away. What is queued already stays. A push beyond the bound is
+/// EAGAIN.
 ///
-/// Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+/// # Returns
 ///
-/// Blocking: no.
+/// 0 on success, or -1 with errno.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Errors
+///
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_push_send_fd(3), fdpasser_queued(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c_uint) -> c_int {
     guard(|| {
@@ -188,18 +326,32 @@ pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c
     })
 }
 
-/// Queues one descriptor to be sent by fdpasser_process(), behind those that are queued already.
+/// Queues one descriptor for sending, behind those that are queued already.
 ///
-/// Ownership: on success the object owns fd and closes it once it is sent (dup() first what you
-/// want to keep); on failure the caller keeps it.
+/// Nothing is sent by this call. fdpasser_process(3) sends.
 ///
-/// Returns 1, or -1 with errno: EAGAIN (as many as fdpasser_set_max_queued() allows are queued),
-/// EBADF (fd is not open), EINVAL (p as for fdpasser_fileno(), or fd is the passer itself), ENOMEM;
-/// after a final error of fdpasser_process() that one.
+/// # Ownership
 ///
-/// Blocking: no, and nothing is sent.
+/// On success the object owns fd, and closes it once it is sent. If you want to keep it, push a dup(2) of it. On
+/// failure the caller keeps fd.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Returns
+///
+/// 1 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - EAGAIN: As many are queued as fdpasser_set_max_queued(3) allows. Push again after fdpasser_process(3) has sent
+///   some.
+/// - EBADF: fd is not open.
+/// - EINVAL: fd is the passer itself, or p is NULL or a pair whose end is not chosen yet.
+/// - ENOMEM: The system is short of memory.
+///
+/// After a final error of fdpasser_process(3) it is that error, again and again.
+///
+/// # See also
+///
+/// fdpasser_process(3), fdpasser_queued(3), fdpasser_drained(3), fdpasser_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c_int {
     guard(|| {
@@ -220,17 +372,22 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
     })
 }
 
-/// Says that the program is ready to take count descriptors more. fdpasser_process() takes no more
-/// than that from the socket, but that it takes messages whole: what one has in excess waits for
-/// the next push.
+/// Asks for count descriptors more, which the program is ready to take.
 ///
-/// Ownership: no descriptors.
+/// Nothing is received by this call. fdpasser_process(3) receives. It takes at most that many descriptors from the
+/// socket, rounded up to whole messages. What a message has in excess waits in the object for the next push.
 ///
-/// Returns 0, or -1 with errno EINVAL (p as for fdpasser_fileno(), or count is not above 0).
+/// # Returns
 ///
-/// Blocking: no, and nothing is received.
+/// 0 on success, or -1 with errno.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Errors
+///
+/// - EINVAL: count is not above 0, or p is NULL or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_process(3), fdpasser_next_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_recv(p: *mut fdpasser, count: c_int) -> c_int {
     guard(|| {
@@ -244,16 +401,22 @@ pub unsafe extern "C" fn fdpasser_push_recv(p: *mut fdpasser, count: c_int) -> c
     })
 }
 
-/// What to poll the passer for at the moment: POLLIN, POLLOUT, both or 0. If it is 0 do not poll it
-/// at all (with poll(2), give -1 for its descriptor): POLLHUP comes without being asked for.
+/// Returns what to poll the passer for at the moment: POLLIN, POLLOUT, both or nothing.
 ///
-/// Ownership: no descriptors.
+/// Ask again each time before you wait, because every other call may change the answer. If it is 0, do not poll the
+/// passer at all, for POLLHUP comes without being asked for. With poll(2), give -1 for the descriptor then.
 ///
-/// Returns the events, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+/// # Returns
 ///
-/// Blocking: no.
+/// The events, which may be 0. -1 with errno on failure.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Errors
+///
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_timeout_ms(3), fdpasser_process(3), poll(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
     guard(|| {
@@ -265,57 +428,91 @@ pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
     })
 }
 
-/// How many milliseconds from now to call fdpasser_process() although the passer is not ready: 0 if
-/// fdpasser_next_fd() has something, or there is work left or something to be told; more while a
-/// direction pauses, because the table is full or too many descriptors are in flight; -1 if there
-/// is no need. That is what poll(2) takes.
+/// Returns how long the loop may wait before it calls fdpasser_process(), in milliseconds.
 ///
-/// Ownership: no descriptors.
+/// The loop calls fdpasser_process(3) after that time also if the passer is not ready. Ask again each time before you
+/// wait, because every other call may change the answer.
 ///
-/// Returns the time, or -1; if p is as for fdpasser_fileno(), with errno EINVAL.
+/// # Returns
 ///
-/// Blocking: no.
+/// A time as poll(2) takes it:
 ///
-/// Threads and fork: as fdpasser_new().
+/// - 0: fdpasser_next_fd(3) has something, or there is work left, or fdpasser_process(3) has something to tell.
+/// - above 0: A direction pauses, because the table is full, too many descriptors are in flight, or the system is short
+///   of memory.
+/// - -1: There is no need to call before the passer is ready. With errno if p is wrong.
+///
+/// # Errors
+///
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_events(3), fdpasser_process(3), fdpasser_retry_ms(3), poll(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
         let timeout = unsafe { passer(p) }?.timeout();
-        // Rounded up: woken a little too early, there would be nothing to do yet.
+        // Rounded up. A loop that wakes a little too early has nothing to do yet.
         Ok(timeout.map_or(-1, |time: Duration| {
             c_int::try_from(time.as_micros().div_ceil(1000)).unwrap_or(c_int::MAX)
         }))
     })
 }
 
-/// Sends and receives what it can without waiting: in each direction that revents (what poll(2)
-/// found: POLLIN, POLLOUT, POLLHUP, POLLERR) says is ready, and in those for which
-/// fdpasser_timeout_ms() is over. Called when there is nothing to do, or too early, it changes
-/// nothing. One call moves about 100 descriptors in each direction at most.
+/// Sends and receives what it can without waiting.
 ///
-/// Before the end or an error is told, all that was asked for and has reached this end is handed
-/// out by fdpasser_next_fd(); as long as it has any, this returns 1.
+/// revents is what poll(2) found: POLLIN, POLLOUT, POLLHUP and POLLERR. The call works in each direction that revents
+/// says is ready, and in each one whose pause is over. It does no harm to call it with nothing to do or too early. One
+/// call moves about 100 descriptors in each direction, so that one busy passer does not starve the others.
 ///
-/// A full table, too many descriptors in flight and a shortage of memory are no errors: the
-/// direction pauses.
+/// Everything that was asked for and has reached this end comes before the end or an error is told. As long as
+/// fdpasser_next_fd(3) has something, this call returns 1.
 ///
-/// Ownership: descriptors that were sent are closed. One that cannot be sent is the caller's again
-/// if it calls fdpasser_refused(). All others are the object's, also after an error.
+/// A full table, too many descriptors in flight and a shortage of memory are not errors. The direction pauses.
 ///
-/// Returns 1: go on. 0: the peer has shut down in good order, all that it sent was handed out, and
-/// all that was queued for it is sent (if it only stopped sending, more may be pushed). -1 with
-/// errno. For one descriptor, if fdpasser_refused() says so, and the passer goes on: EINVAL,
-/// EOPNOTSUPP (its kind cannot be sent, such as io_uring), EPERM (refused by a security module or
-/// the peer). For the passer, final and the same at each further call: EPIPE, ECONNRESET (the peer
-/// is gone; ECONNREFUSED on a datagram socket), EBADMSG (a byte came without a descriptor),
-/// ENOTRECOVERABLE (the kernel destroyed descriptors of a message), ENOTCONN, ENOTSOCK, EAFNOSUPPORT
-/// (no connected local socket), EBADF (a descriptor was closed behind the object's back), EINVAL
-/// (also: p as for fdpasser_fileno()).
+/// # Ownership
 ///
-/// Blocking: no.
+/// Descriptors that were sent are closed. One that cannot be sent goes back to the caller if it calls
+/// fdpasser_refused(). The object owns all others, also after an error. fdpasser_refused() gives out the descriptor
+/// under the number that it was pushed with. If fdpasser_refused() is not called, the next fdpasser_process() or
+/// fdpasser_free(3) closes it.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Returns
+///
+/// fdpasser_process() returns 1 if it goes on. It returns 0 at orderly shutdown: the peer sends no more, everything
+/// that it sent was handed out, and everything that was queued is sent. If the peer only stopped sending, more may be
+/// pushed for it. It returns -1 with errno on failure.
+///
+/// fdpasser_refused() is to be asked after a failure. It returns the descriptor that could not be sent, once. It
+/// returns -1 if there is none, and leaves errno as it was: the error is the passer's, and final.
+///
+/// # Errors
+///
+/// One descriptor could not be sent, if fdpasser_refused() returns one. The passer goes on with the next:
+///
+/// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
+/// - EPERM: A security module or the peer refused the descriptor.
+///
+/// The passer has failed, if fdpasser_refused() returns -1. Each further call returns the same error:
+///
+/// - EPIPE, ECONNRESET: The peer is gone.
+/// - ECONNREFUSED: The peer of a datagram socket is gone.
+/// - EBADMSG: Bytes came without a descriptor.
+/// - EMSGSIZE: A message of more than 4096 bytes came. Its descriptors were closed.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
+///   ENOLINK.
+/// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: The passer is not a connected local socket.
+/// - EBADF: A descriptor of the object was closed behind its back.
+///
+/// fdpasser_process() and fdpasser_refused() also fail with this:
+///
+/// - EINVAL: p is NULL. For fdpasser_process() also: p is a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_events(3), fdpasser_timeout_ms(3), fdpasser_next_fd(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c_int {
     const READABLE: c_int = libc::POLLIN as c_int;
@@ -327,7 +524,7 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
         let End::Ours(passer) = &mut p.end else {
             return Err(Errno::EINVAL);
         };
-        // All other bits are a kind of end, which is found by trying.
+        // Every other bit means some kind of end, and trying finds out which.
         let ended = revents & !(READABLE | WRITABLE) != 0;
         let ready = Events {
             readable: ended || revents & READABLE != 0,
@@ -344,17 +541,9 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
     })
 }
 
-/// After fdpasser_process() failed: was it about one descriptor, and which?
+/// Gives back the descriptor that the last fdpasser_process() could not send.
 ///
-/// Ownership: the descriptor is the caller's again, under the number that it was pushed with. If
-/// this is not called it is closed by the next fdpasser_process() or fdpasser_free().
-///
-/// Returns the descriptor that could not be sent, once; or -1 if there is none, which leaves errno as
-/// fdpasser_process() set it: the error was the passer's, and final. EINVAL: p is NULL.
-///
-/// Blocking: no.
-///
-/// Threads and fork: as fdpasser_new().
+/// Page: fdpasser_process
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
     guard(|| {
@@ -364,16 +553,24 @@ pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
     })
 }
 
-/// Takes the next of the descriptors that were received, if it was asked for.
+/// Takes the next of the received descriptors that the program has asked for.
 ///
-/// Ownership: on success the caller owns the descriptor; on failure there is none.
+/// # Ownership
 ///
-/// Returns the descriptor, never 0, 1 or 2, or -1 with errno EAGAIN (there is none now; how it
-/// stands with the passer, fdpasser_process() says) or EINVAL (p as for fdpasser_fileno()).
+/// On success the caller owns the descriptor. On failure there is none.
 ///
-/// Blocking: no.
+/// # Returns
 ///
-/// Threads and fork: as fdpasser_new().
+/// The descriptor, which is never 0, 1 or 2. -1 with errno if there is none.
+///
+/// # Errors
+///
+/// - EAGAIN: There is none at the moment. fdpasser_process(3) says how the passer stands.
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_push_recv(3), fdpasser_process(3), fdpasser_recv_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_next_fd(p: *mut fdpasser) -> c_int {
     guard(|| {
@@ -383,15 +580,19 @@ pub unsafe extern "C" fn fdpasser_next_fd(p: *mut fdpasser) -> c_int {
     })
 }
 
-/// How many descriptors are queued and not yet sent.
+/// Returns how many descriptors are queued and not yet sent.
 ///
-/// Ownership: no descriptors.
+/// # Returns
 ///
-/// Returns the number, or -1 with errno EINVAL (p as for fdpasser_fileno()).
+/// The number, or -1 with errno.
 ///
-/// Blocking: no.
+/// # Errors
 ///
-/// Threads and fork: as fdpasser_new().
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_drained(3), fdpasser_set_max_queued(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_queued(p: *const fdpasser) -> c_int {
     guard(|| {
@@ -401,37 +602,42 @@ pub unsafe extern "C" fn fdpasser_queued(p: *const fdpasser) -> c_int {
     })
 }
 
-/// Is all that was pushed sent, and has the peer received it? On Linux the kernel knows.
+/// Tells whether everything that was pushed is sent and the peer has received it.
 ///
-/// Ownership: no descriptors.
+/// Only Linux can tell. There is no event for it: look again after a while, or let the peer answer.
 ///
-/// Returns 1 if so, also if the peer closed its end without receiving them (which
-/// fdpasser_process() reports as ECONNRESET); 0 if not yet; or -1 with errno EOPNOTSUPP (the system
-/// does not tell), ENOTSOCK (the passer is no socket) or EINVAL (it is not connected; also: p as for
-/// fdpasser_fileno()). There is no event for it: look again after a while, or let the peer answer.
+/// # Returns
 ///
-/// Blocking: no.
+/// 1 if so, and also if the peer closed its end without receiving it, which fdpasser_process(3) reports as ECONNRESET.
+/// 0 if not yet. -1 with errno on failure.
 ///
-/// Threads and fork: as fdpasser_new().
+/// # Errors
+///
+/// - EOPNOTSUPP: The system does not tell.
+/// - ENOTSOCK: The passer is not a socket.
+/// - EINVAL: The passer is not connected, or p is NULL or a pair whose end is not chosen yet.
+///
+/// # See also
+///
+/// fdpasser_queued(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_drained(p: *const fdpasser) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
-        let drained = unsafe { passer(p) }?.drained();
-        drained.map(c_int::from)
+        unsafe { passer(p) }?.drained().map(c_int::from)
     })
 }
 
-/// Puts an object on the heap, and `end` into it only when there is room.
+/// Puts an object on the heap. Calls `end` only when there is room for it.
 fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
-    // Box::new would abort for want of memory.
+    // Box::new would abort if there is no memory.
     let mut room = Vec::new();
     room.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
     room.push(fdpasser {
         end: end(),
         refused: None,
     });
-    // One object on the heap is the same to the allocator as an array of one.
+    // To the allocator an object on the heap is the same as an array of one.
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 

@@ -24,8 +24,8 @@
 //! | `wait_without_deadline(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
 //! | `all_in_line(passer)` | makes sure that no descriptor travels outside the order |
 //!
-//! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`
-//! and `wait` are for both. What differs between systems within a backend is a cfg that names the property;
+//! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`,
+//! `wait` and `cancel` are for both. What differs between systems within a backend is a cfg that names the property;
 //! `build.rs` says which system has which.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
@@ -36,6 +36,8 @@ use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 
+#[cfg(feature = "capi")]
+pub(crate) mod cancel;
 mod node;
 pub(crate) mod table;
 pub(crate) mod wait;

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The library itself: what it was built for.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! Any thread may call it, also after a fork.
+
+use crate::Mode;
+use libc::{c_int, c_uint};
+
+/// fdpasser_mode(): descriptors travel as SCM_RIGHTS over AF_UNIX sockets.
+pub const FDPASSER_MODE_BSD: c_int = 1;
+
+/// fdpasser_mode(): descriptors travel by I_SENDFD over STREAMS.
+pub const FDPASSER_MODE_SYSV: c_int = 2;
+
+/// No message carries more descriptors than this.
+pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
+
+const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == crate::MAX_PER_MESSAGE);
+
+/// fdpasser_server_with(): do not replace a server that is live.
+pub const FDPASSER_EXCLUSIVE: c_uint = 1;
+
+/// Tells which interface to the operating system this library was built for.
+///
+/// fdpasser(7) says in what the two interfaces differ.
+///
+/// # Returns
+///
+/// FDPASSER_MODE_BSD (1) or FDPASSER_MODE_SYSV (2).
+///
+/// # Errors
+///
+/// None.
+///
+/// # Examples
+///
+/// ```c
+/// if (fdpasser_mode() == FDPASSER_MODE_SYSV)
+///     puts("A message carries one descriptor.");
+/// ```
+///
+/// # See also
+///
+/// unix(7)
+#[no_mangle]
+pub extern "C" fn fdpasser_mode() -> c_int {
+    match crate::mode() {
+        Mode::Bsd => FDPASSER_MODE_BSD,
+        Mode::SysV => FDPASSER_MODE_SYSV,
+    }
+}

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Transfer: descriptors sent and received, one call at a time.
+//!
+//! # Ownership
+//!
+//! No descriptor changes hands.
+//!
+//! # Blocking
+//!
+//! It never waits.
+//!
+//! # Threads and fork
+//!
+//! Any thread may call it, also after a fork.
+//!
+//! # Examples
+//!
+//! fdpasser(7) has a complete program, and fdpasser_retry_ms(3) a poll loop.
+
+use super::constants::FDPASSER_MAX_PER_MESSAGE;
+use super::{at_most, borrow, check_array, guard, number};
+use crate::error::{self, known, Retry};
+use crate::sys::{wait::Wait, Fds};
+use crate::transfer::{self, Taken};
+use libc::{c_int, c_uint, size_t, ssize_t};
+use nix::errno::Errno;
+use std::os::fd::{BorrowedFd, IntoRawFd};
+
+/// Sends one descriptor.
+///
+/// The message is one NUL byte with the descriptor attached.
+///
+/// send_fd() is the short name of the same function. A program that has a send_fd() of its own defines
+/// FDPASSER_NO_SHORT_NAMES before it includes the header. It can link the shared and the static library all the same.
+///
+/// # Ownership
+///
+/// The caller keeps fd, on success and on failure. The receiver gets a duplicate, so fd may be closed as soon as the
+/// call returns. If nobody receives the duplicate, the kernel closes it when both ends of the connection are closed.
+///
+/// # Returns
+///
+/// 1 on success, or -1 with errno. Nothing was sent if it is -1.
+///
+/// # Errors
+///
+/// The same call may succeed later. fdpasser_retry_ms(3) says when:
+///
+/// - EAGAIN: The socket is full, and passer is non-blocking or its SO_SNDTIMEO ran out.
+/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - ETOOMANYREFS: This user has too many descriptors in flight. fdpasser(7) tells of a second cause.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// This descriptor cannot be sent, and the next one can:
+///
+/// - EBADF: fd is not open. (Or passer is not open: then the next call fails too.)
+/// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
+/// - EPERM: A security module or the peer refused the descriptor.
+///
+/// Nothing can be sent over this passer any more:
+///
+/// - EPIPE, ECONNRESET: The peer is gone.
+/// - ECONNREFUSED: The peer of a datagram socket is gone.
+/// - ENOTCONN: passer is not connected.
+/// - ENOTSOCK: passer is not a socket.
+/// - EAFNOSUPPORT: passer is a socket, but not a local one.
+///
+/// # Blocking
+///
+/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. The messages of several senders over one passer do not mix.
+///
+/// # Examples
+///
+/// fdpasser_socketpair(3) has one.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fd_timed(3), fdpasser_send_fds(3), fdpasser_retry_ms(3),
+/// fdpasser_push_send_fd(3), sendmsg(2)
+#[no_mangle]
+pub extern "C" fn fdpasser_send_fd(passer: c_int, fd: c_int) -> c_int {
+    guard(|| send_one(passer, fd, Wait::AsPasser))
+}
+
+/// Does what fdpasser_send_fd() does, under a short name.
+///
+/// Page: fdpasser_send_fd
+#[cfg(not(fdpasser_no_short_names))]
+#[no_mangle]
+pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
+    guard(|| send_one(passer, fd, Wait::AsPasser))
+}
+
+/// Does what fdpasser_send_fd() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// The caller keeps fd, on success and on failure.
+///
+/// # Returns
+///
+/// 1 on success, or -1 with errno. Nothing was sent if it is -1.
+///
+/// # Errors
+///
+/// All errors of fdpasser_send_fd(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: The socket was full all the time.
+///
+/// # Blocking
+///
+/// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO says.
+/// A signal ends the wait, whatever SA_RESTART says.
+///
+/// # Threads and fork
+///
+/// As in fdpasser_send_fd(3): any thread may call it, also after a fork.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| send_one(passer, fd, at_most(timeout_ms)))
+}
+
+/// Receives one descriptor.
+///
+/// Bytes that come with the descriptor are dropped.
+///
+/// recv_fd() is the short name of the same function. A program that has a recv_fd() of its own defines
+/// FDPASSER_NO_SHORT_NAMES before it includes the header. It can link the shared and the static library all the same.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptor. On failure there is none.
+///
+/// # Returns
+///
+/// The descriptor, which is never 0, 1 or 2. 0 at orderly shutdown: the peer has closed its end or shut it down for
+/// writing, and everything that it sent was received. -1 with errno on failure.
+///
+/// # Errors
+///
+/// Nothing was consumed, and the same call may succeed later. fdpasser_retry_ms(3) says when:
+///
+/// - EAGAIN: Nothing has arrived, and passer is non-blocking or its SO_RCVTIMEO ran out.
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
+/// - EMFILE: Something waits, but the process has no free slot from 3 up. The same call succeeds once there is one. A
+///   soft limit of 0 is this error too, because the system does not even wait then.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// One message was consumed, and the next call takes the next message:
+///
+/// - EBADMSG: Bytes came without a descriptor.
+/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. After too many bytes
+///   close the passer, because on a stream the rest of them joins the next message.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
+///   in fdpasser(7). On NetBSD it is ENOLINK.
+///
+/// Nothing can be received from this passer any more:
+///
+/// - ECONNRESET: The peer closed its end, and it had not read everything that was sent to it. What it had sent itself
+///   comes first.
+/// - EBADF: passer is not open.
+/// - ENOTSOCK: passer is not a socket.
+/// - EINVAL, ENOTCONN: passer is not a connected socket.
+///
+/// # Blocking
+///
+/// It waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says. It does not wait for a
+/// free slot.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each descriptor reaches exactly one
+/// of them.
+///
+/// # Examples
+///
+/// fdpasser_socketpair(3) has one, and fdpasser_retry_ms(3) a poll loop.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd_timed(3), fdpasser_recv_fds(3), fdpasser_retry_ms(3), fdpasser_next_fd(3),
+/// recvmsg(2)
+#[no_mangle]
+pub extern "C" fn fdpasser_recv_fd(passer: c_int) -> c_int {
+    guard(|| receive_one(passer, Wait::AsPasser))
+}
+
+/// Does what fdpasser_recv_fd() does, under a short name.
+///
+/// Page: fdpasser_recv_fd
+#[cfg(not(fdpasser_no_short_names))]
+#[no_mangle]
+pub extern "C" fn recv_fd(passer: c_int) -> c_int {
+    guard(|| receive_one(passer, Wait::AsPasser))
+}
+
+/// Does what fdpasser_recv_fd() does, but waits for at most timeout_ms milliseconds.
+///
+/// 0 does not wait, and a negative number waits for ever.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptor. On failure there is none.
+///
+/// # Returns
+///
+/// The descriptor, 0 at orderly shutdown, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_recv_fd(3), except EAGAIN, and this:
+///
+/// - ETIMEDOUT: Nothing has arrived in time.
+///
+/// # Blocking
+///
+/// It waits for a message until the time is over, whatever mode passer is in and whatever its SO_RCVTIMEO says. It does
+/// not wait for a free slot.
+///
+/// # Threads and fork
+///
+/// As in fdpasser_recv_fd(3): any thread may call it, also after a fork.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fd_timed(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_int {
+    guard(|| receive_one(passer, at_most(timeout_ms)))
+}
+
+/// Sends n descriptors in order, per_message of them in each message.
+///
+/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. If a message carries fewer on this system, each
+/// message carries as many as it can. Linux carries all 253, other systems fewer, and the SysV interface one. Only a
+/// peer that expects several descriptors in a message understands a per_message above 1. This library always does.
+///
+/// A descriptor that the system refuses goes into no message. The descriptors before it are sent, so the count that is
+/// returned is its index.
+///
+/// fdpasser_try_send_fds() does the same and never waits.
+///
+/// # Ownership
+///
+/// The caller keeps all of fds, on success and on failure.
+///
+/// # Returns
+///
+/// How many were sent, counted from the front. It is less than n if an error came after the first message. If that
+/// error lasts, the next call reports it. 0 if n is 0. -1 with errno if none was sent.
+///
+/// # Errors
+///
+/// All errors of fdpasser_send_fd(3), and these:
+///
+/// - EAGAIN: The socket is full. fdpasser_try_send_fds() returns it whatever mode passer is in.
+/// - EINVAL: per_message is above FDPASSER_MAX_PER_MESSAGE, or n is too large. As in fdpasser_send_fd(3), it may also
+///   be about the first descriptor.
+/// - EFAULT: fds is NULL.
+///
+/// # Blocking
+///
+/// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode. Its SO_SNDTIMEO bounds the whole
+/// call, however many messages it sends. fdpasser_try_send_fds() never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. The messages of several senders over one passer do not mix, but they may
+/// alternate.
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fds(3), fdpasser_set_per_message(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_send_fds(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    per_message: c_uint,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints.
+    guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::AsPasser) })
+}
+
+/// Does what fdpasser_send_fds() does, but never waits.
+///
+/// Page: fdpasser_send_fds
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_send_fds(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    per_message: c_uint,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints.
+    guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::Never) })
+}
+
+/// Receives all descriptors of the next message, in order, into fds, which has room for n.
+///
+/// No message is too large if n is FDPASSER_MAX_PER_MESSAGE.
+///
+/// fdpasser_try_recv_fds() does the same and never waits.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptors that are counted. On failure there are none, and fds is left as it was.
+///
+/// # Returns
+///
+/// How many were received. 0 at orderly shutdown, as in fdpasser_recv_fd(3). -1 with errno on failure.
+///
+/// # Errors
+///
+/// All errors of fdpasser_recv_fd(3), and these:
+///
+/// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_fds() returns it whatever mode passer is
+///   in.
+/// - EMSGSIZE: The message had more than n descriptors, or more than 4096 bytes. It was consumed, and all descriptors
+///   were closed. The next call takes the next message.
+/// - EINVAL: n is 0 or too large. Nothing was consumed.
+/// - EFAULT: fds is NULL. Nothing was consumed.
+///
+/// # Blocking
+///
+/// fdpasser_recv_fds() waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says. It does
+/// not wait for a free slot.
+/// fdpasser_try_recv_fds() never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each message reaches exactly one of
+/// them.
+///
+/// # See also
+///
+/// fdpasser_recv_fd(3), fdpasser_send_fds(3), fdpasser_try_recv_messages(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_recv_fds(passer: c_int, fds: *mut c_int, n: size_t) -> ssize_t {
+    // SAFETY: the caller vouches for n ints.
+    guard(|| unsafe { receive_many(passer, fds, n, Wait::AsPasser) })
+}
+
+/// Does what fdpasser_recv_fds() does, but never waits.
+///
+/// Page: fdpasser_recv_fds
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_recv_fds(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints.
+    guard(|| unsafe { receive_many(passer, fds, n, Wait::Never) })
+}
+
+/// Receives the descriptors of several messages, in order, without waiting.
+///
+/// This is for programs that keep a queue of their own and want fewer system calls. It takes up to messages messages,
+/// 1 to 16. fds has room for n descriptors, and n is at least messages * FDPASSER_MAX_PER_MESSAGE.
+///
+/// *status says why the call took no more:
+///
+/// - 1: It took as many messages as it was asked for. More may wait.
+/// - 0: The peer has shut down in good order.
+/// - negative: An errno with its sign changed. -EAGAIN says that nothing more has arrived. The others are those of
+///   fdpasser_recv_fd(3), where EMSGSIZE can only mean too many bytes.
+///
+/// What *status says comes after the descriptors. A later call may not say it again.
+///
+/// # Ownership
+///
+/// The caller owns the descriptors that are counted, whatever *status says.
+///
+/// # Returns
+///
+/// How many were received, which may be 0. -1 with errno if an argument is wrong.
+///
+/// # Errors
+///
+/// Nothing was done, and *status is left as it was:
+///
+/// - EINVAL: messages is not 1 to 16, or n is too small or too large.
+/// - EFAULT: fds or status is NULL.
+///
+/// All other errors are in *status.
+///
+/// # Blocking
+///
+/// It never waits, whatever mode passer is in.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each message reaches exactly one of
+/// them.
+///
+/// # See also
+///
+/// fdpasser_recv_fds(3), fdpasser_process(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_recv_messages(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    messages: c_uint,
+    status: *mut c_int,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints, and for the one of status.
+    guard(|| unsafe { receive_messages(passer, fds, n, messages, status) })
+}
+
+/// Tells whether a call that failed with this errno is worth repeating, and when.
+///
+/// err is the errno of a call that sends or receives. Some errors pass with time:
+///
+/// - EAGAIN: The socket is full, or nothing has arrived. Poll the passer, then try again.
+/// - EINTR: A signal came. Try again.
+/// - EMFILE, ENFILE: Receiving: there is no free slot, and nothing was consumed.
+/// - ETOOMANYREFS: Sending: this user has too many descriptors in flight.
+/// - ENOBUFS, ENOMEM: The system is short of memory.
+///
+/// With all but the first two the passer may poll ready all the time, so a loop that only polls would spin. It must
+/// leave that direction alone for a while: do not poll for POLLIN after an error of receiving, nor for POLLOUT after
+/// one of sending.
+///
+/// # Returns
+///
+/// 0: poll the passer, then try again. Above 0: leave this direction alone for so many milliseconds, then try again.
+/// -1: this attempt is final.
+///
+/// # Errors
+///
+/// None. It does not change errno.
+///
+/// # Examples
+///
+/// This loop receives until the peer shuts down. passer is non-blocking or not, as you like:
+///
+/// ```c
+/// int pause = 0;
+/// for (;;) {
+///     // While it pauses it polls nothing: POLLHUP comes without being asked for.
+///     struct pollfd p = { pause > 0 ? -1 : passer, POLLIN, 0 };
+///     poll(&p, 1, pause > 0 ? pause : -1);
+///     int fd = recv_fd(passer);
+///     if (fd > 0) { use(fd); pause = 0; continue; }
+///     if (fd == 0) break;                     // orderly shutdown
+///     if ((pause = fdpasser_retry_ms(errno)) < 0) err(1, "recv_fd");
+/// }
+/// ```
+///
+/// # See also
+///
+/// fdpasser_send_fd(3), fdpasser_recv_fd(3), fdpasser_timeout_ms(3), poll(2)
+#[no_mangle]
+pub extern "C" fn fdpasser_retry_ms(err: c_int) -> c_int {
+    match error::retry(Errno::from_raw(err)) {
+        Retry::WhenReady => 0,
+        Retry::After(pause) => c_int::try_from(pause.as_millis()).unwrap_or(c_int::MAX),
+        Retry::Never => -1,
+    }
+}
+
+fn send_one(passer: c_int, fd: c_int, wait: Wait) -> Result<c_int, Errno> {
+    transfer::send_one(borrow(&passer)?, borrow(&fd)?, wait)?;
+    Ok(1)
+}
+
+fn receive_one(passer: c_int, wait: Wait) -> Result<c_int, Errno> {
+    let mut fds = Fds::new();
+    transfer::recv(borrow(&passer)?, 1, &mut fds, wait)?;
+    Ok(fds.pop().map_or(0, number))
+}
+
+/// # Safety
+/// `fds` must be null or point at `n` ints.
+unsafe fn send_many(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    per_message: c_uint,
+    wait: Wait,
+) -> Result<ssize_t, Errno> {
+    if n == 0 {
+        return Ok(0);
+    }
+    check_array(fds, n)?;
+    // SAFETY: the caller vouches for n ints, and a BorrowedFd is an int in memory. It must not be -1, so the
+    // second slice ends before the first negative number.
+    let fds = unsafe {
+        let numbers = std::slice::from_raw_parts(fds, n);
+        let good = numbers.iter().take_while(|&&fd| fd >= 0).count();
+        if good == 0 {
+            return Err(Errno::EBADF);
+        }
+        std::slice::from_raw_parts(fds.cast::<BorrowedFd<'_>>(), good)
+    };
+    let sent = transfer::send(borrow(&passer)?, fds, per_message as usize, wait)?;
+    Ok(sent as ssize_t)
+}
+
+/// # Safety
+/// `fds` must be null or point at `n` ints.
+unsafe fn receive_many(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    wait: Wait,
+) -> Result<ssize_t, Errno> {
+    if n == 0 {
+        return Err(Errno::EINVAL); // 0 would look like a shutdown
+    }
+    check_array(fds, n)?;
+    let mut received = Fds::new();
+    transfer::recv(borrow(&passer)?, n, &mut received, wait)?;
+    let count = received.len();
+    for (i, fd) in received.into_iter().enumerate() {
+        // SAFETY: `recv` appends at most n, and the caller vouches for n ints.
+        unsafe { fds.add(i).write(fd.into_raw_fd()) };
+    }
+    Ok(count as ssize_t)
+}
+
+/// # Safety
+/// `fds` must be null or point at `n` ints, and `status` at one.
+unsafe fn receive_messages(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    messages: c_uint,
+    status: *mut c_int,
+) -> Result<ssize_t, Errno> {
+    let messages = messages as usize;
+    if !(1..=16).contains(&messages) || n < messages * FDPASSER_MAX_PER_MESSAGE as usize {
+        return Err(Errno::EINVAL);
+    }
+    check_array(fds, n)?;
+    check_array(status, 1)?;
+    let mut count = 0;
+    let result = borrow(&passer).and_then(|passer| {
+        transfer::recv_messages(passer, messages, usize::MAX, |fd| {
+            // SAFETY: so many messages carry at most n, and the caller vouches for n ints.
+            unsafe { fds.add(count).write(fd.into_raw_fd()) };
+            count += 1;
+        })
+    });
+    let why = match result {
+        Ok(Taken::Enough) => 1,
+        Ok(Taken::Shutdown) => 0,
+        Err(error) => -(known(error) as c_int),
+    };
+    // SAFETY: not null, and the caller vouches for one int.
+    unsafe { status.write(why) };
+    Ok(count as ssize_t)
+}
