@@ -1,6 +1,6 @@
 #!/usr/bin/perl
-# The documentation keeps its word: examples in README.md, docs/queues.md, the header and the POD run as they
-# stand, links lead somewhere, and the tables of files name the files that are there.
+# The documentation keeps its word: examples in README.md, docs/ and the POD run as they stand, links lead somewhere,
+# and the tables of files name the files that are there. (tests/man.t runs the examples of the manual.)
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
@@ -28,7 +28,6 @@ my @ffi    = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
 
 readme_examples();
 synopsis();
-header_examples() if !-e 'tests/man.t';    # which runs them, since they are in the manual
 sonames();
 queues();
 names_of_others();
@@ -82,59 +81,6 @@ sub synopsis {
         [ 'a line from the child', 'a line from the parent' ],
         'and both processes wrote to the one file'
     );
-    return;
-}
-
-# The header has three: a complete use, and two poll loops around `passer` and `use`.
-sub header_examples {
-    my ($comment) = slurp('include/fdpasser.h') =~ m{\A/\*(.*?)\*/}s;
-    my @blocks = $comment =~ /((?:^ \*(?:     .*)?\n)*^ \*     .*\n)/mg;
-    s/^ \* ?//mg for @blocks;
-    @blocks = grep { /;/ } @blocks;
-    is(scalar @blocks, 3, 'the header has three examples') or return diag explain \@blocks;
-    my $head = <<'C';
-#include "fdpasser.h"
-#include <err.h>
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-C
-
-    write_file('pair.c', <<"C");
-${head}int main(void) {
-$blocks[0]
-    if (fd <= 2) err(1, "recv_fd");
-    if (write(fd, "through the parent\\n", 19) != 19) err(1, "write");
-    return wait(NULL) < 0;
-}
-C
-    output_of("compiling the header's first example", @cc, '-std=gnu99', '-o', 'pair', 'pair.c', @link);
-    is(output_of("the header's first example", './pair'), "through the parent\n", "and what it received is the child's output");
-
-    for ([ 'poll loop', 'loop', $blocks[1] ], [ 'loop with queues', 'queues', $blocks[2] ]) {
-        my ($what, $name, $block) = @$_;
-        write_file("$name.c", <<"C");
-${head}static int used;
-static void use(int fd) { used++; close(fd); }
-int main(void) {
-    int ends[2], passer;
-    if (fdpasser_socketpair(ends) != 0) err(1, "fdpasser_socketpair");
-    for (int i = 0; i < 5; i++)
-        if (send_fd(ends[1], 1) != 1) err(1, "send_fd");
-    /* Not closed: one of the two sends as well. */
-    shutdown(ends[1], SHUT_WR);
-    passer = ends[0];
-$block
-    printf("%d\\n", used);
-    return 0;
-}
-C
-        output_of("compiling the header's $what", @cc, '-std=gnu99', '-o', $name, "$name.c", @link);
-        is(output_of("the header's $what", "./$name"), "5\n", 'and receives until the orderly shutdown');
-    }
     return;
 }
 
