@@ -41,6 +41,9 @@ pub(crate) fn send(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
+    if per_message > MAX_PER_MESSAGE {
+        return Err(Errno::EINVAL);
+    }
     if fds.is_empty() {
         return Ok(0);
     }
@@ -55,12 +58,7 @@ pub(crate) fn send_over_local(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    let mut per_message = match per_message {
-        0 => 1,
-        n if n <= sys::MAX_PER_MESSAGE => n,
-        n if n <= MAX_PER_MESSAGE => sys::MAX_PER_MESSAGE,
-        _ => return Err(Errno::EINVAL),
-    };
+    let mut per_message = per_message.clamp(1, sys::MAX_PER_MESSAGE);
     let mut waits = match wait {
         Wait::AsPasser if fds.len() > 1 => Waits::starting_now(wait),
         _ => Waits::new(wait),
