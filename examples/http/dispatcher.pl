@@ -1,4 +1,5 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # Accepts TCP connections on a loopback port and hands each to one of the workers that have connected to
 # NODE, in turn. It reads nothing from them: a worker gets the socket itself, and answers on it.
@@ -12,8 +13,6 @@
 #
 # SIGTERM and SIGINT end it: it removes NODE, hands out the connections that have come, and exits with 0.
 # A second signal ends it at once.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

@@ -1,11 +1,10 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A worker in C: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
  *
  * Usage: worker NODE
  *
  * When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
  * SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
- *
- * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # A worker in Perl: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
 #
@@ -6,8 +7,6 @@
 #
 # When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
 # SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

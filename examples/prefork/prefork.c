@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A pre-forking HTTP server. The dispatcher accepts connections and pushes them into a passer. All workers
  * receive from the other end of it, each when it is free, and each connection reaches exactly one of them.
  * The supervisor starts these processes and replaces those that die. It keeps both ends of the passer open,
@@ -15,8 +16,6 @@
  *
  * If the supervisor is killed, the others notice and stop as after SIGTERM. prefork.pl is the same program
  * in Perl.
- *
- * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # A pre-forking HTTP server. The dispatcher accepts connections and pushes them into a passer. All workers
 # receive from the other end of it, each when it is free, and each connection reaches exactly one of them.
@@ -14,8 +15,6 @@
 #
 # If the supervisor is killed, the others notice and stop as after SIGTERM. prefork.c is the same program
 # in C.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

@@ -1,8 +1,7 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Asks a helper (helper.c, helper.pl) for a file and copies the contents to standard output.
  *
  * Usage: client NODE NAME
- *
- * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _POSIX_C_SOURCE 200809L
 

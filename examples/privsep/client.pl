@@ -1,10 +1,9 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # Asks a helper (helper.c, helper.pl) for a file and copies the contents to standard output.
 #
 # Usage: client.pl NODE NAME
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

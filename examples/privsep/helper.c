@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Opens files for a process that may not open them itself. The helper runs with more rights, usually as
  * root. It has one directory, and gives descriptors of the files in it, for reading, to one user's processes.
  *
@@ -13,8 +14,6 @@
  *   helper -> client   the descriptor, or nothing; then end of file
  *
  * client.c and client.pl make such requests. helper.pl is the same program in Perl.
- *
- * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _POSIX_C_SOURCE 200809L
 

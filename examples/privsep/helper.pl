@@ -1,4 +1,5 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # Opens files for a process that may not open them itself. The helper runs with more rights, usually as root.
 # It has one directory, and gives descriptors of the files in it, for reading, to one user's processes.
@@ -11,8 +12,6 @@
 #
 # helper.c is the same program in C, and says what client and helper send each other. client.c and client.pl
 # make requests.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

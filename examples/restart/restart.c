@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* A small HTTP server that can be restarted without losing a connection.
  *
  * A new server with the same NODE connects there and takes over from the old one. It gets the listening
@@ -16,8 +17,6 @@
  *   new -> old   nothing. The new server closes when it has everything and serves NODE itself. Then the
  *                old one exits. A new server that comes during a handover is sent end of file at once
  *                and tries again.
- *
- * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #define _POSIX_C_SOURCE 200809L
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env perl
+# SPDX-License-Identifier: MIT OR Apache-2.0
 
 # A small HTTP server that can be restarted without losing a connection.
 #
@@ -14,8 +15,6 @@
 #
 # restart.c is the same program in C, and says what the two servers send each other. Each can take over
 # from the other.
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 use strict;
 use warnings;

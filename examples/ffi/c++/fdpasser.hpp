@@ -1,8 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
 // fdpasser.hpp - fdpasser.h for C++17. What must be closed has an owner, and what fails throws.
 //
 // It is a header only: copy it. fdpasser.h says what the functions do.
-//
-// SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef FDPASSER_HPP
 #define FDPASSER_HPP
 

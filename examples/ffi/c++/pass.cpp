@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//
 // Sends or receives numbered descriptors: C++17 with fdpasser.hpp. poll(2) waits.
 //
 // Usage: pass send|recv COUNT PASSER
@@ -6,8 +8,6 @@
 // contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 //
 //     c++ -std=c++17 pass.cpp $(pkg-config --cflags --libs fdpasser)
-//
-// SPDX-License-Identifier: MIT OR Apache-2.0
 #include "fdpasser.hpp"
 
 #include <exception>

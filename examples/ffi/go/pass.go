@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
 // Sends or receives numbered descriptors: cgo. Go's own network poller waits, so a goroutine that waits takes
 // no thread.
 //
@@ -10,8 +12,6 @@
 //
 //	export CGO_CFLAGS="-I$PWD/include" CGO_LDFLAGS="-L$PWD/target/release -Wl,-rpath,$PWD/target/release"
 //	cd examples/ffi/go && go build -o ../../../target/pass
-//
-// SPDX-License-Identifier: MIT OR Apache-2.0
 package main
 
 // #cgo LDFLAGS: -lfdpasser

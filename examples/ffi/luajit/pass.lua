@@ -1,4 +1,6 @@
 #!/usr/bin/env luajit
+-- SPDX-License-Identifier: MIT OR Apache-2.0
+--
 -- Sends or receives numbered descriptors: LuaJIT's ffi. poll(2) waits.
 --
 -- Usage: pass.lua send|recv COUNT PASSER
@@ -8,8 +10,6 @@
 --
 -- If the library is not installed, FDPASSER_LIBRARY says where it is:
 --     FDPASSER_LIBRARY=target/release/libfdpasser.so
---
--- SPDX-License-Identifier: MIT OR Apache-2.0
 
 local bit = require("bit")
 local ffi = require("ffi")

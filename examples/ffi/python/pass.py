@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
 """Sends or receives numbered descriptors: Python's ctypes. asyncio waits.
 
 Usage: pass.py send|recv COUNT PASSER
@@ -9,7 +10,6 @@ contents are "1", "2", and so on. The receiver checks that it gets these, in ord
 If the library is not installed, FDPASSER_LIBRARY says where it is:
     FDPASSER_LIBRARY=target/release/libfdpasser.so
 """
-# SPDX-License-Identifier: MIT OR Apache-2.0
 import asyncio
 import collections
 import ctypes

@@ -1,4 +1,5 @@
 #!/usr/bin/env ruby
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # frozen_string_literal: true
 
 # Sends or receives numbered descriptors: Ruby's Fiddle. IO.select waits.
@@ -10,8 +11,6 @@
 #
 # If the library is not installed, FDPASSER_LIBRARY says where it is:
 #     FDPASSER_LIBRARY=target/release/libfdpasser.so
-#
-# SPDX-License-Identifier: MIT OR Apache-2.0
 
 require "fiddle/import"
 require "socket"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sends or receives numbered descriptors: the crate itself. poll(2) waits.
 //!
 //! Usage: pass send|recv COUNT PASSER
@@ -6,7 +7,6 @@
 //! contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 //!
 //!     cargo build --example pass
-// SPDX-License-Identifier: MIT OR Apache-2.0
 
 use fdpasser::{Events, Passer, Progress};
 use nix::errno::Errno;
