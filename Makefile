@@ -198,7 +198,7 @@ check-docs: all
 	$(PROVE) -v tests/docs.t
 
 check-examples: all
-	$(PROVE) -v tests/examples.t
+	$(PROVE) -j3 -v tests/examples
 
 check-install: all
 	$(PROVE) -v tests/man.t tests/install.t

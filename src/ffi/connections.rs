@@ -500,6 +500,9 @@ pub unsafe extern "C" fn fdpasser_connect_timed(
 /// *pid is -1 where the system does not tell, and where our PID namespace does not show the process. The process may
 /// have ended by now, and another one may have its number. So grant access by the user and not by the process.
 ///
+/// In a user namespace every user that is not mapped has the overflow uid, usually 65534. So refuse that one: it is no
+/// single user.
+///
 /// # Ownership
 ///
 /// No descriptor changes hands. On failure nothing is written.

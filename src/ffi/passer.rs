@@ -209,8 +209,11 @@ pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
 
 /// Closes everything that the object owns, and frees it.
 ///
-/// It closes the passer, the descriptors that are still queued, and those that were received and not taken. Take the
-/// passer out of the event loop before this. If p is NULL the call does nothing.
+/// It closes the passer, the descriptors that are still queued, and those that were received and not taken. If p is NULL
+/// the call does nothing.
+///
+/// Take the passer out of the event loop before this, with epoll(7) by EPOLL_CTL_DEL. Closing is not enough if another
+/// process has the socket too, such as a forked child: epoll goes on reporting it.
 ///
 /// # Ownership
 ///
