@@ -1,4 +1,6 @@
-/* Glue between Perl and libfdpasser: numbers and errno, nothing more. */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+
+/* Glue between Perl and libfdpasser. It passes numbers and errno, and does nothing else. */
 
 #define PERL_NO_GET_CONTEXT
 #include "EXTERN.h"
@@ -14,7 +16,8 @@
 #define FDPASSER_NO_SHORT_NAMES
 #include "fdpasser.h"
 
-/* What is no number, nor one that a descriptor may have, must not become 0, which is standard input. */
+/* The descriptor number in a scalar, or -1. Anything that cannot be a descriptor number must not become 0,
+ * because 0 is standard input. */
 static int
 fd_of(pTHX_ SV *sv)
 {
@@ -22,15 +25,15 @@ fd_of(pTHX_ SV *sv)
     if (!SvOK(sv) || !looks_like_number(sv))
         return -1;
     NV fd = SvNV_nomg(sv);
-    return fd >= 0 && fd <= INT_MAX && fd == (int)fd ? (int)fd : -1; /* not NaN either */
+    return fd >= 0 && fd <= INT_MAX && fd == (int)fd ? (int)fd : -1; /* rejects NaN too */
 }
 
-/* How many messages one call takes at most; there is an int for each descriptor on the stack. */
+/* One call takes at most this many messages. The stack holds an int for each of their descriptors. */
 #define MESSAGES 16
 
-/* What `open my $fh, '+<&=', $fd` makes of a descriptor, in half the time: a second buffer for
- * sockets, and close-on-exec unless the number is not above $^F. It owns the descriptor, also if it
- * fails, which is NULL with errno. */
+/* Makes the handle that `open my $fh, '+<&=', $fd` would make, in half the time. A socket gets a second
+ * buffer. The handle is close-on-exec, unless its number is at most $^F. The function owns the descriptor,
+ * even if it fails. Then it returns NULL and sets errno. */
 static SV *
 handle_of(pTHX_ int fd)
 {
@@ -100,7 +103,7 @@ _server(SV *path, int backlog)
   OUTPUT:
     RETVAL
 
-# (descriptor, node), where the node is for _unlink; the empty list with $! set.
+# Returns (descriptor, node); the node is for _unlink. If it fails: the empty list, and $! is set.
 void
 _server_with(SV *path, int backlog, int mode, bool exclusive)
   PPCODE:
@@ -127,7 +130,7 @@ _unlink(SV *path, SV *made)
   OUTPUT:
     RETVAL
 
-# (uid, gid, pid), the pid undef if it is not known; the empty list with $! set.
+# Returns (uid, gid, pid); pid is undef if it is not known. If it fails: the empty list, and $! is set.
 void
 _peer_cred(SV *passer)
   PPCODE:
@@ -157,7 +160,7 @@ _connect(SV *path)
   OUTPUT:
     RETVAL
 
-# A handle that owns the descriptor; undef with $! set.
+# Returns a handle that owns the descriptor. If it fails: undef, and $! is set.
 SV *
 _handle(int fd)
   CODE:
@@ -174,7 +177,8 @@ _retry_ms(int err)
   OUTPUT:
     RETVAL
 
-# Sends what it can without waiting, so many in each message; says how many, -1 with $! set.
+# Sends what it can without waiting, with up to per_message descriptors in each message. Returns how many it
+# sent. If it fails: -1, and $! is set.
 int
 _send(SV *passer, int per_message, ...)
   CODE:
@@ -188,8 +192,8 @@ _send(SV *passer, int per_message, ...)
   OUTPUT:
     RETVAL
 
-# Takes up to so many messages without waiting. (status, handle...), where the status is that of
-# fdpasser_try_recv_messages: why there are no more.
+# Takes up to that many messages without waiting. Returns (status, handle...). The status is that of
+# fdpasser_try_recv_messages: it says why there are no more.
 void
 _recv(SV *passer, int messages)
   PPCODE:

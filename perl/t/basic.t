@@ -1,4 +1,5 @@
-# Descriptors pass, both ways, in order; from the event loop only.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Descriptors are passed in both directions, in order, and only by the event loop.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -14,31 +15,31 @@ use Helpers;
     $x->push_send_fh(numbered(42), sub { push @sent, [@_] });
     $y->push_recv_fh(sub { push @got, [@_] });
     wait_for { @sent && @got };
-    is_deeply \@sent, [ [] ], 'the send callback has no arguments';
-    is scalar @{ $got[0] }, 1, 'the receive callback has one';
+    is_deeply \@sent, [ [] ], 'the send callback gets no arguments';
+    is scalar @{ $got[0] }, 1, 'the receive callback gets one argument';
     is number_of($got[0][0]), 42, 'the descriptor arrived';
     ticks(2);
-    is_deeply [ scalar @sent, scalar @got ], [ 1, 1 ], 'each is called once';
+    is_deeply [ scalar @sent, scalar @got ], [ 1, 1 ], 'each callback runs once';
 }
 
 # --- nothing inside a push
 {
     my ($x, $y) = raw_pair();
     my @events;
-    AnyEvent::FDpasser::send_fd(fileno $y, fileno numbered(1)) for 1 .. 2;
+    peer_sends($y, 1, 1);
     my @returned = (
         $x->push_recv_fh(sub { push @events, 'received' }),
         $x->push_send_fh(numbered(2), sub { push @events, 'sent' }),
         $x->push_recv_fh(sub { push @events, 'received' }),
         $x->push_send_fh(numbered(3), sub { push @events, 'sent' }),
     );
-    is_deeply \@events, [], 'no callback inside a push';
-    is raw_state($y), 'nothing', 'and nothing is sent';
-    is_deeply [ grep { defined } @returned ], [], 'pushes return nothing of use';
+    is_deeply \@events, [], 'no callback runs inside a push';
+    is raw_state($y), 'nothing', 'nothing is sent inside a push';
+    is_deeply [ grep { defined } @returned ], [], 'a push returns nothing';
     wait_for { @events == 4 };
-    is_deeply [ sort @events ], [qw(received received sent sent)], 'all happens in the loop';
-    is raw_state($y), 2, 'the first';
-    is raw_state($y), 3, 'the second';
+    is_deeply [ sort @events ], [qw(received received sent sent)], 'the loop does it all';
+    is raw_state($y), 2, 'the first handle is sent';
+    is raw_state($y), 3, 'the second handle is sent';
 }
 {
     my @errors;
@@ -46,18 +47,18 @@ use Helpers;
     close $y;
     $x->push_recv_fh(sub { });
     $x->push_send_fh(numbered(1));
-    is_deeply \@errors, [], 'no error inside a push, though the peer is gone';
+    is_deeply \@errors, [], 'no error is reported inside a push, although the peer is gone';
     wait_for { @errors };
 }
 {
     my @errors;
     my ($x, $y) = raw_pair(\@errors);
     $x->push_send_fh(undef);
-    is_deeply \@errors, [], 'nor with a handle that is none';
+    is_deeply \@errors, [], 'no error is reported inside a push of undef';
     wait_for { @errors };
 }
 
-# --- order, both directions at once, pushes in any order and from callbacks
+# --- order: both directions at once, pushes in any order
 {
     my ($x, $y) = passers();
     my (@x, @y, @sent);
@@ -73,12 +74,12 @@ use Helpers;
         ticks(1) if $round % 7 == 0;
     }
     wait_for { @x == $n && @y == $n } 'both directions';
-    is_deeply \@y, [ 1 .. $n ], 'one way';
-    is_deeply \@x, [ 101 .. 100 + $n ], 'the other';
-    is_deeply \@sent, [ 1 .. $n ], 'the send callbacks';
+    is_deeply \@y, [ 1 .. $n ], 'one direction is in order';
+    is_deeply \@x, [ 101 .. 100 + $n ], 'the other direction is in order';
+    is_deeply \@sent, [ 1 .. $n ], 'the send callbacks run in order';
 }
 
-# --- more than a socket, a table or one event's share holds
+# --- more descriptors than a socket, a table or one event's share holds
 {
     my ($x, $y) = passers();
     my $total = 3000;
@@ -111,7 +112,7 @@ use Helpers;
         $pair[$i][0]->push_send_fh(numbered(10 * $i + $_)) for 1 .. 3;
     }
     wait_for { 90 == map { @$_ } values %got } '30 passers';
-    is_deeply \%got, { map { my $i = $_; ($i => [ map { 10 * $i + $_ } 1 .. 3 ]) } 0 .. $#pair }, '30 passers, each its own';
+    is_deeply \%got, { map { my $i = $_; ($i => [ map { 10 * $i + $_ } 1 .. 3 ]) } 0 .. $#pair }, 'each of 30 passers gets its own descriptors';
 }
 
 done_testing;

@@ -1,4 +1,5 @@
-# What a callback may do: push, drop the passer, shut it down, fork, run the event loop.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A callback may push, drop the passer, shut it down, fork, and run the event loop.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -18,7 +19,7 @@ use Helpers;
     $x->push_send_fh(numbered(1), sub { $x->push_send_fh(numbered(3)) });
     $x->push_send_fh(numbered(2));
     wait_for { @log == 3 };
-    is_deeply \@log, [ 'first', 'second: 2', 'pushed by first: 3' ], 'a callback pushes: at the end of the queue';
+    is_deeply \@log, [ 'first', 'second: 2', 'pushed by first: 3' ], 'what a callback pushes goes to the end of the queue';
 }
 {
     my ($x, $y) = passers();
@@ -27,7 +28,7 @@ use Helpers;
     $x->push_recv_fh(sub { push @log, number_of($_[0]) });
     $x->push_send_fh(numbered(1));
     wait_for { @log };
-    is_deeply \@log, [1], 'a callback sends back what it received';
+    is_deeply \@log, [1], 'a callback can send back what it received';
 }
 for my $dir (qw(send recv)) {
     my ($x, $y) = passers();
@@ -37,7 +38,7 @@ for my $dir (qw(send recv)) {
     $y->push_recv_fh($dir eq 'recv' ? sub { undef $y; undef $end; $log++ } : sub { });
     wait_for { $log };
     ticks(1);
-    is $log, 1, "a $dir callback drops the passer";
+    is $log, 1, "a $dir callback can drop the passer";
 }
 for my $dir (qw(send recv)) {
     my $errors = [];
@@ -51,14 +52,14 @@ for my $dir (qw(send recv)) {
         $y->push_recv_fh($dir eq 'recv' ? $die : sub { }) for 1 .. 3;
         wait_for { @$errors };
         ticks(2);
-        is $log, 1, "a $dir callback shuts the passer down: no further callback";
+        is $log, 1, "after a $dir callback shuts the passer down, no callback runs";
         is scalar(grep { defined && $_ eq 'stop' } @$errors), 1, 'on_error ran once';
     }
     ticks(2);
     is open_fds(), $before, 'nothing is left open';
 }
 
-# The loop within the callback goes on with the very queue whose callback it is.
+# A loop that runs inside a callback goes on with the queue of that callback.
 {
     my ($x, $y) = passers();
     my @log;
@@ -70,7 +71,7 @@ for my $dir (qw(send recv)) {
     $y->push_recv_fh(sub { push @log, number_of($_[0]) }) for 1 .. 2;
     $x->push_send_fh(numbered($_)) for 1 .. 3;
     wait_for { @log == 4 };
-    is_deeply \@log, [ 'in 1', 2, 3, 'out' ], 'a receive callback runs the loop: all has arrived already';
+    is_deeply \@log, [ 'in 1', 2, 3, 'out' ], 'a receive callback runs the loop, and everything had already arrived';
 }
 {
     my ($x, $y) = passers();
@@ -84,7 +85,7 @@ for my $dir (qw(send recv)) {
     $y->push_recv_fh(sub { push @log, number_of($_[0]) }) for 1 .. 2;
     $x->push_send_fh(numbered(1));
     wait_for { @log == 4 };
-    is_deeply \@log, [ 'in 1', 2, 3, 'out' ], 'or arrives while it does';
+    is_deeply \@log, [ 'in 1', 2, 3, 'out' ], 'a receive callback runs the loop, and more arrives meanwhile';
 }
 {
     my ($x, $y) = passers();
@@ -98,9 +99,9 @@ for my $dir (qw(send recv)) {
     $x->push_send_fh(numbered(2), sub { push @log, 'second' });
     $x->push_send_fh(numbered(3), sub { push @log, 'third' });
     wait_for { @log == 4 && @got == 3 };
-    is_deeply \@got, [ 1, 2, 3 ], 'a send callback runs the loop: the rest is sent meanwhile';
-    is $log[0], 'in', 'callbacks in order';
-    is_deeply [ grep { $_ ne 'out' } @log ], [qw(in second third)], 'none left out or twice';
+    is_deeply \@got, [ 1, 2, 3 ], 'a send callback runs the loop, and the rest is sent meanwhile';
+    is $log[0], 'in', 'the first callback runs first';
+    is_deeply [ grep { $_ ne 'out' } @log ], [qw(in second third)], 'each callback runs once, in order';
 }
 {
     my ($x, $y) = passers();
@@ -116,10 +117,10 @@ for my $dir (qw(send recv)) {
     }
     $x->push_send_fh(numbered(1));
     wait_for { @log == 5 && !$deep };
-    is_deeply \@log, [ 1 .. 5 ], 'five loops within one another';
+    is_deeply \@log, [ 1 .. 5 ], 'five nested loops';
 }
 {
-    # From an error callback, too.
+    # on_error may run the loop too.
     my $got = 0;
     my ($x, $y) = passers();
     my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -127,16 +128,16 @@ for my $dir (qw(send recv)) {
     my $dying = AnyEvent::FDpasser->new(fh => $p, on_error => sub {
         $x->push_send_fh(numbered(1));
         $y->push_recv_fh(sub { $got++ });
-        nested_wait_for { $got } 'a passer that lives';
+        nested_wait_for { $got } 'another passer';
         $done = 1;
     });
     $dying->push_recv_fh(sub { });
     close $q;
     wait_for { $done };
-    is $got, 1, 'on_error runs the loop';
+    is $got, 1, 'on_error can run the loop';
 }
 
-# A passer that always has something to do does not keep the loop from others.
+# A passer that always has something to do leaves the loop time for others.
 for my $dir (qw(send recv)) {
     my ($x, $y) = raw_pair([]);
     my ($n, $others) = (0, 0);
@@ -150,12 +151,12 @@ for my $dir (qw(send recv)) {
     $next->();
     my $timer = AE::timer(0, 0, sub { $others++ });
     wait_for { $others };
-    cmp_ok $n, '<', 5000, "a $dir callback that always pushes again: the loop goes round";
+    cmp_ok $n, '<', 5000, "the loop serves others although a $dir callback always pushes again";
     undef $next;
     $x->error('end');
 }
 
-# The child leaves at once, as a child of an event-based program does.
+# The children exit at once, as children of an event-based program do.
 {
     my ($x, $y) = passers();
     my (@pid, @got);
@@ -163,7 +164,7 @@ for my $dir (qw(send recv)) {
     $y->push_recv_fh(sub { push @got, number_of($_[0]); $fork->() }) for 1 .. 3;
     $x->push_send_fh(numbered($_), $fork) for 1 .. 3;
     wait_for { @got == 3 };
-    is_deeply \@got, [ 1, 2, 3 ], 'callbacks fork';
-    child_ok($_, 'child') for @pid;
+    is_deeply \@got, [ 1, 2, 3 ], 'callbacks can fork';
+    child_ok($_, 'the child ended well') for @pid;
 }
 done_testing;

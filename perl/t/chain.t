@@ -1,5 +1,6 @@
-# A passer that is made in a callback of another does not keep that one open: a client that makes a
-# connection for each thing that it has to pass would fill its table and its server's.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A passer that is made in another passer's callback does not keep the other one open. Otherwise a client that makes
+# a new connection for each descriptor would fill its own table and the server's.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -14,10 +15,8 @@ my $links = 40;
 
 for my $pauses (0, 1) {
     my ($made, $most, $over, %open) = (0, 0);
-    my $real = \&AnyEvent::FDpasser::_send;
-    my $short;
-    no warnings 'redefine';
-    local *AnyEvent::FDpasser::_send = sub { goto &$real if !$short--; return send_says(ENOBUFS) };
+    my $short = 0;
+    my $refusing = stand_in(send => sub { my ($real) = @_; return $short-- > 0 ? refuse(send => ENOBUFS) : $real->() });
     my $link;
     $link = sub {
         my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -36,7 +35,7 @@ for my $pauses (0, 1) {
     $link->();
     wait_for { $over } "$links links" . ($pauses ? ', with pauses' : '');
     undef $link;
-    cmp_ok($most, '<=', 6, "no more than a few are open at once ($most)");
+    cmp_ok($most, '<=', 6, "at most a few passers are open at once ($most)");
 }
 
 done_testing;

@@ -1,4 +1,5 @@
-# Close-on-exec follows $^F, for received handles and for those that the functions return.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Received handles, and handles that the functions return, are close-on-exec as $^F says.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -28,8 +29,8 @@ for ([ 2, 'closed' ], [ 0, 'closed' ], [ 10_000, 'kept' ]) {
     $y->push_recv_fh(sub { $got{socket} = shift });
     wait_for { 2 == keys %got };
     open my $like, '<', $0 or die $!;
-    is cloexec($like), $expected, "\$^F is $^F: a handle of Perl's own is $expected";
-    is cloexec($_->[1]), $expected, "... $_->[0]"
+    is cloexec($like), $expected, "with \$^F at $^F a handle that open makes is $expected";
+    is cloexec($_->[1]), $expected, "... and so is this one: $_->[0]"
       for [ 'socketpair, one' => $pair[0] ], [ 'socketpair, the other' => $pair[1] ], [ server => $listener ],
       [ connect => $client ], [ accept => $served ], [ 'a received file' => $got{file} ],
       [ 'a received socket' => $got{socket} ], map { [ 'a pair of the passer\'s' => $_ ] } @{ $own->{fh_pair} };

@@ -1,4 +1,5 @@
-# What had reached us when an error comes is delivered before on_error hears of the error.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# What has arrived when an error comes is delivered before on_error runs.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -12,34 +13,29 @@ use Test::More;
 
 warm_up();
 
-# STREAMS do not tell that the peer left something unread.
+# STREAMS do not report that the peer left something unread.
 my $reset = sysv() ? 'orderly' : ECONNRESET;
 
 my @log;
 sub logging {
     my ($fh) = @_;
-    ticks(2);    # POE closes what it no longer needs at its next turn
+    ticks(2);    # POE closes what it no longer needs in its next turn
     @log = ();
     return AnyEvent::FDpasser->new(fh => $fh, on_error => sub { push @log, defined $@ ? $@ + 0 : 'orderly' });
 }
 sub gets { my ($passer, $n) = @_; $passer->push_recv_fh(sub { push @log, 'got ' . number_of($_[0]) }) for 1 .. $n }
-sub peer_sends {
-    my ($to, @n) = @_;
-    for my $n (@n) {
-        my $fh = numbered($n);
-        patiently { AnyEvent::FDpasser::send_fd(fileno $to, fileno $fh) == 1 };
-    }
-}
 
-# Sends nothing and receives nothing until sending has been tried: the worst order, on every loop.
+# Runs the code. Nothing is received before sending has been tried. That is the worst order, and this way every loop
+# has it.
 sub sending_first {
     my ($code) = @_;
     my $tried = 0;
-    my ($send, $recv) = (\&AnyEvent::FDpasser::_send, \&AnyEvent::FDpasser::_recv);
-    no warnings 'redefine';
-    local *AnyEvent::FDpasser::_send = sub { $tried = 1; goto &$send };
-    local *AnyEvent::FDpasser::_recv = sub { goto &$recv if $tried; return recv_says(EAGAIN) };
+    my @order = (
+        stand_in(send => sub { my ($real) = @_; $tried = 1; return $real->() }),
+        stand_in(recv => sub { my ($real) = @_; return $tried ? $real->() : refuse(recv => EAGAIN) }),
+    );
     $code->();
+    return;
 }
 
 for my $full (0, 1) {
@@ -49,8 +45,8 @@ for my $full (0, 1) {
         my $filled = $full ? fill_table() : undef;
         if ($full) {
             ticks(15);
-            # Some loops have a descriptor of their own for each watcher: the one for sending makes room.
-            is_deeply \@log, [], "$name: nothing happens$when" if $AnyEvent::MODEL !~ /POE|IOAsync/;
+            # Some loops hold a descriptor for each watcher. On those the watcher for sending makes room when it goes.
+            is_deeply \@log, [], "$name: nothing happens yet$when" if $AnyEvent::MODEL !~ /POE|IOAsync/;
             undef $filled;
         }
         wait_for { @log && $log[-1] !~ /got/ } $name;
@@ -68,10 +64,10 @@ for my $full (0, 1) {
             $passer->push_send_fh($fh);
             gets($passer, $waiting);
             is_deeply $finish->('EPIPE'), [ 'got 1', 'got 2', 'got 3', EPIPE ],
-              "EPIPE after all that had arrived ($waiting callbacks wait)$when";
+              "EPIPE comes after everything that had arrived ($waiting callbacks wait)$when";
         });
     }
-    # A socket of packets says ECONNRESET first.
+    # A SOCK_SEQPACKET socket reports ECONNRESET before the data.
     for my $kind (SOCK_STREAM, sysv() ? () : SOCK_SEQPACKET) {
         socketpair my $x, my $y, AF_UNIX, $kind, 0 or die "socketpair: $!";
         ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair() if sysv();
@@ -81,7 +77,7 @@ for my $full (0, 1) {
         close $y;
         gets($passer, 4);
         is_deeply $finish->('ECONNRESET'), [ 'got 1', 'got 2', 'got 3', $reset ],
-          "$reset after all that had arrived (socket of kind $kind)$when";
+          "$reset comes after everything that had arrived (socket of kind $kind)$when";
     }
     {
         my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -95,31 +91,30 @@ for my $full (0, 1) {
             gets($passer, 5);
             my $seen = $finish->('both');
             my $error = pop @$seen;
-            is_deeply $seen, [ 'got 1', 'got 2', 'got 3' ], "all that had arrived, when both directions fail$when";
-            ok $error == EPIPE || $error == ECONNRESET, 'then the error';
+            is_deeply $seen, [ 'got 1', 'got 2', 'got 3' ], "everything that had arrived is delivered when both directions fail$when";
+            ok $error == EPIPE || $error == ECONNRESET, 'the error comes after it';
         });
     }
     SKIP: {
         skip 'STREAMS have no packets', 1 if sysv();
-        # And when sending found something else before.
+        # Sending finds another error first.
         socketpair my $x, my $y, AF_UNIX, SOCK_SEQPACKET, 0 or die "socketpair: $!";
         my $passer = logging($x);
         peer_sends($x, 7);
         peer_sends($y, 1 .. 3);
         shutdown $y, 0;
         my $fh = numbered(9);
-        my $send = \&AnyEvent::FDpasser::_send;
-        no warnings 'redefine';
-        local *AnyEvent::FDpasser::_send = sub {
-            my $n = &$send;
-            POSIX::dup2(2, fileno $y);    # closes it, and makes no room in the table
-            return $n;
-        };
+        my $reset = stand_in(send => sub {
+            my ($real) = @_;
+            my $status = $real->();
+            { local $!; POSIX::dup2(2, fileno $y) }    # closes the peer without freeing a slot in the table
+            return $status;
+        });
         sending_first(sub {
             $passer->push_send_fh($fh);
             gets($passer, 5);
             is_deeply $finish->('EPIPE, then ECONNRESET'), [ 'got 1', 'got 2', 'got 3', EPIPE ],
-              "EPIPE after all that had arrived, though the peer resets$when";
+              "EPIPE comes after everything that had arrived, although the peer resets$when";
         });
     }
     {
@@ -128,11 +123,11 @@ for my $full (0, 1) {
         peer_sends($y, 1 .. 3);
         close $y;
         gets($passer, 4);
-        is_deeply $finish->('orderly shutdown'), [ 'got 1', 'got 2', 'got 3', 'orderly' ], "orderly shutdown after all$when";
+        is_deeply $finish->('orderly shutdown'), [ 'got 1', 'got 2', 'got 3', 'orderly' ], "the orderly shutdown comes last$when";
     }
 }
 {
-    # The error is our own handle's; the peer lives and has sent.
+    # The error is about our own handle. The peer is alive and has sent.
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $passer = logging($x);
     peer_sends($y, 1 .. 2);
@@ -141,7 +136,7 @@ for my $full (0, 1) {
         gets($passer, 5);
         wait_for { @log && $log[-1] !~ /got/ };
     });
-    is_deeply \@log, [ 'got 1', 'got 2', EBADF ], 'EBADF after all that had arrived';
+    is_deeply \@log, [ 'got 1', 'got 2', EBADF ], 'EBADF comes after everything that had arrived';
 }
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -151,10 +146,10 @@ for my $full (0, 1) {
     peer_sends($y, 3);
     gets($passer, 4);
     wait_for { @log && $log[-1] !~ /got/ };
-    is_deeply \@log, [ 'got 1', 'got 2', EBADMSG ], 'EBADMSG in its place';
+    is_deeply \@log, [ 'got 1', 'got 2', EBADMSG ], 'EBADMSG comes at its place in the stream';
 }
 {
-    # More than one event's share.
+    # More descriptors than one event moves.
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $passer = logging($x);
     my $n = 0;
@@ -167,6 +162,6 @@ for my $full (0, 1) {
         gets($passer, $n + 1);
         wait_for { @log && $log[-1] !~ /got/ };
     });
-    is_deeply \@log, [ ('got 1') x $n, EPIPE ], "EPIPE after $n descriptors";
+    is_deeply \@log, [ ('got 1') x $n, EPIPE ], "EPIPE comes after $n descriptors";
 }
 done_testing;

@@ -1,5 +1,6 @@
-# A callback that dies neither stops nor skips the queue, and its exception goes where the event loop
-# puts those of any watcher.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# When a callback dies the queue goes on, and no entry is skipped. The exception goes to the place where the event loop
+# puts the exceptions of all watchers.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -7,35 +8,16 @@ use Loops;
 
 use Test::More;
 use Helpers;
-
-# With or without this module POE kills the watcher's session, the sessions around it, and itself.
-plan skip_all => 'POE does not survive a watcher that dies' if $ENV{PERL_ANYEVENT_MODEL} eq 'POE';
+use Exceptions;
 
 warm_up();
-my ($model) = $AnyEvent::MODEL =~ /(\w+)$/;
-
-# Where each loop puts them: a handler of its own, or through ->recv.
-my @died;
-if ($model eq 'EV')   { no warnings 'once'; $EV::DIED = sub { push @died, $@ } }
-# Event lets them through, and talks about it afterwards.
-if ($model eq 'Event') { no warnings 'once'; $Event::DIED = sub { } }
-if ($model eq 'Glib') { Glib->install_exception_handler(sub { push @died, $_[0]; 1 }) }
-
-# As wait_for, but it goes on after exceptions that come out of the loop.
-sub through (&) {
-    my ($condition) = @_;
-    for (1 .. 1000) {
-        return 1 if eval { wait_for { $condition->() } };
-        die $@ if $@ =~ /waited in vain/;
-        push @died, $@;
-    }
-}
+Exceptions::collect();
 
 sub died_is {
     my ($expected, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    is_deeply \@died, $expected, "$name: the exceptions reached the loop's place, in order";
-    @died = ();
+    is_deeply \@Exceptions::died, $expected, "$name: the loop got the exceptions, in order";
+    @Exceptions::died = ();
 }
 
 for my $n (1, 5, 150) {    # 150: more than one event's share
@@ -46,10 +28,10 @@ for my $n (1, 5, 150) {    # 150: more than one event's share
         $y->push_recv_fh(sub { push @got, number_of($_[0]) });
     }
     through { @sent == $n && @got == $n };
-    is_deeply \@sent, [ 1 .. $n ], "$n send callbacks that die: each ran once";
-    is_deeply \@got, [ 1 .. $n ], 'and everything was sent, once';
+    is_deeply \@sent, [ 1 .. $n ], "$n send callbacks die, and each runs once";
+    is_deeply \@got, [ 1 .. $n ], 'everything is sent once';
     died_is([ map { "send $_\n" } 1 .. $n ], "$n send callbacks");
-    ok !$x->{error_state}, 'the passer lives';
+    ok !$x->{error_state}, 'the passer is usable';
 }
 for my $n (1, 5, 150) {
     my ($x, $y) = passers();
@@ -59,9 +41,9 @@ for my $n (1, 5, 150) {
         $y->push_recv_fh(sub { push @got, number_of($_[0]); die "recv $i\n" });
     }
     through { @got == $n };
-    is_deeply \@got, [ 1 .. $n ], "$n receive callbacks that die: each ran once";
+    is_deeply \@got, [ 1 .. $n ], "$n receive callbacks die, and each runs once";
     died_is([ map { "recv $_\n" } 1 .. $n ], "$n receive callbacks");
-    ok !$y->{error_state}, 'the passer lives';
+    ok !$y->{error_state}, 'the passer is usable';
 }
 {
     my ($x, $y) = passers();
@@ -71,28 +53,28 @@ for my $n (1, 5, 150) {
         $y->push_recv_fh(sub { push @got, number_of($_[0]); die "recv\n" if $i % 4 == 0 });
     }
     through { @got == 12 };
-    is_deeply \@got, [ 1 .. 12 ], 'some die, some do not';
-    is scalar @died, 7, 'as many exceptions';
-    @died = ();
+    is_deeply \@got, [ 1 .. 12 ], 'some callbacks die and some do not';
+    is scalar @Exceptions::died, 7, 'the loop got as many exceptions';
+    @Exceptions::died = ();
     $x->push_send_fh(numbered(13));
     $y->push_recv_fh(sub { push @got, number_of($_[0]) });
     through { @got == 13 };
-    is $got[-1], 13, 'the passers are good for more';
+    is $got[-1], 13, 'the passers still work';
 }
 SKIP: {
     my $none = can_send_messages();
     skip $none, 2 if defined $none;
-    # Several in one message, of which the rest must not wait for the socket to be readable.
+    # One message carries several. The rest must not wait until the socket is readable again.
     my ($y, $x) = raw_pair();
     my @got;
     $y->push_recv_fh(sub { push @got, number_of($_[0]); die "recv\n" }) for 1 .. 4;
     send_message($x, "\0", map { numbered($_) } 1 .. 4);
     through { @got == 4 };
-    is_deeply \@got, [ 1 .. 4 ], 'callbacks that die, for several descriptors in one message';
+    is_deeply \@got, [ 1 .. 4 ], 'all callbacks run when those of one message die';
     died_is([ ("recv\n") x 4 ], 'one message');
 }
 {
-    # An exception object, and one that is thrown with $@ in use.
+    # The exception is an object, and $@ was in use before.
     my ($x, $y) = passers();
     my $got = 0;
     $x->push_send_fh(numbered(1), sub { eval { die "inner\n" }; die { code => 7 } });
@@ -102,7 +84,7 @@ SKIP: {
     died_is([ { code => 7 } ], 'an exception object');
 }
 {
-    # The last callback dies: nothing is queued, so the passer goes.
+    # The last callback dies. Nothing is queued then, so the passer goes away.
     my ($x, $y) = raw_pair();
     my $died = 0;
     $x->push_send_fh(numbered(1), sub { $died++; die "last\n" });
@@ -110,7 +92,7 @@ SKIP: {
     through { $died };
     my @state = raw_state($y);
     through { push @state, grep { $_ ne 'nothing' } raw_state($y); $state[-1] eq 'end of file' };
-    is_deeply \@state, [ 1, 'end of file' ], 'the passer whose last callback died is closed';
+    is_deeply \@state, [ 1, 'end of file' ], 'a passer whose last callback died is closed';
     died_is(["last\n"], 'the last callback');
 }
 {
@@ -124,11 +106,11 @@ SKIP: {
     Scalar::Util::weaken($held);
     through { $calls };
     eval { ticks(3) };
-    is $calls, 1, 'on_error that dies runs once';
-    is fileno $p, undef, 'the passer is closed all the same';
-    is $held, undef, 'and its queue dropped';
-    ok !eval { $x->push_recv_fh(sub { }); 1 }, 'it is in error_state';
-    like $@, qr/error_state/, 'and says so';
+    is $calls, 1, 'on_error dies, and runs once';
+    is fileno $p, undef, 'the passer is closed';
+    is $held, undef, 'its queue is dropped';
+    ok !eval { $x->push_recv_fh(sub { }); 1 }, 'a push dies afterwards';
+    like $@, qr/error_state/, 'and says that the passer is in error_state';
     died_is(["on_error\n"], 'on_error');
 }
 done_testing;

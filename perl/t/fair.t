@@ -1,5 +1,5 @@
-# One busy passer does not keep the event loop from the others: a readiness event moves many descriptors,
-# but not as many as there are.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# One busy passer leaves the event loop time for the others. A readiness event moves many descriptors, but not all.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -18,24 +18,24 @@ for my $per_message (1, 16) {
     my $receiver = passer($y);
     my ($sent, $received, $sent_then, $received_then, @timer) = (0, 0);
 
-    # How many there are when a timer comes that was due as soon as the first had been moved.
+    # A timer that is due at once is set when the first is moved. It notes how many have been moved when it comes.
     for (1 .. $total) {
         $sender->push_send_fh(numbered($_), sub {
             push @timer, AE::timer(0, 0, sub { $sent_then = $sent }) if !$sent++;
         });
     }
-    wait_for { $sent >= 100 } 'as many to be sent as one event moves';
+    wait_for { $sent >= 100 } 'as many sends as one event makes';
     for (1 .. $total) {
         $receiver->push_recv_fh(sub {
             push @timer, AE::timer(0, 0, sub { $received_then = $received }) if !$received++;
         });
     }
-    wait_for { $received == $total && defined $received_then } 'all to be received';
-    is($sent, $total, "$per_message in a message");
-    cmp_ok($sent_then,     '>', 1,      "one event sends more than one ($sent_then)");
-    cmp_ok($sent_then,     '<', $total, 'but not all');
-    cmp_ok($received_then, '>', 1,      "one event receives more than one ($received_then)");
-    cmp_ok($received_then, '<', $total, 'but not all');
+    wait_for { $received == $total && defined $received_then } 'everything to be received';
+    is($sent, $total, "all are sent, with up to $per_message in a message");
+    cmp_ok($sent_then,     '>', 1,      "one event sends several ($sent_then)");
+    cmp_ok($sent_then,     '<', $total, 'but not all of them');
+    cmp_ok($received_then, '>', 1,      "one event receives several ($received_then)");
+    cmp_ok($received_then, '<', $total, 'but not all of them');
 }
 
 done_testing;

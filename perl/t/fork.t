@@ -1,4 +1,5 @@
-# A pair over a fork before the first push: both directions, and a passer passed over a passer.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A pair is split by a fork before the first push. A passer is passed over a passer.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -13,7 +14,7 @@ numbered(0);
 {
     my $end;
     my $passer = AnyEvent::FDpasser->new(on_error => sub { $end = defined $@ ? "$@" : 'orderly' });
-    is $AnyEvent::MODEL, undef, 'the event loop is untouched';
+    is $AnyEvent::MODEL, undef, 'making a passer leaves the event loop alone';
     my $child = in_child {
         $passer->i_am_child;
         my @got;
@@ -30,10 +31,10 @@ numbered(0);
     $passer->push_send_fh(numbered($_)) for 1 .. 10;
     $passer->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 20;
     wait_for { @got == 20 };
-    is_deeply [ grep { $_ > 100 } @got ], [ 101 .. 110 ], 'from the child, in order';
-    is_deeply [ grep { $_ < 100 } @got ], [ 1 .. 10 ], 'there and back, in order';
+    is_deeply [ grep { $_ > 100 } @got ], [ 101 .. 110 ], 'the child\'s own descriptors arrive in order';
+    is_deeply [ grep { $_ < 100 } @got ], [ 1 .. 10 ], 'ours come back in order';
     undef $passer;
-    child_ok($child, 'the child received all, and the end');
+    child_ok($child, 'the child received everything, and then the shutdown');
 }
 
 # --- a passer over a passer
@@ -50,9 +51,9 @@ numbered(0);
     $inner->push_send_fh(numbered(10 + $_)) for 1 .. 3;
     $_->push_recv_fh(sub { push @got, number_of($_[0]) }) for ($inner) x 3, ($other) x 3;
     wait_for { @got == 6 };
-    is_deeply [ sort { $a <=> $b } @got ], [ 1 .. 3, 11 .. 13 ], 'a passer that came over a passer works both ways';
+    is_deeply [ sort { $a <=> $b } @got ], [ 1 .. 3, 11 .. 13 ], 'a passer that came over a passer works in both directions';
 
-    # Its own end over itself.
+    # A passer sends its own end over itself.
     $inner->push_send_fh($inner->{fh});
     my $again;
     $other->push_recv_fh(sub { $again = shift });
@@ -60,7 +61,7 @@ numbered(0);
     ok same_file($again, $inner->{fh}), 'a passer can pass itself';
 }
 
-# --- with descriptors in it
+# --- a passer that has descriptors inside
 {
     my ($x, $y) = passers();
     my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -74,6 +75,6 @@ numbered(0);
         $inner->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 3;
     });
     wait_for { $end };
-    is_deeply [ @got, $end ], [ 1, 2, 'orderly' ], 'what waits in a passer travels with it';
+    is_deeply [ @got, $end ], [ 1, 2, 'orderly' ], 'the descriptors inside a passer travel with it';
 }
 done_testing;

@@ -1,4 +1,5 @@
-# A full socket: nothing is lost, and nothing blocks.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The socket is full. Nothing is lost, and nothing blocks.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -10,13 +11,13 @@ use Test::More;
 use Helpers;
 
 my $total = 5000;
-my @fh    = map { numbered($_) } 0 .. 49;    # again and again in this order
+my @fh    = map { numbered($_) } 0 .. 49;    # sent again and again in this order
 
 for my $blocking (0, 1) {
     my ($mine, $theirs) = AnyEvent::FDpasser::fdpasser_socketpair();
     pipe my $go, my $say_go or die $!;
-    # A peer that does not read until it is told to, then by and by.
-    # It uses no event loop: there is one in the parent already.
+    # The peer does not read until it is told to. Then it reads slowly. It uses no event loop, because the parent
+    # has one already.
     my $child = in_child {
         close $_ for $mine, $say_go;
         readline $go;
@@ -27,33 +28,33 @@ for my $blocking (0, 1) {
             my $number = number_of($fd);
             die "number $i is $number" if $number ne $i % 50;
             POSIX::close($fd);
-            select undef, undef, undef, 0.001 if $i % 500 == 0;    # slowly
+            select undef, undef, undef, 0.001 if $i % 500 == 0;    # this makes it slow
         }
         return AnyEvent::FDpasser::recv_fd(fileno $theirs) == 0;
     };
     close $_ for $theirs, $go;
     my $passer = passer($mine, undef, $blocking ? (dont_set_nonblocking => 1) : ());
-    # A small buffer, which gets full between two looks at the socket: a call that waits would wait.
+    # A small buffer gets full between two looks at the socket. A call that can wait would then wait.
     setsockopt $mine, SOL_SOCKET, SO_SNDBUF, 1 or die $! if $blocking && !sysv();
-    is !(fcntl($mine, F_GETFL, 0) & O_NONBLOCK), !!$blocking, $blocking ? 'a blocking socket' : 'a non-blocking socket';
+    is !(fcntl($mine, F_GETFL, 0) & O_NONBLOCK), !!$blocking, $blocking ? 'the socket is blocking' : 'the socket is non-blocking';
     my @sent;
-    alarm 120;    # for a call that blocks all the same
+    alarm 120;    # in case that a call blocks
     for my $i (0 .. $total - 1) {
         $passer->push_send_fh($fh[ $i % 50 ], sub { push @sent, $i });
     }
     my $last = -1;
     until (@sent == $last) { $last = @sent; ticks(3) }
-    cmp_ok scalar @sent, '<', $total, 'the socket is full, and the loop runs';
-    cmp_ok scalar @sent, '>', 0, 'some went in';
+    cmp_ok scalar @sent, '<', $total, 'the socket gets full, and the loop runs';
+    cmp_ok scalar @sent, '>', 0, 'some were sent';
     close $say_go;
     wait_for { @sent == $total } 'the rest';
-    is_deeply \@sent, [ 0 .. $total - 1 ], 'every callback once, in order';
+    is_deeply \@sent, [ 0 .. $total - 1 ], 'every callback runs once, in order';
     undef $_ for $passer, $mine;
-    child_ok($child, 'every descriptor once, in order');
+    child_ok($child, 'every descriptor arrives once, in order');
     alarm 0;
 }
 {
-    # Receiving: more callbacks than there is to receive.
+    # More callbacks wait than descriptors arrive.
     my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $passer = passer($p, undef, dont_set_nonblocking => 1);
     my @got;

@@ -1,4 +1,5 @@
-# A full descriptor table: nothing is lost, nothing fails, nothing spins, and all goes on when there is
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The descriptor table is full. Nothing is lost, nothing fails and nothing spins. Everything goes on when there is
 # room again.
 use strict;
 use warnings;
@@ -11,26 +12,11 @@ use Test::More;
 
 warm_up();
 
-sub peer_sends {
-    my ($to, @n) = @_;
-    for my $n (@n) {
-        my $fh = numbered($n);
-        patiently { AnyEvent::FDpasser::send_fd(fileno $to, fileno $fh) == 1 };
-    }
-}
+# How often the module tries to send and to receive.
+my %calls = (send => 0, recv => 0);
+my @counting = map { my $dir = $_; stand_in($dir => sub { my ($real) = @_; $calls{$dir}++; return $real->() }) } keys %calls;
 
-# How often the code asks the system.
-my %calls = (_send => 0, _recv => 0);
-{
-    no warnings 'redefine';
-    for my $name (qw(_send _recv)) {
-        no strict 'refs';
-        my $real = \&{"AnyEvent::FDpasser::$name"};
-        *{"AnyEvent::FDpasser::$name"} = sub { $calls{$name}++; goto &$real };
-    }
-}
-
-# POE closes what it no longer needs at its next turn; only then is the table full for good.
+# POE closes what it no longer needs in its next turn. The table stays full only after that.
 sub fill_for_good { ticks(2); return fill_table() }
 
 {
@@ -39,24 +25,24 @@ sub fill_for_good { ticks(2); return fill_table() }
     peer_sends($y, 1 .. 3);
     my $full = fill_for_good();
     $x->push_recv_fh(sub { push @got, number_of($_[0]); push @$full, $_[0] }) for 1 .. 5;
-    my $calls = calls_per_pause(\$calls{_recv});
-    is_deeply \@got, [], 'a full table: nothing is received';
-    ok !$x->{error_state}, 'and nothing is wrong';
-    cmp_ok $calls, '<', 2, 'it does not spin';
-    cmp_ok $calls, '>', 0, 'though it tries';
+    my $calls = calls_per_pause(\$calls{recv});
+    is_deeply \@got, [], 'nothing is received while the table is full';
+    ok !$x->{error_state}, 'the passer is usable';
+    cmp_ok $calls, '<', 2, 'it pauses';
+    cmp_ok $calls, '>', 0, 'it tries again';
     for my $n (1 .. 3) {
         shift @$full;
         wait_for { @got >= $n } "number $n";
         ticks(12);
-        is_deeply \@got, [ 1 .. $n ], "one slot: number $n arrives, and no more";
+        is_deeply \@got, [ 1 .. $n ], "one slot gets free, and number $n arrives alone";
         peer_sends_full($y, $full, 4) if $n == 3;
     }
     splice @$full, 0, 5;
     peer_sends($y, 5);
     wait_for { @got == 5 };
-    is_deeply \@got, [ 1 .. 5 ], 'all arrive, in order';
+    is_deeply \@got, [ 1 .. 5 ], 'all arrive in order';
 }
-# Sends one though the table is full: makes room for its handle, and takes it again.
+# Sends one while the table is full. It frees a slot for the handle, and then fills the table again.
 sub peer_sends_full {
     my ($fh, $full, $n) = @_;
     shift @$full;
@@ -64,7 +50,7 @@ sub peer_sends_full {
     push @$full, @{ fill_table() };
 }
 {
-    # The push comes first, then the table gets full, then the descriptor arrives.
+    # The push comes first. Then the table gets full, and then the descriptor arrives.
     my ($x, $y) = raw_pair();
     my @got;
     $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 2;
@@ -72,16 +58,16 @@ sub peer_sends_full {
     my @fh = map { numbered($_) } 1 .. 2;
     my $full = fill_for_good();
     for my $fh (@fh) { patiently { AnyEvent::FDpasser::send_fd(fileno $y, fileno $fh) == 1 } }
-    my $calls = calls_per_pause(\$calls{_recv});
-    # IO::Async has a descriptor of its own for the watcher, which is given back during the pause.
-    is_deeply \@got, [], 'a watcher that was there before' if $AnyEvent::MODEL !~ /IOAsync|POE/;
-    cmp_ok $calls, '<', 2, 'does not spin';
+    my $calls = calls_per_pause(\$calls{recv});
+    # IO::Async holds a descriptor for the watcher and closes it during the pause.
+    is_deeply \@got, [], 'nothing is received by a watcher that was there before' if $AnyEvent::MODEL !~ /IOAsync|POE/;
+    cmp_ok $calls, '<', 2, 'it pauses';
     undef $full;
     wait_for { @got == 2 };
     is_deeply \@got, [ 1, 2 ], 'all arrive';
 }
 {
-    # Sending needs no slot; a watcher may.
+    # Sending needs no slot, but a watcher may need one.
     my ($x, $y) = raw_pair();
     my @fh = map { numbered($_) } 1 .. 3;
     my $full = fill_for_good();
@@ -90,12 +76,12 @@ sub peer_sends_full {
     $x->push_send_fh($_, sub { $sent++ }) for @fh;
     wait_for { $sent == 3 } 'sending with a full table';
     is $sent, 3, 'sending goes on while the table is full';
-    cmp_ok $calls{_send}, '<', 30, 'and does not spin';
+    cmp_ok $calls{send}, '<', 30, 'and it does not spin';
     undef $full;
-    is_deeply [ map { raw_state($y) } 1 .. 4 ], [ 1, 2, 3, 'nothing' ], 'all were sent';
+    is_deeply [ map { raw_state($y) } 1 .. 4 ], [ 1, 2, 3, 'nothing' ], 'all are sent';
 }
 {
-    # A full socket as well. (The simulated stream has room for more than a real one.)
+    # The socket is full as well. A simulated stream has room for more than a socket.
     my $all = sysv() ? 5000 : 1000;
     my ($x, $y) = raw_pair();
     my $fh = numbered(1);
@@ -107,7 +93,7 @@ sub peer_sends_full {
     my $last = -1;
     until ($sent == $last) { $last = $sent; ticks(12) }
     cmp_ok $sent, '<', $all, 'the socket is full, and so is the table';
-    cmp_ok calls_per_pause(\$calls{_send}), '<', 2, 'it does not spin';
+    cmp_ok calls_per_pause(\$calls{send}), '<', 2, 'it pauses';
     undef $full;
     my $received = 0;
     while ($received < $all) {
@@ -118,7 +104,7 @@ sub peer_sends_full {
     }
     is $received, $all, 'all arrive once there is room';
     wait_for { $sent == $all };
-    is raw_state($y), 'nothing', 'and not one more';
+    is raw_state($y), 'nothing', 'and nothing arrives twice';
 }
 {
     my $errors = [];
@@ -129,7 +115,7 @@ sub peer_sends_full {
     close $y;
     push @$full, @{ fill_table() };
     wait_for { @$errors };
-    is_deeply $errors, [undef], 'end of file is seen though the table is full';
+    is_deeply $errors, [undef], 'the end of file is noticed while the table is full';
 }
 {
     my $errors = [];
@@ -139,10 +125,10 @@ sub peer_sends_full {
     $x->push_recv_fh(sub { });
     wait_for { @$errors };
     undef $full;
-    ok $errors->[0] && $errors->[0] == Errno::EBADMSG(), 'so is a plain byte';
+    ok $errors->[0] && $errors->[0] == Errno::EBADMSG(), 'a byte without a descriptor is noticed while the table is full';
 }
 {
-    # Both ends of a busy connection, the table full again and again.
+    # Both ends of a busy connection are here, and the table gets full again and again.
     my ($x, $y) = passers();
     my @got;
     my $n = 60;
@@ -158,10 +144,10 @@ sub peer_sends_full {
         my $before = @got;
         wait_for { @got > $before || @got == $n } 'more';
     }
-    is_deeply \@got, [ map { number_of($fh[ $_ % 12 ]) } 1 .. $n ], 'a table that is full again and again loses nothing';
+    is_deeply \@got, [ map { number_of($fh[ $_ % 12 ]) } 1 .. $n ], 'nothing is lost when the table gets full again and again';
 }
 {
-    # A passer that is dropped while it waits.
+    # A passer is dropped while it pauses.
     my ($x, $y) = raw_pair([]);
     peer_sends($y, 1);
     my $full = fill_for_good();
@@ -173,8 +159,8 @@ sub peer_sends_full {
     undef $x;
     undef $full;
     ticks(12);
-    is $weak, undef, 'and is gone';
-    is $errors, 0, 'a passer that is shut down while it waits calls nothing';
+    is $weak, undef, 'it is freed';
+    is $errors, 0, 'a passer that is shut down during a pause runs no callback';
 }
 SKIP: {
     my $none = can_send_messages();
@@ -187,12 +173,12 @@ SKIP: {
     splice @$full, 0, 4;
     $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 10;
     ticks(15);
-    is_deeply \@got, [], 'ten in one message, four slots: it waits whole';
+    is_deeply \@got, [], 'a message of ten waits as a whole while there are four slots';
     undef $full;
     wait_for { @got == 10 };
-    is_deeply \@got, [ 1 .. 10 ], 'and arrives whole';
+    is_deeply \@got, [ 1 .. 10 ], 'it arrives as a whole';
 }
-# Only slots from 3 up count.
+# Slots 0, 1 and 2 do not count as room.
 {
     my ($x, $y) = raw_pair();
     peer_sends($y, 1);
@@ -202,11 +188,11 @@ SKIP: {
     POSIX::close(0);
     $x->push_recv_fh(sub { $got = shift });
     ticks(15);
-    is $got, undef, 'slot 0 is no room';
+    is $got, undef, 'a free slot 0 does not count as room';
     POSIX::dup2($stdin, 0);
     undef $full;
     wait_for { $got };
-    is number_of($got), 1, 'nothing is lost for it';
-    cmp_ok fileno $got, '>', 2, 'nor mistaken for standard input';
+    is number_of($got), 1, 'the descriptor arrives later';
+    cmp_ok fileno $got, '>', 2, 'and does not become standard input';
 }
 done_testing;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 # fdpasser_socketpair, fdpasser_server, fdpasser_accept, fdpasser_connect.
 use strict;
 use warnings;
@@ -17,7 +18,7 @@ my $path = "$dir/socket";
 
 sub blocking { return !(fcntl($_[0], F_GETFL, 0) & O_NONBLOCK) }
 
-# They are connected if what one sends the other receives.
+# Two handles are connected if each receives what the other sends.
 sub connected {
     my ($x, $y, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -38,49 +39,49 @@ sub dies_with {
     my ($error, $number) = ($@, $! + 0);
     local $! = $errno;
     subtest $name => sub {
-        is scalar @result, 0, 'dies';
+        is scalar @result, 0, 'it dies';
         like $error, qr/\Q$path\E/, 'the message has the path';
-        like $error, qr/\Q$!\E/, 'and the reason';
-        like $error, qr/ at \Q$0\E line \d/, 'and the caller\'s line';
+        like $error, qr/\Q$!\E/, 'the message has the reason';
+        like $error, qr/ at \Q$0\E line \d/, 'the message has the caller\'s line';
         is $number, $errno, '$! is the reason';
-        is open_fds(), $before, 'no descriptor leaked';
+        is open_fds(), $before, 'no descriptor is leaked';
     };
 }
 
 # --- socketpair
 {
     my @pair = AnyEvent::FDpasser::fdpasser_socketpair();
-    is scalar @pair, 2, 'socketpair returns two';
-    is ref $_, 'GLOB', 'a handle' for @pair;
-    ok blocking($_), 'in blocking mode' for @pair;
-    connected(@pair, 'they are connected');
+    is scalar @pair, 2, 'socketpair returns two handles';
+    is ref $_, 'GLOB', 'each is a plain handle' for @pair;
+    ok blocking($_), 'each is in blocking mode' for @pair;
+    connected(@pair, 'the two are connected');
 }
 
 # --- server, connect, accept
 {
     my $listener = $server->($path);
-    ok is_server($path), 'the socket is there';
+    ok is_server($path), 'the server\'s node is there';
     ok blocking($listener), 'the listener is in blocking mode';
     my $client = $connect->($path);
     my $served = $accept->($listener);
-    ok blocking($_), 'in blocking mode' for $client, $served;
-    connected($client, $served, 'connected through the file system');
+    ok blocking($_), 'the connection is in blocking mode' for $client, $served;
+    connected($client, $served, 'client and server are connected');
 
     AnyEvent::Util::fh_nonblocking($listener, 1);
-    is $accept->($listener), undef, 'a non-blocking accept with nobody there returns undef';
-    is $! + 0, EAGAIN, 'and $! is EAGAIN';
-    is_deeply [ $accept->($listener) ], [undef], 'undef in list context too';
+    is $accept->($listener), undef, 'a non-blocking accept returns undef when nobody connects';
+    is $! + 0, EAGAIN, '$! is EAGAIN';
+    is_deeply [ $accept->($listener) ], [undef], 'it returns undef in list context too';
 
     my @client = map { $connect->($path) } 1 .. 10;
     my @served = map { $accept->($listener) } @client;
-    connected($client[$_], $served[$_], "client $_ of ten that wait") for 0, 9;
+    connected($client[$_], $served[$_], "client $_ of ten waiting clients") for 0, 9;
 
     close $listener;
-    ok is_server($path), 'the path outlives the listener';
-    dies_with(sub { $connect->($path) }, ECONNREFUSED, $path, 'connecting to a left-over socket');
+    ok is_server($path), 'the node stays when the listener is closed';
+    dies_with(sub { $connect->($path) }, ECONNREFUSED, $path, 'connect to a socket without a server');
 }
 
-# --- a restart takes over
+# --- a new server takes over
 {
     my $old = $server->($path);
     my $new = $server->($path, 5);
@@ -89,9 +90,8 @@ sub dies_with {
     my $client = $connect->($path);
     is $accept->($old), undef, 'a new client does not reach the old server';
     my $served = $accept->($new);
-    connected($client, $served, 'but the new one');
-    opendir my $dh, $dir or die $!;
-    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], ['socket'], 'nothing else is left in the directory';
+    connected($client, $served, 'a new client reaches the new server');
+    is_deeply entries($dir), ['socket'], 'nothing else is left in the directory';
     unlink $path;
 }
 
@@ -99,30 +99,30 @@ sub dies_with {
 {
     my $listener = $server->($path, 1);
     my $pid = in_child {
-        # With one or two waiting, a third has to wait: until somebody accepts.
+        # The backlog has room for one or two. The third client has to wait until somebody accepts.
         my @client = map { $connect->($path) } 1 .. 6;
         return @client == 6;
     };
     my @served = map { $accept->($listener) } 1 .. 6;
-    is scalar(grep { defined } @served), 6, 'more clients than the backlog all come in';
-    child_ok($pid, 'and none had an error');
+    is scalar(grep { defined } @served), 6, 'all clients are accepted, although the backlog is short';
+    child_ok($pid, 'no client had an error');
     close $listener;
     unlink $path;
 
     SKIP: {
-        skip 'the length of the queue is the pipe\'s', 4 if sysv();
+        skip 'a SysV listener has no backlog', 4 if sysv();
         skip 'no ss(8) to see the backlog with', 4 if !`sh -c 'command -v ss'`;
         for ([ 0, 10 ], [ 7, 7 ], [ -1, 10 ], [ undef, 10 ]) {
             my $listener = $server->($path, defined $_->[0] ? $_->[0] : ());
             my ($line) = grep { /\Q$dir\E/ } `ss -xlH`;
-            is((split ' ', $line)[3], $_->[1], 'backlog ' . (defined $_->[0] ? $_->[0] : 'not given'));
+            is((split ' ', $line)[3], $_->[1], 'the backlog is right when it is ' . (defined $_->[0] ? $_->[0] : 'not given'));
             close $listener;
             unlink $path;
         }
     }
 }
 
-# --- what a server does not touch
+# --- a server leaves other files alone
 {
     open my $file, '>', $path or die $!;
     print $file "precious\n";
@@ -138,22 +138,20 @@ sub dies_with {
     ok -d $path, 'the directory is there';
     rmdir $path;
 
-    opendir my $dh, $dir or die $!;
-    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], [], 'nothing is left in the directory';
+    is_deeply entries($dir), [], 'nothing is left in the directory';
 }
 
 # --- errors
-dies_with(sub { $server->("$dir/no/such") },  ENOENT, "$dir/no/such", 'server: no such directory');
-dies_with(sub { $connect->("$dir/nothing") }, ENOENT, "$dir/nothing", 'connect: nothing there');
+dies_with(sub { $server->("$dir/no/such") },  ENOENT, "$dir/no/such", 'server in a directory that does not exist');
+dies_with(sub { $connect->("$dir/nothing") }, ENOENT, "$dir/nothing", 'connect to a path that does not exist');
 for my $code ($server, $connect) {
-    my $long = "$dir/" . 'x' x (sysv() ? 300 : 200);    # for a file name, or for a socket's
-    dies_with(sub { $code->($long) }, ENAMETOOLONG, $long, 'a path that is too long is never cut');
-    dies_with(sub { $code->("$dir/a\0b") }, EINVAL, "$dir/a", 'NUL inside a path');
+    my $long = "$dir/" . 'x' x (sysv() ? 300 : 200);    # too long for a file name, or for a socket's path
+    dies_with(sub { $code->($long) }, ENAMETOOLONG, $long, 'a path that is too long');
+    dies_with(sub { $code->("$dir/a\0b") }, EINVAL, "$dir/a", 'a path with a NUL inside');
     dies_with(sub { $code->('') }, ENOENT, '', 'an empty path');
 }
 {
-    opendir my $dh, $dir or die $!;
-    is_deeply [ grep { !/^\.\.?$/ } readdir $dh ], [], 'no failure left anything in the directory';
+    is_deeply entries($dir), [], 'no failure left anything in the directory';
 }
 {
     my @warnings;
@@ -163,43 +161,43 @@ for my $code ($server, $connect) {
     open my $closed, '<', $0 or die $!;
     close $closed;
     open my $memory, '<', \'x' or die $!;
-    AnyEvent::Util::fh_nonblocking($x, 1);    # a stream is as good as any to wait at for a connection
+    AnyEvent::Util::fh_nonblocking($x, 1);    # on SysV accept would wait at a stream
     for ([ 'a regular file', $file ], [ 'a connected socket', $x ]) {
-        is $accept->($_->[1]), undef, "accept on $_->[0]";
-        isnt $! + 0, 0, '$! says why';
+        is $accept->($_->[1]), undef, "accept returns undef for $_->[0]";
+        isnt $! + 0, 0, 'and sets $!';
     }
     for ([ 'closed', $closed ], [ 'in memory', $memory ], [ 'undef', undef ]) {
         $! = 0;
-        ok eval { !defined $accept->($_->[1]) }, "accept on a handle without a descriptor: $_->[0]" or diag $@;
-        is $! + 0, EBADF, 'EBADF';
+        ok eval { !defined $accept->($_->[1]) }, "accept returns undef for a handle without a descriptor: $_->[0]" or diag $@;
+        is $! + 0, EBADF, '$! is EBADF';
     }
-    is_deeply \@warnings, [], 'no warnings';
+    is_deeply \@warnings, [], 'there are no warnings';
 }
 
 # --- abstract addresses
 SKIP: {
-    skip "abstract addresses are Linux's", 6 if $^O ne 'linux';
-    skip 'abstract addresses are those of sockets', 6 if sysv();
+    skip 'only Linux has abstract addresses', 6 if $^O ne 'linux';
+    skip 'STREAMS have no abstract addresses', 6 if sysv();
     my $name     = "\0fdpasser-test-$$-" . rand;
     my $listener = $server->($name);
     my $client   = $connect->($name);
     my $served   = $accept->($listener);
-    connected($client, $served, 'abstract address');
+    connected($client, $served, 'the abstract address connects the two');
     dies_with(sub { $server->($name) }, EADDRINUSE, substr($name, 1), 'an abstract address in use');
     close $listener;
-    dies_with(sub { $connect->($name) }, ECONNREFUSED, substr($name, 1), 'nobody listens there any more');
+    dies_with(sub { $connect->($name) }, ECONNREFUSED, substr($name, 1), 'an abstract address where nobody listens any more');
     my $odd = "$name\0with\0NULs";
     $listener = $server->($odd);
-    ok $connect->($odd), 'NULs inside an abstract address are part of it';
-    ok !eval { $connect->("$name\0with"); 1 }, 'and no part can be left out';
+    ok $connect->($odd), 'an abstract address may have NULs inside';
+    ok !eval { $connect->("$name\0with"); 1 }, 'the part after a NUL counts';
 }
 
-# --- paths of bytes above 127, with and without Perl's UTF-8 flag
+# --- a path with bytes above 127
 {
     my $bytes = "$dir/caf\xc3\xa9";
     my $listener = $server->($bytes);
-    ok is_server($bytes), 'a path of bytes';
-    ok $connect->($bytes), 'connect by it';
+    ok is_server($bytes), 'the node has the path of bytes';
+    ok $connect->($bytes), 'a client connects to it';
     unlink $bytes;
 }
 done_testing;

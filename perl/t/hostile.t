@@ -1,4 +1,5 @@
-# A peer that does not keep to the wire format.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The peer does not keep to the wire format.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -23,8 +24,8 @@ sub ends_with {
         $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 10;
         if (defined $errno) { wait_for { @$errors } $name }
         else                { wait_for { @got == @$expected } $name; ticks(1); $x->error('end') }
-        is $errors->[0] + 0, $errno, "$name: the error" if defined $errno;
-        is_deeply \@got, $expected, "$name: what was received";
+        is $errors->[0] + 0, $errno, "$name: the error is right" if defined $errno;
+        is_deeply \@got, $expected, "$name: the right handles are received";
     }
     ticks(1);
     is open_fds(), $before, "$name: nothing is left open";
@@ -34,7 +35,7 @@ my $byte = sub { my ($bytes) = @_; return sub { syswrite $_[0], $bytes } };
 my $good = sub { my ($n) = @_; return sub { AnyEvent::FDpasser::send_fd(fileno $_[0], fileno numbered($n)) } };
 
 ends_with('a plain byte', EBADMSG, [], $byte->('x'));
-# On a stream it is one whose descriptor is to come, or its sender died before that.
+# On STREAMS the descriptor of a NUL byte may still come, or its sender died before it sent that.
 if (sysv()) { ends_with('a NUL byte', undef,   [1], $byte->("\0"), $good->(1)) }
 else        { ends_with('a NUL byte', EBADMSG, [],  $byte->("\0")) }
 ends_with('many bytes',   EBADMSG, [], $byte->('x' x 1000));
@@ -43,7 +44,7 @@ ends_with('a plain byte after good ones', EBADMSG, [ 1, 2 ], $good->(1), $good->
 SKIP: {
     my $none = can_send_messages();
     skip $none, 12 if defined $none;
-    skip 'no message of STREAMS has both bytes and a descriptor', 12 if sysv();
+    skip 'a message of STREAMS has bytes or a descriptor, not both', 12 if sysv();
     my $message = sub { my ($bytes, @n) = @_; return sub { send_message($_[0], $bytes, map { numbered($_) } @n) } };
     ends_with('a byte that is not NUL', undef, [ 1, 2 ], $message->('x', 1), $good->(2));
     ends_with('two bytes with a descriptor', EBADMSG, [1], $message->('xy', 1), $good->(2));
@@ -51,7 +52,7 @@ SKIP: {
     ends_with('several, then a byte', EBADMSG, [ 1 .. 9 ], $message->("\0", 1 .. 9), $byte->('x'));
 }
 SKIP: {
-    skip 'it is about sockets', 1 if sysv();
+    skip 'STREAMS carry no credentials', 1 if sysv();
     my $passcred = eval { Socket::SO_PASSCRED() } || ($^O eq 'linux' ? 16 : undef);
     skip 'no SO_PASSCRED here', 1 if !defined $passcred;
     my ($x, $y) = raw_pair();
@@ -60,7 +61,7 @@ SKIP: {
     $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 2;
     AnyEvent::FDpasser::send_fd(fileno $y, fileno numbered($_)) for 1 .. 2;
     wait_for { @got == 2 };
-    is_deeply \@got, [ 1, 2 ], 'credentials beside the descriptor are skipped';
+    is_deeply \@got, [ 1, 2 ], 'credentials that come with the descriptor are skipped';
 }
-is_deeply [ map { join ':', (POSIX::fstat($_))[ 0, 1, 6 ] } 0 .. 2 ], \@std, 'the standard handles are what they were';
+is_deeply [ map { join ':', (POSIX::fstat($_))[ 0, 1, 6 ] } 0 .. 2 ], \@std, 'the standard handles are unchanged';
 done_testing;

@@ -1,4 +1,5 @@
-# Wire compatibility, both ways, with IO::FDPass, Socket::MsgHdr and Python.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The wire is compatible with IO::FDPass, Socket::MsgHdr and Python, in both directions.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -9,7 +10,7 @@ use Socket qw(SOL_SOCKET SCM_RIGHTS);
 use Test::More;
 use Helpers;
 
-plan skip_all => 'the others speak SCM_RIGHTS, not STREAMS' if sysv();
+plan skip_all => 'the other programs use SCM_RIGHTS, not STREAMS' if sysv();
 my ($passer, $raw) = raw_pair();
 AnyEvent::Util::fh_nonblocking($raw, 0);
 
@@ -41,10 +42,10 @@ SKIP: {
     we_send(1 .. 3);
     for my $n (1 .. 3) {
         my $message = Socket::MsgHdr->new(buflen => 16, controllen => 256);
-        is Socket::MsgHdr::recvmsg($raw, $message, 0), 1, 'one byte to a message';
+        is Socket::MsgHdr::recvmsg($raw, $message, 0), 1, 'a message has one byte';
         my ($level, $type, $data) = $message->cmsghdr;
         is_deeply [ $message->buf, $level, $type, map { number_and_close($_) } unpack 'i*', $data ],
-          [ "\0", SOL_SOCKET, SCM_RIGHTS, $n ], 'Socket::MsgHdr receives: a NUL and one descriptor';
+          [ "\0", SOL_SOCKET, SCM_RIGHTS, $n ], 'Socket::MsgHdr receives a NUL and one descriptor';
     }
     for my $n (4 .. 6) {
         my $fh = numbered($n);
@@ -84,12 +85,12 @@ import socket, sys
 s = socket.socket(fileno=int(sys.argv[1]))
 print(*[socket.send_fds(s, [b'\0'], [int(fd)]) for fd in sys.argv[2:]])
 PY
-    is we_get(3), '4 5 6', '... one at a time';
+    is we_get(3), '4 5 6', '... and its single descriptors arrive';
     $run->(<<'PY', @fh);
 import socket, sys
 s = socket.socket(fileno=int(sys.argv[1]))
 socket.send_fds(s, [b'fds'[:1]], [int(fd) for fd in sys.argv[2:]])
 PY
-    is we_get(3), '4 5 6', '... three in one message';
+    is we_get(3), '4 5 6', '... and so do three in one message';
 }
 done_testing;

@@ -1,4 +1,5 @@
-# Nothing is left behind: no descriptor, no callback, no passer.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Nothing is left behind: no descriptor, no callback and no passer.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -13,7 +14,7 @@ ticks(2);
 
 sub leaves_nothing {
     my ($name, $code) = @_;
-    $code->();    # what is there only once
+    $code->();    # the first call may allocate things that stay
     ticks(2);
     my $before = open_fds();
     my @weak;
@@ -23,12 +24,12 @@ sub leaves_nothing {
     ticks(2);
     my $after;
     wait_for { $after = open_fds(); 1 };
-    is $after, $before, "$name: no descriptor";
-    ok scalar(@weak), "$name: something to look at";
-    is scalar(grep { defined } @weak), 0, "$name: nothing else";
+    is $after, $before, "$name: no descriptor is left";
+    ok scalar(@weak), "$name: the code returned things to watch";
+    is scalar(grep { defined } @weak), 0, "$name: all of these things are freed";
 }
 
-leaves_nothing('a passer that was never used' => sub {
+leaves_nothing('a passer that is never used' => sub {
     my ($x, $y) = passers();
     my $pair = AnyEvent::FDpasser->new;
     return ($x, $y, $pair, $pair->{fh_pair}[0]);
@@ -66,7 +67,7 @@ leaves_nothing('an error while sending' => sub {
     return ($x, $fh, $cb, $note);
 });
 my $round = 0;
-leaves_nothing('error() while both queues are full' => sub {
+leaves_nothing('error() while both queues have entries' => sub {
     my ($x, $y) = raw_pair([]);
     my $fh = numbered(1);
     my $note = [];
@@ -77,7 +78,7 @@ leaves_nothing('error() while both queues are full' => sub {
     $x->error('enough');
     return ($x, $fh, $cb, $note);
 });
-leaves_nothing('never received' => sub {
+leaves_nothing('sent but never received' => sub {
     my ($x, $y) = raw_pair();
     my ($sent, $fh) = (0, numbered(1));
     $x->push_send_fh($fh, sub { $sent++ }) for 1 .. 5;
@@ -95,7 +96,7 @@ leaves_nothing('calls that fail' => sub {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     eval { AnyEvent::FDpasser::fdpasser_server('/no/such/dir/socket') };
     eval { AnyEvent::FDpasser::fdpasser_connect('/no/such/dir/socket') };
-    AnyEvent::Util::fh_nonblocking($x, 1);    # a stream is as good as any to wait at for a connection
+    AnyEvent::Util::fh_nonblocking($x, 1);    # on SysV accept would wait at a stream
     AnyEvent::FDpasser::fdpasser_accept($x);
     eval { AnyEvent::FDpasser->new(fh => [ 1 .. 3 ]) };
     eval { AnyEvent::FDpasser->new(fh => {}) };

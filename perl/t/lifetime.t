@@ -1,5 +1,6 @@
-# A passer with something queued keeps itself alive. With nothing queued it is closed when the last
-# reference goes. The event loop returns when the queues are empty.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A passer with a queue entry keeps itself alive. Without one it is closed when the last reference goes. The event loop
+# returns when the queues are empty.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -21,8 +22,8 @@ sub eventually {
     my ($x, $y) = raw_pair();
     weaken(my $weak = $x);
     undef $x;
-    is $weak, undef, 'nothing is queued: gone with the last reference';
-    is raw_state($y), 'end of file', 'and closed';
+    is $weak, undef, 'a passer with nothing queued goes with its last reference';
+    is raw_state($y), 'end of file', 'and its socket is closed';
 }
 {
     my ($x, $y) = raw_pair();
@@ -30,11 +31,11 @@ sub eventually {
     $x->push_send_fh(numbered($_), sub { $sent++ }) for 1 .. 3;
     weaken(my $weak = $x);
     undef $x;
-    ok $weak, 'something is queued: alive without a reference';
+    ok $weak, 'a passer with a queued handle lives without a reference';
     eventually($y, $_, "number $_ arrives") for 1 .. 3;
-    eventually($y, 'end of file', 'then it is closed');
+    eventually($y, 'end of file', 'then its socket is closed');
     is $sent, 3, 'the callbacks ran';
-    is $weak, undef, 'and it is gone';
+    is $weak, undef, 'the passer is freed';
 }
 {
     my ($x, $y) = raw_pair();
@@ -43,15 +44,15 @@ sub eventually {
     weaken(my $weak = $x);
     undef $x;
     ticks(3);
-    ok $weak, 'a receive callback is queued: alive without a reference';
-    AnyEvent::FDpasser::send_fd(fileno $y, fileno numbered($_)) for 1 .. 2;
+    ok $weak, 'a passer with a queued callback lives without a reference';
+    peer_sends($y, 1, 2);
     wait_for { @got == 2 };
-    is_deeply \@got, [ 1, 2 ], 'both are called';
-    eventually($y, 'end of file', 'then it is closed');
-    is $weak, undef, 'and gone';
+    is_deeply \@got, [ 1, 2 ], 'both callbacks run';
+    eventually($y, 'end of file', 'then its socket is closed');
+    is $weak, undef, 'the passer is freed';
 }
 {
-    # Judged after the callbacks ran.
+    # Whether the queue is empty is decided after the callbacks ran.
     my ($x, $y) = raw_pair();
     my @got;
     my $next;
@@ -61,12 +62,12 @@ sub eventually {
     $next->();
     undef $x;
     for (1 .. 3) {
-        AnyEvent::FDpasser::send_fd(fileno $y, fileno numbered($_));
+        peer_sends($y, $_);
         wait_for { @got == $_ };
         ticks(1);
     }
     is_deeply \@got, [ 1, 2, 3 ], 'a callback that pushes again keeps the passer alive';
-    eventually($y, 'end of file', 'the last one does not');
+    eventually($y, 'end of file', 'a callback that does not push lets the passer go');
 }
 {
     my ($x, $y) = raw_pair();
@@ -76,10 +77,10 @@ sub eventually {
     $next->();
     undef $x;
     eventually($y, $_, "number $_, pushed from a send callback") for 1 .. 3;
-    eventually($y, 'end of file', 'then closed');
+    eventually($y, 'end of file', 'then the socket is closed');
 }
 {
-    # An error lets go of everything.
+    # An error drops everything.
     my $errors = [];
     my ($x, $y) = raw_pair($errors);
     my $held = [];
@@ -92,11 +93,11 @@ sub eventually {
     undef $y;
     wait_for { @$errors };
     ticks(1);
-    is $weak_x, undef, 'after an error the passer is gone';
-    is $weak, undef, 'with its callbacks';
+    is $weak_x, undef, 'the passer is freed after an error';
+    is $weak, undef, 'its callbacks are freed too';
 }
 
-# The program's own loop, without anything else to wait for.
+# The program runs the loop itself, and there is nothing else to wait for.
 my %run = (
     EV    => sub { EV::run() },
     Event => sub { Event::loop() },
@@ -104,7 +105,7 @@ my %run = (
 );
 SKIP: {
     my ($model) = $AnyEvent::MODEL =~ /(\w+)$/;
-    my $run = $run{$model} or skip "$model has no loop that ends by itself", 2;
+    my $run = $run{$model} or skip "the loop of $model does not end by itself", 2;
     my ($x, $y) = passers();
     my @got;
     local $SIG{ALRM} = sub { print "Bail out! the loop of $model does not return\n"; POSIX::_exit(1) };
@@ -112,12 +113,12 @@ SKIP: {
     $x->push_send_fh(numbered($_)) for 1 .. 3;
     $y->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 3;
     $run->();
-    is_deeply \@got, [ 1, 2, 3 ], "the loop of $model returns when all is done";
-    ok !$y->{error_state}, 'and the passers live';
+    is_deeply \@got, [ 1, 2, 3 ], "the loop of $model returns when everything is done";
+    ok !$y->{error_state}, 'the passers are usable';
     $x->push_send_fh(numbered(4));
     $y->push_recv_fh(sub { push @got, number_of($_[0]) });
     $run->();
-    is $got[-1], 4, 'and are good for more';
+    is $got[-1], 4, 'the passers still work';
     alarm 0;
 }
 done_testing;

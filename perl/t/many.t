@@ -1,5 +1,6 @@
-# 10,000 passers in one process, with 10,000 descriptors: one each. EV only; others are too slow, or
-# have a second descriptor for each watcher.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# One process has 10,000 passers, which hold one descriptor each. Only EV runs this. Other loops are too slow, or hold a
+# second descriptor for each watcher.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -10,7 +11,7 @@ use Test::More;
 
 my $total = 10_000;
 
-# The peers live in a process of their own, which sends to each as soon as all are there.
+# Another process has the peers. It sends to each of them when all are there.
 my ($mine, $theirs) = AnyEvent::FDpasser::fdpasser_socketpair();
 my $fh = numbered(1);
 my $child = in_child {
@@ -34,12 +35,12 @@ for (1 .. $total) {
     push @passer, my $passer = AnyEvent::FDpasser->new(fh => $x, on_error => sub { $bad++ });
     $passer->push_recv_fh(sub { number_of($_[0]) eq '1' ? $got++ : $bad++ });
 }
-# EV has one for itself.
-cmp_ok open_fds(), '<=', $before + $total + 5, "$total passers, one descriptor each";
+# EV holds one for itself.
+cmp_ok open_fds(), '<=', $before + $total + 5, "$total passers hold one descriptor each";
 wait_for { $got + $bad == $total };
-is $got, $total, 'each has received one';
-is $bad, 0, 'no error';
+is $got, $total, 'each has received a descriptor';
+is $bad, 0, 'there is no error';
 @passer = ();
-child_ok($child, 'the peers');
-cmp_ok open_fds(), '<=', $before + 5, 'all are closed again';
+child_ok($child, 'the process with the peers ended well');
+cmp_ok open_fds(), '<=', $before + 5, 'all are closed';
 done_testing;

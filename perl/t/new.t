@@ -1,10 +1,12 @@
-# new() in all its forms, i_am_parent and i_am_child, and what dies.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# new() in all its forms, i_am_parent and i_am_child, and the calls that die.
 use strict;
 use warnings;
 
 use Fcntl qw(F_GETFL O_NONBLOCK);
 use Test::More;
 use lib 't/lib';
+use Handles;
 use Helpers;
 
 sub pair { return AnyEvent::FDpasser::fdpasser_socketpair() }
@@ -13,9 +15,9 @@ sub nonblocking { return !!(fcntl($_[0], F_GETFL, 0) & O_NONBLOCK) }
 sub dies (&$$) {
     my ($code, $like, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    ok !eval { $code->(); 1 }, "$name: dies";
-    like $@, $like, '... saying why';
-    like $@, qr/ at \Q$0\E line \d/, '... and where';
+    ok !eval { $code->(); 1 }, "$name: it dies";
+    like $@, $like, '... with the right message';
+    like $@, qr/ at \Q$0\E line \d/, '... and the line of the caller';
 }
 
 # --- one handle
@@ -23,13 +25,13 @@ sub dies (&$$) {
     my ($x, $y) = pair();
     my $passer = AnyEvent::FDpasser->new(fh => $x);
     isa_ok $passer, 'AnyEvent::FDpasser';
-    is $passer->{fh}, $x, 'fh is the very handle that was given';
-    ok nonblocking($x), 'it is non-blocking now';
-    ok !nonblocking($y), 'the peer is not';
+    is $passer->{fh}, $x, 'fh is the handle that was given';
+    ok nonblocking($x), 'the handle is non-blocking now';
+    ok !nonblocking($y), 'the peer is still blocking';
 
     $passer = AnyEvent::FDpasser->new(fh => [$y]);
     is $passer->{fh}, $y, '[$a] means $a';
-    ok nonblocking($y), 'non-blocking too';
+    ok nonblocking($y), 'that handle is non-blocking too';
     dies { $passer->i_am_parent } qr/^i_am_parent only applicable when socketpair used/, 'i_am_parent on a single handle';
     dies { $passer->i_am_child } qr/^i_am_child only applicable when socketpair used/, 'i_am_child on a single handle';
 }
@@ -37,61 +39,57 @@ for my $class (qw(IO::Handle IO::Socket::UNIX)) {
     eval "require $class" or die $@;
     my ($x) = pair();
     my $object = $class->new_from_fd(POSIX::dup(fileno $x), '+<');
-    is(AnyEvent::FDpasser->new(fh => $object)->{fh}, $object, "$class object");
-}
-{
-    package Over;
-    use overload '*{}' => sub { $_[0]{inner} }, fallback => 1;
+    is(AnyEvent::FDpasser->new(fh => $object)->{fh}, $object, "an object of class $class");
 }
 {
     my ($x) = pair();
-    my $object = bless { inner => $x }, 'Over';
-    is(AnyEvent::FDpasser->new(fh => $object)->{fh}, $object, 'an object with *{} overloaded');
-    ok nonblocking($x), 'non-blocking';
+    my $object = overloaded_handle(sub { $x });
+    is(AnyEvent::FDpasser->new(fh => $object)->{fh}, $object, 'an object that overloads *{}');
+    ok nonblocking($x), 'its handle is non-blocking';
 }
 
 # --- two
 {
     my ($x, $y) = pair();
     my $passer = AnyEvent::FDpasser->new(fh => [ $x, $y ]);
-    is_deeply $passer->{fh_pair}, [ $x, $y ], 'fh_pair';
-    is $passer->{fh}, undef, 'no fh yet';
-    ok nonblocking($_), 'non-blocking' for $x, $y;
+    is_deeply $passer->{fh_pair}, [ $x, $y ], 'fh_pair has both handles';
+    is $passer->{fh}, undef, 'there is no fh yet';
+    ok nonblocking($_), 'each handle is non-blocking' for $x, $y;
     for (qw(push_recv_fh push_send_fh)) {
-        dies { $passer->$_(sub { }) } qr/^must call i_am_parent or i_am_child/, "$_ before it is known who we are";
+        dies { $passer->$_(sub { }) } qr/^must call i_am_parent or i_am_child/, "$_ before an end is chosen";
     }
     $passer->i_am_parent;
-    is $passer->{fh}, $x, 'the parent has the first';
-    is fileno $y, undef, 'and the other is closed';
-    is $passer->{fh_pair}, undef, 'no fh_pair';
-    dies { $passer->i_am_child } qr/only applicable when socketpair used/, 'it is decided once';
-    dies { $passer->i_am_parent } qr/only applicable when socketpair used/, 'and for all';
+    is $passer->{fh}, $x, 'the parent keeps the first handle';
+    is fileno $y, undef, 'the other is closed';
+    is $passer->{fh_pair}, undef, 'fh_pair is gone';
+    dies { $passer->i_am_child } qr/only applicable when socketpair used/, 'choosing the other end afterwards';
+    dies { $passer->i_am_parent } qr/only applicable when socketpair used/, 'choosing the same end again';
 
     ($x, $y) = pair();
     $passer = AnyEvent::FDpasser->new(fh => [ $x, $y ]);
     $passer->i_am_child;
-    is $passer->{fh}, $y, 'the child has the second';
-    is fileno $x, undef, 'and the other is closed';
+    is $passer->{fh}, $y, 'the child keeps the second handle';
+    is fileno $x, undef, 'the other is closed';
 }
 
 # --- none
 for my $arg ([], [ fh => undef ]) {
     my $before = open_fds();
     my $passer = AnyEvent::FDpasser->new(@$arg);
-    is scalar @{ $passer->{fh_pair} }, 2, 'without fh: a socket pair';
-    ok nonblocking($_), 'non-blocking' for @{ $passer->{fh_pair} };
-    is open_fds(), $before + 2, 'two descriptors';
+    is scalar @{ $passer->{fh_pair} }, 2, 'without fh the passer makes a pair';
+    ok nonblocking($_), 'each handle is non-blocking' for @{ $passer->{fh_pair} };
+    is open_fds(), $before + 2, 'that is two descriptors';
     undef $passer;
-    is open_fds(), $before, 'which are closed with it';
+    is open_fds(), $before, 'the pair is closed with the passer';
 }
 
 # --- dont_set_nonblocking
 {
     my ($x, $y) = pair();
     AnyEvent::FDpasser->new(fh => [ $x, $y ], dont_set_nonblocking => 1);
-    ok !nonblocking($_), 'dont_set_nonblocking' for $x, $y;
+    ok !nonblocking($_), 'dont_set_nonblocking leaves the mode alone' for $x, $y;
     my $passer = AnyEvent::FDpasser->new(dont_set_nonblocking => 1);
-    ok !nonblocking($_), 'for our own pair too' for @{ $passer->{fh_pair} };
+    ok !nonblocking($_), 'so it does for a pair that the passer makes' for @{ $passer->{fh_pair} };
 }
 
 # --- errors
@@ -103,12 +101,12 @@ for my $arg ([], [ fh => undef ]) {
     dies { AnyEvent::FDpasser->new(fh => []) } qr/^no elements in fh array/, 'no handle';
     close $z;
     dies { AnyEvent::FDpasser->new(fh => $z) } qr/^fh is not an open filehandle/, 'a closed handle';
-    dies { AnyEvent::FDpasser->new(fh => [ $x, $z ]) } qr/^fh is not an open filehandle/, 'one of them closed';
-    dies { AnyEvent::FDpasser->new(fh => [ $x, undef ]) } qr/^fh is not an open filehandle/, 'one of them undef';
+    dies { AnyEvent::FDpasser->new(fh => [ $x, $z ]) } qr/^fh is not an open filehandle/, 'two handles, one of them closed';
+    dies { AnyEvent::FDpasser->new(fh => [ $x, undef ]) } qr/^fh is not an open filehandle/, 'two handles, one of them undef';
     open my $memory, '<', \'abc' or die $!;
     dies { AnyEvent::FDpasser->new(fh => $memory) } qr/^fh is not an open filehandle/, 'a handle in memory';
-    dies { AnyEvent::FDpasser->new(fh => {}) } qr/^fh is not an open filehandle/, 'no handle at all';
-    is fileno $_ && 1, 1, 'the handles are still open' for $x, $y;
+    dies { AnyEvent::FDpasser->new(fh => {}) } qr/^fh is not an open filehandle/, 'a hash';
+    is fileno $_ && 1, 1, 'the handle is still open' for $x, $y;
 }
 {
     my ($x, $y) = pair();
@@ -116,7 +114,7 @@ for my $arg ([], [ fh => undef ]) {
     dies { $passer->push_recv_fh } qr/push_recv_fh needs a callback/, 'push_recv_fh without a callback';
 }
 
-# --- a class of its own
+# --- a subclass
 {
     package Mine;
     our @ISA = ('AnyEvent::FDpasser');
@@ -125,11 +123,11 @@ for my $arg ([], [ fh => undef ]) {
     my ($x, $y) = pair();
     my $error  = sub { };
     my $passer = Mine->new(fh => $x, on_error => $error);
-    is ref $passer, 'Mine', 'a subclass';
-    is $passer->{on_error}, $error, 'on_error is where it was';
-    is $passer->{error_state}, undef, 'no error_state';
+    is ref $passer, 'Mine', 'the passer is of the subclass';
+    is $passer->{on_error}, $error, 'on_error has the documented name';
+    is $passer->{error_state}, undef, 'error_state is not set';
     $passer->{mine} = 1;
-    is ref $passer->new(fh => $y), 'Mine', 'new as an object method';
+    is ref $passer->new(fh => $y), 'Mine', 'new works as an object method';
 }
 
 # --- error()
@@ -142,29 +140,29 @@ for my $arg ([], [ fh => undef ]) {
         $passer->error('my reason');
         is $@, 'outer', 'outer $@ is restored';
     }
-    is_deeply \@calls, [ ['my reason'] ], 'error() calls on_error, without arguments, $@ is the reason';
-    is $passer->{error_state}, 'my reason', 'error_state';
+    is_deeply \@calls, [ ['my reason'] ], 'error() calls on_error without arguments, and $@ is the reason';
+    is $passer->{error_state}, 'my reason', 'error_state is the reason';
     is fileno $x, undef, 'the handle is closed';
     $passer->error('again');
-    is scalar @calls, 1, 'once';
+    is scalar @calls, 1, 'on_error runs once';
     for (qw(push_recv_fh push_send_fh)) {
-        dies { $passer->$_(sub { }) } qr/^passer object is in error_state: my reason/, "$_ afterwards";
+        dies { $passer->$_(sub { }) } qr/^passer object is in error_state: my reason/, "$_ after an error";
     }
 
     ($x, $y) = pair();
     $passer = AnyEvent::FDpasser->new(fh => [ $x, $y ]);
     $passer->error;
-    ok $passer->{error_state}, 'error() without a reason: error_state is true all the same';
-    is fileno $_, undef, 'both are closed' for $x, $y;
-    dies { $passer->push_recv_fh(sub { }) } qr/^passer object is in error_state: /, 'push_recv_fh afterwards';
+    ok $passer->{error_state}, 'error_state is true after error() without a reason';
+    is fileno $_, undef, 'each handle is closed' for $x, $y;
+    dies { $passer->push_recv_fh(sub { }) } qr/^passer object is in error_state: /, 'push_recv_fh after error()';
 
     for my $reason ('', 0, '0') {
         ($x, $y) = pair();
         $passer = AnyEvent::FDpasser->new(fh => $x);
         $passer->error($reason);
-        dies { $passer->push_recv_fh(sub { }) } qr/^passer object is in error_state: /, "pushing after error('$reason')";
+        dies { $passer->push_recv_fh(sub { }) } qr/^passer object is in error_state: /, "push_recv_fh after error('$reason')";
     }
 }
 
-is $AnyEvent::MODEL, undef, 'none of this touched the event loop';
+is $AnyEvent::MODEL, undef, 'none of this touches the event loop';
 done_testing;

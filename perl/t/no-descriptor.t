@@ -1,5 +1,6 @@
-# A handle without a descriptor is an error of that passer: EBADF. Never is another descriptor sent in
-# its place, standard input least of all.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A handle without a descriptor is an error of its passer: EBADF. No other descriptor is sent in its place, and in
+# particular not standard input.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -8,34 +9,14 @@ use Loops;
 use Errno qw(EBADF);
 use Symbol qw(gensym);
 use Test::More;
+use Handles;
 use Helpers;
-
-{
-    package Tied;
-    sub TIEHANDLE { my ($class, $code) = @_; return bless { code => $code }, $class }
-    sub FILENO    { return $_[0]{code}->() }
-
-    package TiedWithout;
-    sub TIEHANDLE { return bless {}, shift }
-
-    package Over;
-    use overload '*{}' => sub { die "no glob\n" }, fallback => 1;
-}
-
-sub tied_handle {
-    my ($code) = @_;
-    my $fh = gensym();
-    tie *$fh, 'Tied', $code;
-    return $fh;
-}
 
 open my $memory, '<', \'in memory' or die $!;
 my $closed = numbered(1);
 close $closed;
 opendir my $dir, '/' or die $!;
 closedir $dir;
-my $without = gensym();
-tie *$without, 'TiedWithout';
 
 my @none = (
     [ 'in memory'                  => $memory ],
@@ -50,8 +31,8 @@ my @none = (
     [ 'a hash'                     => {} ],
     [ 'a reference to a number'    => \0 ],
     [ 'an object'                  => bless({}, 'Something') ],
-    [ 'overloaded *{} that dies'   => bless([], 'Over') ],
-    [ 'tied, without FILENO'       => $without ],
+    [ 'overloaded *{} that dies'   => overloaded_handle(sub { die "no glob\n" }) ],
+    [ 'tied, without FILENO'       => tied_without_fileno() ],
     [ 'tied, FILENO dies'          => tied_handle(sub { die "no number\n" }) ],
     [ 'tied, FILENO gives nothing' => tied_handle(sub { return }) ],
     [ 'tied, FILENO gives undef'   => tied_handle(sub { undef }) ],
@@ -62,7 +43,7 @@ my @none = (
     [ 'tied, FILENO gives nan'     => tied_handle(sub { 'nan' }) ],
 );
 
-warm_up();    # a loop may use eval and die while it loads
+warm_up();    # loading a loop may use eval and die
 
 my @warnings;
 local $SIG{__WARN__} = sub { push @warnings, @_ };
@@ -76,12 +57,12 @@ for (@none) {
     $x->push_send_fh($handle,     sub { $sent++ });
     $x->push_send_fh(numbered(2), sub { $sent++ });
     wait_for { @$errors } "the error of: $name";
-    is $errors->[0] + 0, EBADF, "$name: EBADF";
+    is $errors->[0] + 0, EBADF, "$name: the error is EBADF";
     my @state = raw_state($y);
     wait_for { push @state, grep { $_ ne 'nothing' } raw_state($y); $state[-1] eq 'end of file' };
-    is_deeply \@state, [ 1, 'end of file' ], '... what came before it is sent, and nothing else';
-    is $sent, 1, '... one send callback';
-    is_deeply \@died, [], '... and no die handler is bothered';
+    is_deeply \@state, [ 1, 'end of file' ], '... only what was queued before it is sent';
+    is $sent, 1, '... one send callback runs';
+    is_deeply \@died, [], '... no die handler runs';
 }
-is_deeply \@warnings, [], 'no warnings';
+is_deeply \@warnings, [], 'there are no warnings';
 done_testing;

@@ -1,5 +1,5 @@
-# send_fd, recv_fd and fdpasser_mode, called with numbers; and what is no number is never taken for 0,
-# which is standard input.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# send_fd, recv_fd and fdpasser_mode take and return numbers. Other values are not taken for 0, which is standard input.
 use strict;
 use warnings;
 
@@ -14,22 +14,22 @@ my $send = \&AnyEvent::FDpasser::send_fd;
 my $recv = \&AnyEvent::FDpasser::recv_fd;
 
 like(AnyEvent::FDpasser::fdpasser_mode(), qr/\A[12]\z/, 'fdpasser_mode');
-is $recv->(fileno $y), -1, 'nothing there';
-is $! + 0, EAGAIN, 'EAGAIN';
+is $recv->(fileno $y), -1, 'recv_fd returns -1 when nothing has arrived';
+is $! + 0, EAGAIN, '$! is EAGAIN';
 
 my $fh = numbered(7);
-is $send->(fileno $x, fileno $fh), 1, 'send_fd';
+is $send->(fileno $x, fileno $fh), 1, 'send_fd returns 1';
 my $fd = $recv->(fileno $y);
-cmp_ok $fd, '>', 2, 'recv_fd';
-is number_of($fd), 7, 'the right one';
+cmp_ok $fd, '>', 2, 'recv_fd returns a number above 2';
+is number_of($fd), 7, 'it is the descriptor that was sent';
 POSIX::close($fd);
 
-is $send->(fileno($x) . '', fileno($fh) . ''), 1, 'a string of digits is a number';
-is raw_state($y), 7, 'and arrives';
-is $send->(fileno $x, 0), 1, 'standard input can be sent: by its number';
+is $send->(fileno($x) . '', fileno($fh) . ''), 1, 'a string of digits is taken as a number';
+is raw_state($y), 7, 'the descriptor arrives';
+is $send->(fileno $x, 0), 1, 'standard input can be sent by its number';
 my $stdin = $recv->(fileno $y);
-cmp_ok $stdin, '>', 2, 'and is not mistaken for end of file';
-ok same_file($stdin, 0), 'it is standard input';
+cmp_ok $stdin, '>', 2, 'it is not received as 0, which means end of file';
+ok same_file($stdin, 0), 'what arrives is standard input';
 POSIX::close($stdin);
 
 my @garbage = (
@@ -38,30 +38,28 @@ my @garbage = (
     [ 'infinity', 9**9**9 ], [ 'not a number', -sin 9**9**9 ], [ 'the string nan', 'nan' ],
     [ 'a fraction', 0.5 ], [ 'hexadecimal', '0x0' ], [ 'a hash', {} ], [ 'a number that is not open', 9999999 ],
 );
-{
-    # \*STDIN is a handle, not a number; so are these.
-    push @garbage, [ 'a handle', \*STDIN ], [ 'a glob', *STDIN ];
-}
+# Handles are not numbers.
+push @garbage, [ 'a handle', \*STDIN ], [ 'a glob', *STDIN ];
 my @warnings;
 local $SIG{__WARN__} = sub { push @warnings, @_ };
 for (@garbage) {
     my ($name, $value) = @$_;
     $name = 'undef' if !defined $name;
     $! = 0;
-    is $send->(fileno $x, $value), -1, "send_fd: $name is no descriptor";
-    is $! + 0, EBADF, '... EBADF';
-    is raw_state($y), 'nothing', '... and nothing was sent';
+    is $send->(fileno $x, $value), -1, "send_fd does not take $name as a descriptor";
+    is $! + 0, EBADF, '... $! is EBADF';
+    is raw_state($y), 'nothing', '... nothing is sent';
     $! = 0;
-    is $send->($value, fileno $fh), -1, "send_fd: $name is no passer";
-    is $! + 0, EBADF, '... EBADF';
+    is $send->($value, fileno $fh), -1, "send_fd does not take $name as a passer";
+    is $! + 0, EBADF, '... $! is EBADF';
     $! = 0;
-    is $recv->($value), -1, "recv_fd: $name is no passer";
-    is $! + 0, EBADF, '... EBADF';
+    is $recv->($value), -1, "recv_fd does not take $name as a passer";
+    is $! + 0, EBADF, '... $! is EBADF';
 }
-is_deeply \@warnings, [], 'no warnings';
+is_deeply \@warnings, [], 'there are no warnings';
 
 close $x;
-is $recv->(fileno $y), 0, 'end of file is 0';
-is $send->(fileno $y, fileno $fh), -1, 'sending to nobody';
-ok $!{EPIPE}, 'is EPIPE, and no signal';
+is $recv->(fileno $y), 0, 'recv_fd returns 0 at the end of file';
+is $send->(fileno $y, fileno $fh), -1, 'send_fd returns -1 when the peer is gone';
+ok $!{EPIPE}, '$! is EPIPE, and there is no signal';
 done_testing;

@@ -1,5 +1,6 @@
-# on_error: once, without arguments, $@ the reason; everything is closed and dropped before; later
-# pushes die. No SIGPIPE, ever.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# on_error runs once, without arguments, with the reason in $@. Everything is closed and dropped before. Later pushes
+# die. There is never a SIGPIPE.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -13,7 +14,7 @@ use Helpers;
 my $sigpipe = 0;
 $SIG{PIPE} = sub { $sigpipe++ };
 
-# A passer whose on_error notes all there is to note.
+# Makes a passer whose on_error notes everything.
 sub watched {
     my ($fh, @arg) = @_;
     my %seen = (calls => 0);
@@ -44,25 +45,25 @@ sub ends (&$$) {
         }
         ticks(2);
         is $seen->{calls}, 1, 'on_error ran once';
-        is_deeply $seen->{args}, [], 'without arguments';
+        is_deeply $seen->{args}, [], 'it got no arguments';
         if (defined $errno) {
             is $seen->{error} + 0, $errno, '$@ is a number';
             local $! = $errno;
-            is "$seen->{error}", "$!", 'and a text';
+            is "$seen->{error}", "$!", '$@ is a text too';
         }
         else {
             is $seen->{error}, undef, '$@ is undef';
         }
         ok !$seen->{open}, 'the handle was closed before';
-        is $seen->{queued}, 0, 'and the queues dropped';
+        is $seen->{queued}, 0, 'the queues were dropped before';
         for (qw(push_send_fh push_recv_fh)) {
             ok !eval { $passer->$_(sub { }); 1 }, "$_ dies afterwards";
-            like $@, qr/^passer object is in error_state: /, 'saying why';
-            like $@, qr/\Q$passer->{error_state}\E at \Q$0\E/, 'and what it was, and where';
+            like $@, qr/^passer object is in error_state: /, 'with the right message';
+            like $@, qr/\Q$passer->{error_state}\E at \Q$0\E/, 'which has the reason and the line of the caller';
         }
         weaken(my $weak = $passer);
         undef $passer;
-        is $weak, undef, 'the passer can go';
+        is $weak, undef, 'the passer is freed';
     };
 }
 
@@ -81,52 +82,52 @@ ends {
     close $peer;
     $passer->push_send_fh(numbered(1), $send);
     $passer->push_send_fh(numbered(2), $send);
-} EPIPE, 'sending to nobody';
+} EPIPE, 'sending when the peer is gone';
 SKIP: {
     skip 'a stream cannot be shut down in one direction', 1 if sysv();
     ends {
         my ($passer, $peer, $send, $recv) = @_;
         shutdown $peer, 0;
         $passer->push_send_fh(numbered(1), $send);
-    } EPIPE, 'sending to one who has stopped reading';
+    } EPIPE, 'sending when the peer has shut down reading';
 }
 ends {
     my ($passer, $peer, $send, $recv) = @_;
     AnyEvent::FDpasser::send_fd(fileno $passer->{fh}, fileno numbered(1)) == 1 or die $!;
     close $peer;
     $passer->push_recv_fh($recv);
-} sysv() ? undef : ECONNRESET, 'the peer went without reading what we had sent';
+} sysv() ? undef : ECONNRESET, 'the peer closed without reading what we had sent';
 ends {
     my ($passer, $peer, $send, $recv) = @_;
     close $passer->{fh};
     $passer->push_recv_fh($recv);
-} EBADF, 'our own handle is closed: receiving';
+} EBADF, 'receiving when our own handle is closed';
 ends {
     my ($passer, $peer, $send, $recv) = @_;
     close $passer->{fh};
     $passer->push_send_fh(numbered(1), $send);
-} EBADF, 'our own handle is closed: sending';
+} EBADF, 'sending when our own handle is closed';
 
-# The state of $@ outside.
+# $@ of the code around.
 {
     my ($x) = AnyEvent::FDpasser::fdpasser_socketpair();
     my ($passer, $seen) = watched($x);
     local $@ = 'outer';
     $passer->error('inner');
     is $@, 'outer', 'outer $@ is restored';
-    is $seen->{error}, 'inner', 'after it was the reason inside';
-    is $passer->{error_state}, 'inner', 'error_state';
+    is $seen->{error}, 'inner', '$@ was the reason inside on_error';
+    is $passer->{error_state}, 'inner', 'error_state is the reason';
 }
-# No on_error.
+# There is no on_error.
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $passer = AnyEvent::FDpasser->new(fh => $x);
     $passer->push_recv_fh(sub { });
     close $y;
     wait_for { $passer->{error_state} };
-    is fileno $x, undef, 'without on_error the passer is shut down as well';
+    is fileno $x, undef, 'a passer without on_error is shut down too';
 }
-# Both directions fail at once.
+# Both directions fail at the same time.
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my ($passer, $seen) = watched($x);
@@ -135,26 +136,22 @@ ends {
     $passer->push_send_fh(numbered(1));
     wait_for { $seen->{calls} };
     ticks(3);
-    is $seen->{calls}, 1, 'sending and receiving fail: on_error once';
+    is $seen->{calls}, 1, 'on_error runs once when sending and receiving fail';
 }
-# From on_error a new passer takes over; the old one's destructors do not spoil $@.
-{
-    package Evil;
-    sub new { return bless {}, shift }
-    sub DESTROY { eval { die "destructor\n" } }
-}
+# Destructors of what was queued use eval.
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my ($passer, $seen) = watched($x);
-    my $evil = Evil->new;
+    my $evil = at_end(sub { eval { die "destructor\n" } });
     $passer->push_recv_fh(sub { my $never = $evil });
     $passer->push_send_fh(numbered(1), sub { my $never = $evil });
     undef $evil;
     close $y;
     wait_for { $seen->{calls} };
     ok !defined $seen->{error} || $seen->{error} == EPIPE, 'a destructor in the queue does not change $@';
-    is $seen->{calls}, 1, 'once';
+    is $seen->{calls}, 1, 'on_error runs once';
 }
+# on_error makes a new passer.
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my ($got, $passer) = (0);
@@ -163,15 +160,15 @@ ends {
         ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
         $passer = passer($x);
         $passer->push_recv_fh(sub { $got = number_of($_[0]) });
-        AnyEvent::FDpasser::send_fd(fileno $y, fileno numbered(9));
+        peer_sends($y, 9);
     };
     $passer = AnyEvent::FDpasser->new(fh => $x, on_error => $on_error);
     $passer->push_recv_fh(sub { });
     close $y;
     wait_for { $got };
-    is $got, 9, 'on_error replaces the passer by a new one';
+    is $got, 9, 'on_error can replace the passer with a new one';
 }
-# A peer that dies in the midst.
+# The peer is killed while we send.
 {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $child = in_child {
@@ -186,14 +183,14 @@ ends {
     my $more; $more = sub { $sent++; $passer->push_send_fh($fh, $more) };
     $passer->push_send_fh($fh, $more);
     wait_for { $seen->{calls} } 'the death of the peer';
-    cmp_ok $sent, '>=', 3, 'a peer is killed while we send';
-    ok $seen->{error} && ($seen->{error} == EPIPE || $seen->{error} == ECONNRESET), 'EPIPE or ECONNRESET';
-    is child_verdict($child), 'died', 'it was';
+    cmp_ok $sent, '>=', 3, 'some were sent before';
+    ok $seen->{error} && ($seen->{error} == EPIPE || $seen->{error} == ECONNRESET), 'the error is EPIPE or ECONNRESET';
+    is child_verdict($child), 'died', 'the peer was killed';
     undef $more;
 }
-is $sigpipe, 0, 'no SIGPIPE';
+is $sigpipe, 0, 'there was no SIGPIPE';
 
-# A subclass that overrides error and the pushes.
+# A subclass overrides error and the pushes.
 {
     package Mine;
     our @ISA = ('AnyEvent::FDpasser');
@@ -218,6 +215,6 @@ is $sigpipe, 0, 'no SIGPIPE';
     $z->push_send_fh(numbered(1));
     wait_for { $z->{error_state} };
     no warnings 'once';
-    is_deeply \@Mine::log, [ qw(recv send recv), 'error none', 'send', 'error ' . EPIPE ], 'and an overridden error is called';
+    is_deeply \@Mine::log, [ qw(recv send recv), 'error none', 'send', 'error ' . EPIPE ], 'an overridden error works';
 }
 done_testing;

@@ -1,4 +1,5 @@
-# peer_cred: who is at the other end.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# peer_cred tells the user, group and process at the other end.
 use strict;
 use warnings;
 
@@ -13,16 +14,16 @@ my $dir  = temp_dir();
 my $path = "$dir/socket";
 my $gid  = (split ' ', $))[0];
 
-# --- of a pair: ourselves
+# --- a pair
 {
     my $passer = AnyEvent::FDpasser->new;
-    ok !eval { $passer->peer_cred; 1 }, 'a pair has no other end yet';
-    like $@, qr/must call i_am_parent or i_am_child/, 'and says so';
+    ok !eval { $passer->peer_cred; 1 }, 'peer_cred dies before an end is chosen';
+    like $@, qr/must call i_am_parent or i_am_child/, 'with the right message';
     $passer->i_am_parent;
-    is_deeply [ $passer->peer_cred ], [ $>, $gid, $$ ], 'then it is who made the pair';
+    is_deeply [ $passer->peer_cred ], [ $>, $gid, $$ ], 'the peer of a pair is the process that made it';
 }
 
-# --- of a connection: the client's process and user, and the server's
+# --- a connection
 sub connection_from {
     my ($uid, $client_gid) = @_;
     my $listener = AnyEvent::FDpasser::fdpasser_server($path, 5, mode => 0777);
@@ -31,20 +32,20 @@ sub connection_from {
         become($uid, $client_gid) if $uid != $>;
         my $fh = AnyEvent::FDpasser::fdpasser_connect($path);
         my @peer = AnyEvent::FDpasser->new(fh => $fh, dont_set_nonblocking => 1)->peer_cred;
-        sysread $fh, my $end, 1;    # stays until it was looked at
+        sysread $fh, my $end, 1;    # stays until the server has asked for peer_cred
         return "@peer" eq "$server_uid $gid $server_pid";
     };
-    # A client that fails would be waited for in vain.
+    # If the client fails, do not wait for it.
     my ($first) = IO::Select->new($listener, $pid->{verdict})->can_read;
     return child_ok($pid, 'the client connects') if $first != $listener;
     my $fh = AnyEvent::FDpasser::fdpasser_accept($listener) or die "accept: $!";
     my $passer = AnyEvent::FDpasser->new(fh => $fh);
-    is_deeply [ $passer->peer_cred ], [ $uid, $client_gid, $pid->{pid} ], "the client's user $uid, group and process";
+    is_deeply [ $passer->peer_cred ], [ $uid, $client_gid, $pid->{pid} ], "the server sees the client's user $uid, its group and its process";
     syswrite $fh, 'x';
     child_ok($pid, 'the client sees the server');
     $passer->error('closed');
-    is_deeply [ $passer->peer_cred ], [], 'after an error there is nobody';
-    is $! + 0, EBADF, 'and $! says why';
+    is_deeply [ $passer->peer_cred ], [], 'peer_cred returns nothing after an error';
+    is $! + 0, EBADF, 'and sets $!';
     unlink $path;
     return;
 }
@@ -66,17 +67,17 @@ SKIP: {
     connection_from(65534, 65533);
 }
 
-# --- nobody
+# --- no peer
 {
     socket my $alone, AF_UNIX, SOCK_STREAM, 0 or die "socket: $!";
     my @peer = AnyEvent::FDpasser->new(fh => $alone)->peer_cred;
-    is_deeply \@peer, [], 'a socket without a connection has no peer';
-    is $! + 0, sysv() ? Errno::ENOSTR() : ENOTCONN, 'and $! says why';
+    is_deeply \@peer, [], 'peer_cred returns nothing for a socket that is not connected';
+    is $! + 0, sysv() ? Errno::ENOSTR() : ENOTCONN, 'and sets $!';
 
     my $listener = AnyEvent::FDpasser::fdpasser_server($path);
     @peer = AnyEvent::FDpasser->new(fh => $listener)->peer_cred;
-    is_deeply \@peer, [], 'nor has a listener';
-    is $! + 0, EINVAL, 'and $! says why';
+    is_deeply \@peer, [], 'peer_cred returns nothing for a listener';
+    is $! + 0, EINVAL, 'and sets $!';
 }
 
 done_testing;

@@ -1,4 +1,5 @@
-# max_fds_per_message: several descriptors in one message, if the peer understands that.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# max_fds_per_message allows several descriptors in one message.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -20,7 +21,7 @@ sub connected {
 
 for my $bad (254, 1000, -1, 'abc', 1.5) {
     ok !eval { connected($bad); 1 }, "max_fds_per_message => $bad dies";
-    like $@, qr/max_fds_per_message/, 'saying why';
+    like $@, qr/max_fds_per_message/, 'with the right message';
 }
 
 for my $max (1, 2, 7, 253) {
@@ -33,13 +34,13 @@ for my $max (1, 2, 7, 253) {
         my $fd = fileno $fh;
         $x->push_send_fh($fh, sub { push @sent, $i; push @open, $i if is_open($fd) });
     }
-    # What is sent leaves slots free, which what is received takes: this one is not asked for until then.
+    # Sending frees slots that receiving would take again. So receive afterwards where the slots are looked at.
     wait_for { @sent == $n } if $max == 253;
     $y->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. $n;
     wait_for { @sent == $n && @got == $n };
-    is_deeply \@got,  [ 1 .. $n ], "$n descriptors, at most $max in a message: in order";
-    is_deeply \@sent, [ 1 .. $n ], '... one callback for each, in order';
-    is_deeply \@open, [], '... and each is closed before its callback' if $max == 253;
+    is_deeply \@got,  [ 1 .. $n ], "$n descriptors arrive in order, with up to $max in a message";
+    is_deeply \@sent, [ 1 .. $n ], '... each callback runs once, in order';
+    is_deeply \@open, [], '... each descriptor is closed before its callback runs' if $max == 253;
 }
 
 SKIP: {
@@ -56,7 +57,7 @@ SKIP: {
         my (undef, undef, $data) = $message->cmsghdr;
         push @message, [ $bytes, map { my $n = number_of($_); POSIX::close($_); $n } unpack 'i*', $data ];
     }
-    is_deeply \@message, [ [ 1, 1 .. 4 ], [ 1, 5 .. 8 ], [ 1, 9, 10 ] ], 'ten, four in a message: 4, 4 and 2';
+    is_deeply \@message, [ [ 1, 1 .. 4 ], [ 1, 5 .. 8 ], [ 1, 9, 10 ] ], 'ten descriptors with up to four in a message are sent as 4, 4 and 2';
 }
 for my $kind ('closed', 'undef') {
     my $errors = [];
@@ -70,8 +71,8 @@ for my $kind ('closed', 'undef') {
     close $bad;
     $p->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 6;
     wait_for { @$errors && @$peer_errors };
-    is_deeply \@got, [ 1, 2, 3 ], "a handle without a descriptor ($kind) in the middle: those before it are sent";
-    is_deeply \@sent, [ 1, 2, 3 ], 'and their callbacks run';
+    is_deeply \@got, [ 1, 2, 3 ], "handles before one without a descriptor ($kind) are sent";
+    is_deeply \@sent, [ 1, 2, 3 ], 'their callbacks run';
     is $errors->[0] + 0, EBADF, 'then the error is reported';
 }
 for my $full (0, 1) {
@@ -88,7 +89,7 @@ for my $full (0, 1) {
     }
     wait_for { $done };
     is_deeply \@log, [ 1 .. 10 ],
-      'a callback runs the loop, which goes on with those of the same message' . ($full ? ', though the socket is full' : '');
+      'a callback runs the loop, which runs the other callbacks of the message' . ($full ? ', although the socket is full' : '');
 }
 {
     my ($x, $y) = connected(10, []);
@@ -96,6 +97,6 @@ for my $full (0, 1) {
     for my $i (1 .. 10) { $x->push_send_fh(numbered($i), sub { push @log, $i; $x->error('stop') if $i == 3 }) }
     wait_for { @log == 3 };
     ticks(2);
-    is_deeply \@log, [ 1, 2, 3 ], 'a callback shuts the passer down: no callbacks of the same message follow';
+    is_deeply \@log, [ 1, 2, 3 ], 'after a callback shuts the passer down, the other callbacks of the message do not run';
 }
 done_testing;

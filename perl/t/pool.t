@@ -1,4 +1,5 @@
-# Several processes receive from one end: 1,000 descriptors, each exactly once.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Several processes receive 1,000 descriptors from one end. Each descriptor arrives exactly once.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -10,7 +11,7 @@ use Helpers;
 my $total   = 1000;
 my $workers = 4;
 
-numbered(0);    # the file must be there before the fork
+numbered(0);    # makes the file before the fork
 my ($mine, $theirs) = AnyEvent::FDpasser::fdpasser_socketpair();
 my (@child, @report, @ready);
 for (1 .. $workers) {
@@ -32,7 +33,7 @@ for (1 .. $workers) {
     };
 }
 close $theirs;
-readline $_ for @ready;    # until all wait at the same socket
+readline $_ for @ready;    # all wait at the same socket now
 
 my $passer = passer($mine);
 my $n      = 0;
@@ -43,16 +44,16 @@ my $more; $more = sub {
     }
 };
 $more->();
-wait_for { $n == $total && !$passer->{send_queue} } 'the sending';
+wait_for { $n == $total && !$passer->{send_queue} } 'everything to be sent';
 undef $more;
 undef $passer;
 close $mine;
 
 my @got = map { [ split ' ', do { local $/; my $text = readline $_; defined $text ? $text : '' } ] } @report;
-child_ok($_, 'a worker ended in good order') for @child;
-is_deeply [ sort { $a <=> $b } map { @$_ } @got ], [ 1 .. $total ], "$total descriptors, each exactly once";
+child_ok($_, 'a worker saw an orderly shutdown') for @child;
+is_deeply [ sort { $a <=> $b } map { @$_ } @got ], [ 1 .. $total ], "each of $total descriptors arrived exactly once";
 for (@got) {
     my @sorted = sort { $a <=> $b } @$_;
-    is_deeply $_, \@sorted, scalar(@$_) . ' of them, in order';
+    is_deeply $_, \@sorted, scalar(@$_) . ' of them arrived in order';
 }
 done_testing;

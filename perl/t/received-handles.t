@@ -1,4 +1,5 @@
-# A received handle is what `open my $fh, '+<&=', $fd` gives, property by property.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A received handle has the same properties as the handle of `open my $fh, '+<&=', $fd`.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -14,14 +15,14 @@ use Socket;
 use Test::More;
 use Helpers;
 
-# Perl's own.
+# The handle that Perl itself makes.
 sub like_this {
     my ($fd) = @_;
     open my $fh, '+<&=', $fd or die $!;
     return $fh;
 }
 
-use open ':utf8';    # which is for the handles that are opened below
+use open ':utf8';    # applies to the handles that are opened below
 
 my ($x, $y) = passers();
 
@@ -86,17 +87,17 @@ for (@kinds) {
     my ($name, $fh) = @$_;
     my $got = arrives($fh);
     is_deeply properties($got), properties(like_this(POSIX::dup(fileno $fh))), $name;
-    is fcntl($got, F_GETFL, 0) + 0, fcntl($fh, F_GETFL, 0) + 0, '... flags as the sender had them';
-    is ref $got, 'GLOB', '... a plain GLOB';
-    is_deeply [ (PerlIO::get_layers($got))[ 0, 1 ] ], [qw(unix perlio)], '... unix and perlio';
-    is !!B::svref_2object(*$got{IO})->IoTYPE, 1, '... of some type';
-    is -t $got || 0, -t $fh || 0, '... -t';
-    cmp_ok fileno $got, '>', 2, '... not in the place of a standard handle';
+    is fcntl($got, F_GETFL, 0) + 0, fcntl($fh, F_GETFL, 0) + 0, '... the flags are the sender\'s';
+    is ref $got, 'GLOB', '... it is a plain GLOB';
+    is_deeply [ (PerlIO::get_layers($got))[ 0, 1 ] ], [qw(unix perlio)], '... the layers are unix and perlio';
+    is !!B::svref_2object(*$got{IO})->IoTYPE, 1, '... it has an IoTYPE';
+    is -t $got || 0, -t $fh || 0, '... -t is the same';
+    cmp_ok fileno $got, '>', 2, '... it does not take the place of a standard handle';
 
-    # One close(2): a number that has been taken again is not closed a second time.
+    # There is one close(2). A number that is in use again is not closed a second time.
     my $fd = fileno $got;
     ok close $got, '... close succeeds';
-    ok !is_open($fd), '... and closes';
+    ok !is_open($fd), '... and closes the descriptor';
     POSIX::dup2(fileno $plain, $fd);
     undef $got;
     ok is_open($fd), '... once';
@@ -105,33 +106,33 @@ for (@kinds) {
 
 {
     my $got = arrives($s);
-    is B::svref_2object(*$got{IO})->IoTYPE, 's', 'a socket is of type s';
-    ok getpeername $got, 'getpeername';
+    is B::svref_2object(*$got{IO})->IoTYPE, 's', 'the IoTYPE of a socket is s';
+    ok getpeername $got, 'getpeername works';
     print $got "out\n";
     binmode $_ for $s, $s2;
     syswrite $s2, "in\nand more\n";
     $got->flush;
-    is scalar <$got>, "in\n", 'it reads';
-    is scalar <$s2>, "out\n", 'and writes';
+    is scalar <$got>, "in\n", 'the socket reads';
+    is scalar <$s2>, "out\n", 'the socket writes';
     print $got "second\n";
-    is scalar <$got>, "and more\n", 'what waits to be written is not in the way of reading';
+    is scalar <$got>, "and more\n", 'unwritten data does not get in the way of reading';
     $got->flush;
-    is scalar <$s2>, "second\n", 'and arrives';
-    ok shutdown($got, 1), 'shutdown';
-    is sysread($s2, my $byte, 1), 0, 'the peer sees it';
+    is scalar <$s2>, "second\n", 'the unwritten data arrives after a flush';
+    ok shutdown($got, 1), 'shutdown works';
+    is sysread($s2, my $byte, 1), 0, 'the peer sees the shutdown';
     my $fd = fileno $got;
     undef $got;
-    ok !is_open($fd), 'the last reference closes it';
+    ok !is_open($fd), 'the descriptor is closed with the last reference';
 }
 {
     my $got = arrives($plain);
-    is B::svref_2object(*$got{IO})->IoTYPE, '+', 'a file is of type +';
+    is B::svref_2object(*$got{IO})->IoTYPE, '+', 'the IoTYPE of a file is +';
     print $got "\xe9\n";
     close $got;
-    is -s "$dir/plain", 2, 'no encoding is in the way';
+    is -s "$dir/plain", 2, 'there is no encoding layer';
 }
 
-# close(2), counted.
+# How often close(2) is called.
 SKIP: {
     skip 'strace is not installed', 2 if !`sh -c 'command -v strace'`;
     my $trace = "$dir/trace";
@@ -158,6 +159,6 @@ PERL
         elsif (/mark-closed/)       { undef $fd }
         elsif (defined $fd && /^close\($fd\)/) { $closes[-1]++ }
     }
-    is_deeply \@closes, [ 1, 1 ], 'one close(2) for a socket, one for a file';
+    is_deeply \@closes, [ 1, 1 ], 'close(2) is called once for a socket and once for a file';
 }
 done_testing;

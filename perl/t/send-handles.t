@@ -1,4 +1,5 @@
-# Every kind of handle that Perl's fileno understands can be sent.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Everything that Perl's fileno understands can be sent.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -6,22 +7,13 @@ use Loops;
 
 use IO::File;
 use IO::Handle;
-use Symbol qw(gensym);
 use Test::More;
+use Handles;
 use Helpers;
-
-{
-    package Tied;
-    sub TIEHANDLE { my ($class, $inner) = @_; return bless { inner => $inner }, $class }
-    sub FILENO    { return fileno $_[0]{inner} }
-
-    package Over;
-    use overload '*{}' => sub { ${ $_[0] }->() }, fallback => 1;
-}
 
 my ($x, $y) = passers();
 
-# What arrives when this is pushed.
+# Sends the handle, and returns what arrives.
 sub arrives {
     my ($handle) = @_;
     my $got;
@@ -51,14 +43,14 @@ is number_of(arrives('*main::NAMED')), 1, 'the text of a glob';
     $x->push_send_fh('NAMED');
     $y->push_recv_fh(sub { $got = shift });
     Helpers::wait_for { $got };
-    main::is main::number_of($got), 3, 'a name means the pushing package\'s handle';
+    main::is main::number_of($got), 3, 'a name means the handle in the package that pushes';
     close NAMED;
 
     $got = undef;
     $x->push_send_fh('STDERR');
     $y->push_recv_fh(sub { $got = shift });
     Helpers::wait_for { $got };
-    main::ok main::same_file($got, \*STDERR), 'but STDERR is main\'s everywhere';
+    main::ok main::same_file($got, \*STDERR), 'STDERR means the one in main everywhere';
 }
 close NAMED;
 
@@ -84,15 +76,13 @@ SKIP: {
     is_deeply [ (stat $got)[ 0, 1 ] ], [ (stat '/')[ 0, 1 ] ], 'a directory handle';
 }
 {
-    my $tied = gensym();
-    tie *$tied, 'Tied', numbered(6);
+    my $six  = numbered(6);
+    my $tied = tied_handle(sub { fileno $six });
     is number_of(arrives($tied)), 6, 'a tied handle with FILENO';
     is number_of(arrives(*$tied)), 6, 'its glob';
     my $inner = numbered(7);
-    my $over  = sub { $inner };
-    is number_of(arrives(bless \$over, 'Over')), 7, 'an object with *{} overloaded';
-    my $both = sub { $tied };
-    is number_of(arrives(bless \$both, 'Over')), 6, 'which leads to a tied handle';
+    is number_of(arrives(overloaded_handle(sub { $inner }))), 7, 'an object that overloads *{}';
+    is number_of(arrives(overloaded_handle(sub { $tied }))),  6, 'an object whose *{} is a tied handle';
 }
 {
     open my $read_write, '+<&', $lexical or die $!;
@@ -103,13 +93,13 @@ SKIP: {
     my ($r2, $w2) = (arrives($r), arrives($w));
     syswrite $w2, 'through';
     sysread $r2, my $text, 100;
-    is $text, 'through', 'both ends of a pipe';
+    is $text, 'through', 'both ends of a pipe work';
 }
-# Descriptor 0 is a descriptor.
+# Descriptor 0 can be sent.
 {
     my $number = POSIX::dup(0);
     POSIX::dup2(fileno $lexical, 0);
-    is number_of(arrives(\*STDIN)), 1, 'the descriptor that is number 0';
+    is number_of(arrives(\*STDIN)), 1, 'the descriptor with number 0';
     POSIX::dup2($number, 0);
     POSIX::close($number);
 }

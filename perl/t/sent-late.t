@@ -1,5 +1,6 @@
-# A queued handle is kept alive until it is sent. Its fileno is read when it is sent. It is not closed
-# for the caller; but if the caller has dropped it, it is closed before the callback.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# A queued handle is kept alive until it is sent. Its fileno is read when it is sent. It stays open if the caller keeps a
+# reference. Otherwise it is closed before the callback runs.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -16,10 +17,10 @@ use Helpers;
     $x->push_send_fh($fh);
     close $fh;
     wait_for { @$errors };
-    is $errors->[0] + 0, EBADF, 'closed in between: EBADF';
+    is $errors->[0] + 0, EBADF, 'a handle that is closed before it is sent is an EBADF';
     my $state;
     wait_for { ($state = raw_state($y)) ne 'nothing' };
-    is $state, 'end of file', 'and nothing is sent';
+    is $state, 'end of file', 'nothing is sent';
 }
 {
     my ($x, $y) = raw_pair();
@@ -29,8 +30,8 @@ use Helpers;
     close $fh;
     open $fh, '<&', numbered(2) or die $!;
     wait_for { $sent };
-    is raw_state($y), 2, 'reopened in between: what it is now is sent';
-    is number_of($fh), 2, 'and left open for the caller who has it';
+    is raw_state($y), 2, 'a handle that is reopened before it is sent is sent as it is now';
+    is number_of($fh), 2, 'it stays open for the caller';
 }
 {
     my ($x, $y) = raw_pair();
@@ -41,8 +42,8 @@ use Helpers;
     undef $fh;
     ok is_open($fd), 'a queued handle is kept alive';
     wait_for { $sent };
-    is raw_state($y), 3, 'until it is sent';
-    ok !$open, 'it is closed when the callback runs';
+    is raw_state($y), 3, 'the queued handle is sent';
+    ok !$open, 'the handle is closed when the callback runs';
 }
 {
     my ($x, $y) = raw_pair();
@@ -54,11 +55,11 @@ use Helpers;
         $x->push_send_fh($fh, sub { $sent++; push @open, is_open($fd[$i]) });
     }
     wait_for { $sent == 10 };
-    is_deeply \@open, [ (0) x 10 ], 'each of several that go out at one event';
+    is_deeply \@open, [ (0) x 10 ], 'so are all handles of one event';
 }
 {
-    # The sender has let go: the reader of a pipe whose only writer was sent, and closed by the
-    # receiver, sees end of file inside the callback.
+    # The only writing end of a pipe is sent, and the receiver closes it. Then the reader sees the end of file, because
+    # the sender has closed its copy.
     my ($x, $y) = passers();
     pipe my $r, my $w or die $!;
     AnyEvent::Util::fh_nonblocking($r, 1);
@@ -79,17 +80,17 @@ use Helpers;
     $sent = 0;
     $x->push_send_fh($fh, sub { $sent++ }) for 1 .. 3;
     wait_for { $sent == 3 };
-    is_deeply [ map { raw_state($y) } 1 .. 5 ], [ 4, 4, 4, 4, 'nothing' ], 'and can be sent again';
-    is number_of($fh), 4, 'and is open still';
+    is_deeply [ map { raw_state($y) } 1 .. 5 ], [ 4, 4, 4, 4, 'nothing' ], 'a handle that the caller keeps can be sent again';
+    is number_of($fh), 4, 'it is still open';
 }
 {
     my $errors = [];
     my ($x, $y) = raw_pair($errors);
     my @fd = map { my $fh = numbered($_); $x->push_send_fh($fh); fileno $fh } 1 .. 3;
     $x->error('enough');
-    is_deeply [ map { is_open($_) } @fd ], [ 0, 0, 0 ], 'an error drops what is queued';
+    is_deeply [ map { is_open($_) } @fd ], [ 0, 0, 0 ], 'an error closes the queued handles';
     my $state;
     wait_for { ($state = raw_state($y)) ne 'nothing' };
-    is $state, 'end of file', 'unsent';
+    is $state, 'end of file', 'and sends none of them';
 }
 done_testing;

@@ -1,4 +1,5 @@
-# Several descriptors in one message are handed out one by one; the surplus waits.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Several descriptors of one message are handed out one by one. The surplus waits.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -18,7 +19,7 @@ for my $n (2, 3, 16, 253) {
     send_message($y, "\0", map { numbered($_) } 1 .. $n);
     $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. $n;
     wait_for { @got >= $n };
-    is_deeply \@got, [ 1 .. $n ], "$n in one message: one by one, in order";
+    is_deeply \@got, [ 1 .. $n ], "$n descriptors of one message are handed out in order";
 }
 {
     my ($x, $y) = raw_pair();
@@ -32,7 +33,7 @@ for my $n (2, 3, 16, 253) {
         wait_for { @got == $i } "number $i" if $i % 2;
     }
     wait_for { @got == @batch };
-    is_deeply \@got, [ 1 .. @batch ], 'messages of all sizes in a row, asked for by and by';
+    is_deeply \@got, [ 1 .. @batch ], 'messages of all sizes arrive in order while callbacks are pushed little by little';
 }
 {
     my $before = open_fds();
@@ -42,15 +43,15 @@ for my $n (2, 3, 16, 253) {
     $x->push_recv_fh(sub { push @got, number_of($_[0]) });
     wait_for { @got };
     ticks(3);
-    is_deeply \@got, [1], 'one was asked for, one is handed out';
+    is_deeply \@got, [1], 'one callback gets one handle';
     is open_fds(), $before + 2 + 15, 'the surplus waits';
     $x->push_recv_fh(sub { push @got, number_of($_[0]) });
-    is_deeply \@got, [1], 'no callback inside the push';
-    wait_for { @got == 2 } 'the second, though the socket is not readable';
-    is_deeply \@got, [ 1, 2 ], 'the next push gets the next';
+    is_deeply \@got, [1], 'no callback runs inside the push';
+    wait_for { @got == 2 } 'the second, although the socket is not readable';
+    is_deeply \@got, [ 1, 2 ], 'the next callback gets the next handle';
     undef $x;
     wait_for { raw_state($y) eq 'end of file' };
-    is open_fds(), $before + 1, 'the rest is closed with the passer';
+    is open_fds(), $before + 1, 'the surplus is closed with the passer';
 }
 {
     my $before = open_fds();
@@ -62,11 +63,11 @@ for my $n (2, 3, 16, 253) {
     wait_for { @got };
     close $y;
     ticks(2);
-    is_deeply $errors, [], 'nobody asks: no error';
+    is_deeply $errors, [], 'there is no error while no callback waits';
     $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 4;
     wait_for { @$errors };
-    is_deeply \@got, [ 1 .. 4 ], 'end of file comes after the surplus';
-    is_deeply $errors, [undef], 'and is orderly';
+    is_deeply \@got, [ 1 .. 4 ], 'the end of file comes after the surplus';
+    is_deeply $errors, [undef], 'the shutdown is orderly';
     ticks(1);
     is open_fds(), $before, 'nothing is left open';
 }
@@ -87,7 +88,7 @@ for my $when ('before', 'in the callback', 'later') {
     my $rest = sub { $x->push_recv_fh(sub { push @got, number_of($_[0]) }) for 1 .. 3 };
     send_message($y, "\0", map { numbered($_) } 0 .. 4);
     if ($when eq 'later') {
-        # Then it is not the socket that wakes us.
+        # The surplus is in the passer then, and the socket does not become readable for it.
         $x->push_recv_fh(sub { push @log, 'first' });
         wait_for { @log };
         @log = ();
@@ -101,21 +102,21 @@ for my $when ('before', 'in the callback', 'later') {
     });
     $rest->() if $when ne 'in the callback';
     eval { wait_for { @log }; 1 } or diag $@;
-    is_deeply \@got, [ 1 .. 4 ], "a callback runs the loop, which hands out the surplus: asked for $when";
+    is_deeply \@got, [ 1 .. 4 ], "a callback runs the loop, which hands out the surplus (the others are pushed $when)";
 }
 {
-    # It takes from the socket what it was asked for: the rest may be another process's.
+    # A passer takes from the socket what it has callbacks for. Another process may want the rest.
     my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
     open my $same, '<&', $p or die $!;
     my ($x, $y) = map { passer($_) } $p, $same;
     my @got;
-    AnyEvent::FDpasser::send_fd(fileno $q, fileno numbered($_)) == 1 or die $! for 1 .. 6;
+    peer_sends($q, 1 .. 6);
     $x->push_recv_fh(sub { push @got, 'x' . number_of($_[0]) }) for 1 .. 2;
     wait_for { @got == 2 };
     $y->push_recv_fh(sub { push @got, 'y' . number_of($_[0]) }) for 1 .. 3;
     wait_for { @got == 5 };
     $x->push_recv_fh(sub { push @got, 'x' . number_of($_[0]) });
     wait_for { @got == 6 };
-    is_deeply \@got, [qw(x1 x2 y3 y4 y5 x6)], 'two passers on one socket: each takes no more than it has callbacks';
+    is_deeply \@got, [qw(x1 x2 y3 y4 y5 x6)], 'each of two passers on one socket takes as many as it has callbacks';
 }
 done_testing;

@@ -1,4 +1,5 @@
-# Spurious readiness: EAGAIN, any number of times in a row, changes nothing.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Spurious readiness does no harm, however often it comes. The system then answers EAGAIN.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -15,23 +16,23 @@ for my $errno (EAGAIN, EINTR) {
     for my $times (1, 2, 3, 20) {
         my ($x, $y) = passers();
         my (@sent, @got);
-        my %left = (_send => $times, _recv => $times);
-        no warnings 'redefine';
-        my %real = map { no strict 'refs'; ($_ => \&{"AnyEvent::FDpasser::$_"}) } keys %left;
-        local *AnyEvent::FDpasser::_send = sub { goto &{ $real{_send} } if $left{_send}-- <= 0; return send_says($errno) };
-        local *AnyEvent::FDpasser::_recv = sub { goto &{ $real{_recv} } if $left{_recv}-- <= 0; return recv_says($errno) };
+        my %left     = (send => $times, recv => $times);
+        my @refusing = map {
+            my $dir = $_;
+            stand_in($dir => sub { my ($real) = @_; return $left{$dir}-- > 0 ? refuse($dir, $errno) : $real->() });
+        } keys %left;
         for my $i (1 .. 3) {
             $x->push_send_fh(numbered($i), sub { push @sent, $i });
-            $y->push_recv_fh(sub { push @got, number_of($_[0]); $left{_recv} = $times });
+            $y->push_recv_fh(sub { push @got, number_of($_[0]); $left{recv} = $times });
         }
         wait_for { @sent == 3 && @got == 3 } "errno $errno, $times times";
-        is_deeply [ \@sent, \@got ], [ [ 1 .. 3 ], [ 1 .. 3 ] ], "errno $errno, $times times in a row";
-        ok !$_->{error_state}, 'no error' for $x, $y;
+        is_deeply [ \@sent, \@got ], [ [ 1 .. 3 ], [ 1 .. 3 ] ], "everything arrives in order after errno $errno, $times times in a row";
+        ok !$_->{error_state}, 'there is no error' for $x, $y;
     }
 }
-is join(':', POSIX::fstat(0)), $stdin, 'standard input is what it was';
+is join(':', POSIX::fstat(0)), $stdin, 'standard input is unchanged';
 
-# For real: another one takes what the readiness was about.
+# The same without a stand-in: another passer takes what made the socket readable.
 {
     my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
     open my $same, '<&', $p or die $!;
@@ -47,8 +48,8 @@ is join(':', POSIX::fstat(0)), $stdin, 'standard input is what it was';
         ticks(1) if $i % 25 == 0;
     }
     wait_for { @got == 100 };
-    is_deeply [ sort { $a <=> $b } @got ], [ 1 .. 100 ], 'two passers on one socket: each descriptor once';
-    ok !$_->{error_state}, 'no error' for @passer;
+    is_deeply [ sort { $a <=> $b } @got ], [ 1 .. 100 ], 'two passers on one socket receive each descriptor once';
+    ok !$_->{error_state}, 'there is no error' for @passer;
     $_->error('done') for map { delete $_->{on_error}; $_ } @passer;
 }
 done_testing;

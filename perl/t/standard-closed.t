@@ -1,4 +1,5 @@
-# Descriptors 0, 1 and 2 are closed: nothing that is received or made takes their place.
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Descriptors 0, 1 and 2 are closed. Nothing that is received or made takes their place.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -10,7 +11,7 @@ use Helpers;
 numbered(0);
 my $path = temp_dir() . '/socket';
 
-# --- closed just before something is received: the numbers are free for it
+# --- closed just before something is received
 {
     pipe my $r, my $w or die $!;
     my $child = in_child {
@@ -27,7 +28,7 @@ my $path = temp_dir() . '/socket';
     close $w;
     my $report = do { local $/; <$r> };
     child_ok($child, 'the child ended well');
-    is $report, '1 2 3 4 5', 'what is received leaves 0, 1 and 2 alone';
+    is $report, '1 2 3 4 5', 'received handles leave 0, 1 and 2 alone';
 }
 
 # --- closed from the start
@@ -49,7 +50,7 @@ my $child = in_child {
     wait_for { @got == 5 };
     $report .= "received: @{[ map { fileno($_) > 2 ? number_of($_) : 'fd ' . fileno $_ } @got ]}\n";
 
-    # A descriptor that is really number 0 can be sent.
+    # A descriptor whose number is 0 can be sent.
     open my $zero, '<&', numbered(7) or die $!;
     my $arrived;
     $p->push_send_fh($zero);
@@ -62,7 +63,7 @@ my $child = in_child {
 close $w;
 my $report = do { local $/; <$r> };
 child_ok($child, 'the child ended well');
-is $report, <<'END', 'all numbers are above 2';
+is $report, <<'END', 'all numbers are above 2, and number 0 can be sent';
 client: good
 listener: good
 served: good

@@ -1,4 +1,5 @@
-# With AnyEvent's own checks switched on (PERL_ANYEVENT_STRICT).
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Runs basic.t with AnyEvent's own checks switched on (PERL_ANYEVENT_STRICT).
 use strict;
 use warnings;
 use lib 't/lib';

@@ -1,4 +1,12 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 package AnyEvent::FDpasser;
+
+# Why there are two queues. The C library has a queue object, `fdpasser` (in Rust: `Passer`). Its
+# entries are descriptor numbers, which it owns, and it calls nobody back. This module has a queue of
+# its own. Its entries are Perl handles and callbacks: Perl decides how long a handle lives, the handle's
+# number is looked up at the moment of sending, and callbacks may throw exceptions. Both queues use the
+# same transfer functions below them: fdpasser_try_send_fds, fdpasser_try_recv_messages and
+# fdpasser_retry_ms.
 
 use 5.014;
 use strict;
@@ -21,21 +29,22 @@ our $VERSION = '1.000';
 require XSLoader;
 XSLoader::load(__PACKAGE__, $VERSION);
 
-# How many descriptors one event moves at most, so that one busy passer does not starve the others.
+# One event moves at most this many descriptors, so that a busy passer does not starve the others.
 use constant FAIR_SHARE => 100;
 
-# A passer is a hash of as few keys as its state needs:
+# A passer is a hash. It has only the keys that its state needs:
 #
-#   fh | fh_pair              the handle, or both until it is known which one is ours
-#   on_error, error_state     as documented
-#   max_fds_per_message       if not 1
+#   fh | fh_pair              our handle, or both handles until one end is chosen
+#   on_error, error_state     see the documentation
+#   max_fds_per_message       only if it is not 1
 #   send_queue                [handle, callback]...
-#   sent                      the same, sent but not told of yet
+#   sent                      entries of send_queue that were sent but whose callback has not run yet
 #   recv_queue                callback...
-#   received                  handles that no callback has got yet
-#   failing, ended            [reason] why sending, or receiving, is over; what has reached us comes first
-#   send_io, recv_io          the watchers: there only while the queue is not empty, and what keeps
-#   send_timer, recv_timer    the passer alive until then
+#   received                  handles that were received but not given to a callback yet
+#   failing                   [reason] sending is over; what has already arrived is delivered first
+#   ended                     [reason] receiving is over; what has already arrived is delivered first
+#   send_io, recv_io          the watchers. They exist only while the queue is not empty, and they
+#   send_timer, recv_timer    keep the passer alive.
 
 sub new {
     my ($class, %arg) = @_;
@@ -104,7 +113,7 @@ sub _assert_usable {
     return;
 }
 
-# Shuts the passer down, once: first everything is closed and dropped, then on_error hears of it.
+# Shuts the passer down, once. Everything is closed and dropped before on_error is called.
 sub error {
     my ($self, $reason) = @_;
     return if $self->{error_state};
@@ -112,7 +121,7 @@ sub error {
     $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
     {
-        local $@;    # what is dropped may have destructors, POE's watchers among it
+        local $@;    # destructors may run here, for example those of POE's watchers
         delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
         close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         delete @$self{qw(send_queue sent recv_queue received)};
@@ -125,11 +134,11 @@ sub error {
     return;
 }
 
-# --- called by the event loop, and the only places where there is I/O or a callback ------------------
+# --- called by the event loop --------------------------------------------------------------------------
 
-# An exception of a callback's leaves these at once and goes to the event loop; what must be done at
-# the end all the same is left to a guard, and what was moved but not yet told of stays in `sent` and
-# `received`.
+# I/O happens here and nowhere else. Callbacks run here and nowhere else, except on_error. A callback's
+# exception leaves these functions at once and goes to the event loop. The guard `$settle` does what must be
+# done in any case. Entries whose callback has not run yet stay in `sent` and `received`.
 
 sub _send_now {
     my ($self) = @_;
@@ -147,7 +156,8 @@ sub _send_now {
             }
             else {
                 my $fh = $queue->[0][0];
-                # _fileno's own first look, as calling it costs 4 % of the instructions for a descriptor.
+                # _fileno begins with the same check. Calling it here would cost 4 % more instructions for
+                # each descriptor.
                 $n = _send(fileno $self->{fh}, 1, ref $fh eq 'GLOB' && !tied *$fh ? fileno $fh : _fileno($fh));
             }
             if ($n < 0) {
@@ -163,7 +173,7 @@ sub _send_now {
                 $self->_soon('send') if !$self->{send_timer};
             }
         }
-        my $cb = (shift @$sent)->[1];    # closes the handle, unless the caller has kept it
+        my $cb = (shift @$sent)->[1];    # the handle is closed here, unless the caller keeps a reference
         $cb->() if $cb;
     }
 }
@@ -175,7 +185,7 @@ sub _recv_now {
 
     for (my $left = FAIR_SHARE ; ; $left--) {
         my ($queue, $received) = @$self{qw(recv_queue received)};
-        # Most times there is nothing more to it.
+        # The common case.
         if ($left > 0 && $received && @$received && $queue && @$queue) {
             (shift @$queue)->(shift @$received);
             next;
@@ -193,7 +203,7 @@ sub _recv_now {
                 $self->{ended} = [undef];
             }
             elsif ($status == -Errno::ECONNRESET && !$reset++) {
-                $self->{failing} ||= [ _error(-$status) ];    # of SOCK_SEQPACKET, where it comes first
+                $self->{failing} ||= [ _error(-$status) ];    # SOCK_SEQPACKET reports it before the data
             }
             elsif ($ms < 0) {
                 $self->{ended} = [ _error(-$status) ];
@@ -210,7 +220,7 @@ sub _recv_now {
     }
 }
 
-# Sending is over, but what has reached us is delivered before on_error hears of it.
+# Sending is over. What has already arrived is delivered before on_error is called.
 sub _fail {
     my ($self, $reason) = @_;
     $self->{failing} = [$reason];
@@ -228,7 +238,7 @@ sub _finish {
 
 my %NOW = (send => \&_send_now, recv => \&_recv_now);
 
-# Leaves one direction with the watcher that its state asks for. `$pause` (ms): not before then.
+# Gives one direction the watcher that its state needs. With `$pause` it waits for that many milliseconds.
 sub _settle {
     my ($self, $dir, $pause) = @_;
     return if $self->{error_state};
@@ -236,7 +246,7 @@ sub _settle {
     my ($queue, $moved) = @$self{ "${dir}_queue", $dir eq 'send' ? 'sent' : 'received' };
     my $waiting = $queue && @$queue;
     my $in_hand = $moved && @$moved;
-    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has yet to hear of it
+    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has not been called yet
     my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
 
     delete $self->{ $dir eq 'send' ? 'sent' : 'received' } if !$in_hand;
@@ -244,7 +254,7 @@ sub _settle {
         delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" };
         return;
     }
-    $pause //= 0 if $in_hand || $over;    # neither makes the socket ready
+    $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
     return $self->_pause($dir, $pause) if defined $pause;
     delete $self->{"${dir}_timer"};
     $self->_watch($dir) if !$self->{"${dir}_io"};
@@ -256,12 +266,12 @@ sub _watch {
     my ($self, $dir) = @_;
     my $now = $NOW{$dir};
     my $cb = sub {
-        # GLib blocks a source while it is being dispatched, and a callback may run the event loop.
+        # A callback may run the event loop. GLib blocks a source while it dispatches it, so make a new one.
         $self->_watch($dir) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
         $self->$now;
     };
-    # Some loops duplicate the handle for each watcher, which fails while the table is full. The timer
-    # tries the transfer as well, so that nothing but time is lost.
+    # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
+    # timer takes the watcher's place: it tries the transfer too.
     my $io = defined fileno $self->{fh} && do {
         local ($@, $SIG{__DIE__});
         eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
@@ -271,8 +281,8 @@ sub _watch {
     return;
 }
 
-# Waits for nothing but time: a socket that polls ready while nothing can be done would make the loop
-# spin.
+# Waits for a timer only. While nothing can be done the socket may still poll ready, and a watcher would make
+# the loop spin.
 sub _pause {
     my ($self, $dir, $ms) = @_;
     delete $self->{"${dir}_io"};
@@ -280,19 +290,19 @@ sub _pause {
     return;
 }
 
-# Comes back after so many milliseconds, or at once.
+# Tries again after that many milliseconds, or in the loop's next turn.
 sub _soon {
     my ($self, $dir, $ms) = @_;
     my $now = $NOW{$dir};
-    # AnyEvent's adaptor for IO::Async never frees a timer that is cancelled. So the passer cancels none
-    # there: it drops what is in the slot, and the timer, which finds that gone, does nothing.
+    # AnyEvent's adaptor for IO::Async never frees a cancelled timer. So on that loop the passer cancels no
+    # timer. It drops the slot instead. The timer finds the slot gone and does nothing.
     my $slot = $self->{"${dir}_timer"} = { passer => $self };
     Scalar::Util::weaken(my $weak = $slot);
     my $until_it_fires;
     my $timer = AE::timer(($ms || 0) / 1000, 0, sub {
         undef $until_it_fires;
         my $self = $weak && $weak->{passer} or return;
-        # Again, for the case that a callback runs the event loop while there is something in hand.
+        # A callback may run the event loop while something is in hand. So set the timer again first.
         $self->_soon($dir, $ms || 10);
         $self->$now;
     });
@@ -301,30 +311,30 @@ sub _soon {
     return;
 }
 
-# For POE a watcher that is made in a callback is a child of the watcher that called back, and POE keeps
-# parents while they have children: a chain of passers, each made in a callback of the one before, would
-# stay open from end to end.
+# POE makes a watcher that is created in a callback a child of the watcher that called back. POE keeps a parent
+# while it has children. A chain of passers, each made in a callback of the one before, would stay open as a
+# whole. So each watcher is detached from its parent.
 sub _on_its_own {
     my ($watcher) = @_;
     return $watcher if $AnyEvent::MODEL ne 'AnyEvent::Impl::POE';
     my $poe = ref $watcher eq 'AnyEvent::Strict::io' ? $watcher->[1] : $watcher;
-    local $!;    # it may be nobody's child
+    local $!;    # detach_child fails if the watcher has no parent
     POE::Kernel->detach_child($$$poe) if ref $poe eq 'AnyEvent::Impl::POE';
     return $watcher;
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
 
-# The handle's descriptor at this moment; undef or -1 if it has none.
+# The handle's descriptor number at this moment. It is undef or -1 if the handle has none.
 sub _fileno {
     my ($fh) = @_;
     return fileno $fh if ref $fh eq 'GLOB' && !tied *$fh;
-    local ($@, $SIG{__DIE__});    # code of the caller's may run: FILENO, overloading
+    local ($@, $SIG{__DIE__});    # the caller's code may run: FILENO, overloading
     my $fd = eval { fileno $fh };
     return $fd;
 }
 
-# An error as $! is one, number and text. (A copy first: what is passed may be $! itself.)
+# Returns an error that is a number and a text, as $! is. The argument may be $! itself.
 sub _error {
     my ($errno) = @_;
     local $! = $errno;
@@ -375,7 +385,7 @@ sub fdpasser_connect {
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
 }
 
-# Dies with $! in the message, and leaves it as it was for who wants the number.
+# Dies with $! in the message. $! stays as it was.
 sub _croak {
     my ($what)  = @_;
     my $errno   = _error($!);
@@ -384,7 +394,7 @@ sub _croak {
     die $message;
 }
 
-# Settles one direction of a passer when the scope is left, by an exception too.
+# A guard: settles one direction of a passer when the scope is left, also by an exception.
 package AnyEvent::FDpasser::Settle;
 
 sub new {
@@ -450,118 +460,166 @@ AnyEvent::FDpasser - pass file descriptors between processes, without blocking
 
 =head1 DESCRIPTION
 
-A passer stands at one end of a connection between two processes of one machine and moves open file
-descriptors over it, in both directions, each in the order in which it was pushed. Nothing blocks:
-handles to be sent, and callbacks that wait for handles, are queued and served by the event loop, any
-that L<AnyEvent> supports.
+A passer is one end of a connection between two processes on the same machine. It sends and receives open file
+descriptors over that connection, in the order in which they were pushed. It never blocks. Handles to send and
+callbacks that wait for handles go into queues, and the event loop serves the queues. Every event loop that
+L<AnyEvent> supports will do.
 
-What arrives is the open file itself, as if by C<dup>: the receiver shares its position, its status
-flags and, for a socket, its connection with whoever else has it open.
+The receiver gets the open file itself, as if by C<dup>. It shares the file position, the status flags and, for
+a socket, the connection with every other process that has the file open.
 
-A descriptor that was sent is always in one place: in the sender's queue, in the kernel, or with the
-receiver. In particular none is lost while the receiver's descriptor table is full: receiving pauses
-until there is a free slot again. (The one exception: when another I<thread> of the process takes the
-last slot in the instant between the check and the system call, the kernel destroys the descriptor.
-That is an error, C<ENOTRECOVERABLE>, not silence.)
+A descriptor is always in exactly one place: with the sender, in the kernel, or with the receiver. It is not lost
+when the receiver's descriptor table is full: receiving pauses until a slot is free.
 
-This is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser, on top of the C
-library libfdpasser. Programs written for the original run unchanged, and the two can talk to each
-other. See L</COMPATIBILITY>.
+There is one exception. If another I<thread> of the process takes the last slot between our check and the system
+call, the kernel destroys the descriptor. The passer reports this as the error C<ENOTRECOVERABLE>.
+
+This module is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser. It is built on the C
+library libfdpasser. Programs written for the original run unchanged, and the two can talk to each other. See
+L</COMPATIBILITY>.
 
 =head1 METHODS
 
 =head2 AnyEvent::FDpasser->new(%options)
 
-Makes a passer. Options:
+Makes a passer. This does not touch the event loop; the first push does. The options are:
 
 =over
 
 =item fh => $fh
 
-One connected C<AF_UNIX> stream socket: from C<fdpasser_connect> or C<fdpasser_accept>, or made in
-any other way. The passer takes it over; do not read from it or write to it any more.
+One connected C<AF_UNIX> stream socket. It may come from C<fdpasser_connect>, from C<fdpasser_accept>, or from
+elsewhere. The passer takes it over: do not read from it or write to it any more.
 
 =item fh => [$fh0, $fh1]
 
-Both ends of a connection, for use with C<fork>: the parent keeps C<$fh0>, the child C<$fh1>. An array
-with one element is the same as that element alone; one with more than two dies.
+Both ends of a connection, for use with C<fork>. The parent keeps C<$fh0> and the child keeps C<$fh1>. An array
+with one element means that element. An array with more than two elements dies.
 
 =item (no fh)
 
-The same with a fresh pair from C<fdpasser_socketpair>.
+The same as an array of two handles that C<fdpasser_socketpair> has just made.
 
 =item on_error => $cb->()
 
-Called once, without arguments, when the passer is shut down. C<$@> is the reason: C<undef> if the peer
-closed its end in good order, otherwise an error that is a number and a text, as C<$!> is (C<<
-$@+0 == EPIPE >>). By then the passer is closed and its queues are dropped; what had reached us for
-callbacks that were waiting was delivered before. An orderly shutdown is noticed only while a callback
-waits for a handle.
+A callback that runs once, when the passer is shut down. It gets no arguments. C<$@> is the reason:
 
-Reasons you may meet: C<EPIPE> and C<ECONNRESET> (the peer is gone), C<EBADF> (what was to be sent had
-no descriptor when its turn came), C<EBADMSG> (a byte came without a descriptor), C<ENOTRECOVERABLE>
-(see above), C<EINVAL>, C<EOPNOTSUPP>, C<EPERM> (this kind of descriptor cannot be sent).
+=over
 
-=item dont_set_nonblocking => 1
+=item *
 
-The handles are set to non-blocking mode, unless you pass this. It saves two system calls for a handle
-that is non-blocking already. The passer never waits in either case, whatever the mode.
+C<undef> if the peer closed its end in good order.
 
-=item max_fds_per_message => $count
+=item *
 
-How many descriptors one message may carry when several are queued: 1 if you do not say, at most 253. More
-than one is faster, and only for a peer that expects it, such as another passer of this module; every passer
-here receives messages of any size. Handles that are sent in one message have their descriptor numbers looked
-up together, before the callback of the first is called.
+Otherwise an error that is a number and a text, as C<$!> is. You can compare it: C<< $@+0 == EPIPE >>.
 
 =back
 
-Making a passer does not touch the event loop; the first push does.
+When the callback runs, the passer is closed and its queues are dropped. Handles that had already arrived were
+given to the waiting callbacks before. An orderly shutdown is noticed only while a callback waits for a handle.
+
+The errors that you may meet are:
+
+=over
+
+=item C<EPIPE>, C<ECONNRESET>
+
+The peer is gone.
+
+=item C<EBADF>
+
+A queued handle had no descriptor when its turn came.
+
+=item C<EBADMSG>
+
+A byte arrived without a descriptor.
+
+=item C<ENOTRECOVERABLE>
+
+The kernel destroyed a descriptor. See L</DESCRIPTION>.
+
+=item C<EINVAL>, C<EOPNOTSUPP>, C<EPERM>
+
+The system refuses to send this kind of descriptor.
+
+=back
+
+=item dont_set_nonblocking => 1
+
+C<new> sets the handles to non-blocking mode unless you pass this option. It saves two system calls for a
+handle that is non-blocking already. The passer never waits, whatever the mode.
+
+=item max_fds_per_message => $count
+
+How many descriptors one message may carry when several are queued. The default is 1, and the maximum is 253. A
+larger number is faster. Use it only with a peer that expects it, such as another passer of this module: every
+passer of this module receives messages of any size.
+
+The descriptor numbers of all handles in one message are looked up together, before the callback of the first one
+runs.
+
+=back
 
 =head2 $passer->i_am_parent
 
 =head2 $passer->i_am_child
 
-After a C<fork>, the parent calls the first one and the child the second one: each keeps its end and
-closes the other. Until then nothing can be pushed. They die on a passer that was made with a single
-handle.
+Choose an end of a pair after C<fork>. The parent calls C<i_am_parent> and the child calls C<i_am_child>. Each
+keeps its own end and closes the other. Nothing can be pushed before. Both methods die on a passer that was made
+with a single handle.
 
 =head2 $passer->push_send_fh($fh [, $cb->()])
 
-Queues a handle to be sent. Never blocks, and never sends anything itself: the event loop does, as soon
-as the socket takes it.
+Queues a handle to be sent. It never blocks, and it sends nothing itself: the event loop sends the handle when the
+socket has room.
 
-The handle may be whatever Perl's C<fileno> understands: a glob, a reference to one, C<*STDERR{IO}>, the
-name of a handle, an IO::Handle object, a directory handle, a tied handle with a C<FILENO> method, an
-object that overloads C<*{}>. Its descriptor number is looked up when its turn comes; if it has none by
-then, because it was closed or is in memory only, that is an error of the passer.
+The handle may be anything that Perl's C<fileno> understands: a glob, a reference to a glob, C<*STDERR{IO}>, the
+name of a handle, an IO::Handle object, a directory handle, a tied handle with a C<FILENO> method, or an object
+that overloads C<*{}>.
 
-The queue keeps the handle alive until it is sent, and then drops it. So if you keep no reference to the
-handle, its descriptor is closed in this process once it is sent; if you do, it stays open.
+The descriptor number is looked up when the handle's turn comes. If the handle has no descriptor then, the passer
+fails with C<EBADF>. A handle that was closed has none, and neither has one that is in memory only.
 
-The callback is called when the descriptor has been handed to the operating system and, if you kept no
-reference, is closed here. The peer need not have received it by then.
+The queue keeps the handle alive until it is sent, and then drops it. If you keep no other reference, the
+descriptor is then closed in this process. If you keep one, it stays open.
+
+The callback runs when the operating system has taken the descriptor. By then the descriptor is closed in this
+process, unless you keep a reference. The peer may not have received it yet.
 
 =head2 $passer->push_recv_fh($cb->($fh))
 
-Queues a callback for the next handle that arrives. Callbacks are called in the order in which they were
-pushed, with handles in the order in which they were sent.
+Queues a callback for the next handle that arrives. Callbacks run in the order in which they were pushed. They get
+the handles in the order in which those were sent.
 
-The handle is what C<< open my $fh, '+<&=', $fd >> makes. It is close-on-exec, unless its number is not
-above C<$^F>.
+The handle is what C<< open my $fh, '+<&=', $fd >> makes. It is close-on-exec, unless its number is at most C<$^F>.
 
-While the descriptor table is full, receiving pauses, and is tried again every 50 milliseconds.
+While the descriptor table is full, receiving pauses. The passer tries again every 50 milliseconds.
 
-If a peer puts several descriptors into one message they are handed out one by one. Those for which there
-is no callback yet wait for one, and are closed with the passer. Apart from that nothing is taken from the
-socket before a callback waits for it.
+The passer takes nothing from the socket before a callback waits for it. A message may carry more descriptors than
+there are callbacks. The surplus waits for further callbacks, and is closed together with the passer.
 
 =head2 my ($uid, $gid, $pid) = $passer->peer_cred
 
-Who is at the other end: the effective user and group, and the process, of who connected to us; if we
-connected, of who listens there; each as they were at that time. Of a pair it is the process that made the
-pair, so nothing new. The process is C<undef> where the system does not tell. Returns the empty list with
-C<$!> set if nobody is known to be there.
+Returns the effective user, the effective group and the process at the other end:
+
+=over
+
+=item *
+
+If the peer connected to us, they are the peer's at the time when it connected.
+
+=item *
+
+If we connected, they are the listener's at the time when it began to listen.
+
+=item *
+
+For a pair, they are those of the process that made the pair.
+
+=back
+
+C<$pid> is C<undef> if the system does not tell it. The list is empty, and C<$!> is set, if the peer is not known.
 
 A server that serves only its own user:
 
@@ -571,76 +629,85 @@ A server that serves only its own user:
 
 =head2 $passer->error($reason)
 
-Shuts the passer down as if an error with that reason had occurred. Subclasses may override it.
+Shuts the passer down as if an error with that reason had occurred. A subclass may override it.
 
 =head2 Callbacks and exceptions
 
-No callback is called from within a push, only from the event loop. A callback may push, drop the passer,
-fork or run the event loop. If it dies, the exception goes to the event loop as from any watcher, and the
-queue goes on with what is next.
+The event loop runs all callbacks. A push runs none. A callback may push, drop the passer, fork, or run the event
+loop.
+
+If a callback dies, its exception goes to the event loop, as from any watcher. The queue goes on with the next
+entry.
 
 =head2 Lifetime
 
-A passer with something in a queue keeps itself alive. When its queues are empty it has no watchers, so
-that an event loop that runs as long as there are any may end; and when the last reference to it is
-dropped, its socket is closed.
+A passer keeps itself alive while one of its queues has an entry. When both queues are empty it has no watchers. An
+event loop that runs as long as there are watchers can then end. The socket is closed when the last reference to
+the passer is dropped.
 
 =head2 error_state
 
 After a shutdown every push dies with "passer object is in error_state:" and the reason. C<<
-$passer->{error_state} >> is true then. The other members that a subclass may look at are C<fh> (your own
-handle), C<fh_pair> (before i_am_parent or i_am_child) and C<on_error>.
+$passer->{error_state} >> is then true.
+
+A subclass may also look at C<fh> (the handle that you gave), C<fh_pair> (both handles, until an end is chosen) and
+C<on_error>.
 
 =head1 FUNCTIONS
 
-None is exported. Handles that they return are in blocking mode and, unless their number is not above
-C<$^F>, close-on-exec.
+Nothing is exported. The handles that these functions return are in blocking mode. They are close-on-exec, unless
+their number is at most C<$^F>.
 
 =head2 AnyEvent::FDpasser::fdpasser_socketpair()
 
-Returns two connected handles: a socketpair(2) on BSD-like systems, a pipe(2) on SysV systems. Dies with
-the reason on failure.
+Returns two connected handles: a socketpair(2) on BSD-like systems, a pipe(2) on SysV systems. Dies with the reason
+if it fails.
 
 =head2 AnyEvent::FDpasser::fdpasser_server($path [, $backlog [, %options]])
 
-Returns a handle that listens at C<$path>: an C<AF_UNIX> socket on BSD-like systems, a mounted stream on
-SysV systems. The backlog is 10 if you give none.
+Returns a handle that listens at C<$path>: an C<AF_UNIX> socket on BSD-like systems, a mounted stream on SysV
+systems. The default backlog is 10.
 
-A socket that is at the path already is replaced, be it left over or live, and there is no moment in which
-the path is missing. (It is bound under another name and renamed, which is the name that C<getsockname>
-then gives.) Anything that is not a socket is left alone. On Linux a path that begins with a NUL is an
-abstract address; those are not replaced. The node stays when the listener is closed.
+If a socket is at the path already, it is replaced, whether a server still uses it or not. The path is never
+missing in between: the new socket is bound under another name and then renamed. C<getsockname> returns that other
+name. A file that is not a socket is left alone, and the function dies with C<EEXIST>.
 
-Options:
+On Linux a path that begins with a NUL is an abstract address. Abstract addresses are not replaced.
+
+Closing the listener does not remove its node.
+
+The options are:
 
 =over
 
 =item mode => 0600
 
-The node's mode, whatever the umask, which is not touched. Without it the umask decides. Who connects needs
-permission to write.
+The mode of the node. It does not depend on the umask, and the umask does not change. Without this option the umask
+decides. A client needs write permission to connect.
 
 =item exclusive => 1
 
-Do not take over from a server that is live: die with C<EADDRINUSE>. A socket that is left over is replaced.
-The live server sees a connection that ends at once.
+Do not take the path over from a live server: die with C<EADDRINUSE>. A socket without a server is replaced. The
+live server sees a connection that ends at once.
 
 =back
 
-With any option the listener is bound under another name first, also if the path is free.
+If any option is given, the listener is bound under another name first, even if the path is free.
 
-Dies with the path and the reason on failure; C<$!> is the reason too.
+If it fails, it dies with the path and the reason. C<$!> is set to the reason too.
 
 =head2 AnyEvent::FDpasser::fdpasser_unlink($listener)
 
-Removes the node of a listener that was made with options, if it is still there and not another server's by
-now. Returns whether it was; dies with the path and the reason on failure. Call it before the listener is
-closed, and in one process only. A path that is not absolute must still mean the same.
+Removes the node of a listener that was made with options. If another server's node is there by now, or none, it
+removes nothing. Returns whether it removed the node. If it fails, it dies with the path and the reason.
+
+Call it before you close the listener, and in one process only. If the path is relative, the working directory must
+be the same as when the listener was made.
 
 =head2 AnyEvent::FDpasser::fdpasser_accept($listener)
 
-Takes the next connection of a listener and returns a handle for it, or C<undef> with C<$!> set. It waits
-if the listener is in blocking mode; for use with a watcher, set it to non-blocking mode:
+Takes the next connection of a listener and returns a handle for it. Returns C<undef> and sets C<$!> if it fails.
+It waits if the listener is in blocking mode. For a watcher, set the listener to non-blocking mode:
 
     my $listener = AnyEvent::FDpasser::fdpasser_server('/run/myserver');
     AnyEvent::Util::fh_nonblocking($listener, 1);
@@ -653,82 +720,86 @@ if the listener is in blocking mode; for use with a watcher, set it to non-block
 
 =head2 AnyEvent::FDpasser::fdpasser_connect($path)
 
-Connects to a listener and returns a handle. Dies with the path and the reason on failure; C<$!> is the
+Connects to a listener and returns a handle. If it fails, it dies with the path and the reason. C<$!> is set to the
 reason too.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 
-1 if the library was built for the BSD interface, 2 for the SysV interface.
+Returns 1 if the library was built for the BSD interface, 2 if it was built for the SysV interface.
 
 =head2 AnyEvent::FDpasser::send_fd($passer_number, $number)
 
 =head2 AnyEvent::FDpasser::recv_fd($passer_number)
 
-The two functions of the C library, with descriptor I<numbers>: 1 for a descriptor sent; the number of the
-descriptor received, 0 at orderly shutdown; -1 on failure with C<$!> set. They wait if the passer is in
-blocking mode. Who calls C<recv_fd> owns the descriptor and has to close it.
+These are the C library's functions of the same name. They take and return descriptor I<numbers>. C<send_fd>
+returns 1 when the descriptor was sent. C<recv_fd> returns the number of the descriptor that it received, or 0 at
+orderly shutdown. Both return -1 and set C<$!> if they fail. Both wait if the passer is in blocking mode. The caller
+of C<recv_fd> owns the descriptor and must close it.
 
 =head1 NOTES
 
 =head2 Userspace buffers
 
-What is passed is the descriptor, not the buffers that Perl or AnyEvent::Handle keep above it. Whether data
-that is still in such a buffer gets written before or after the descriptor is sent, or not at all, is
-undefined: flush before you push a handle and write nothing to it afterwards, or use C<syswrite>. Likewise,
-what you have read into a buffer does not go along.
+A passer passes the descriptor. It does not pass the buffers that Perl or AnyEvent::Handle keep above it. Data that
+is still in such a buffer may be written before the descriptor is sent, after it, or never. So flush before you push
+a handle and write nothing to it afterwards, or use C<syswrite>. Data that you have already read into a buffer does
+not go along.
 
 =head2 Watchers
 
-Destroy all watchers of a handle before you push it. It may be closed once it is sent, and watchers must go
-before their handles do. A read watcher that fires before that reads data which the receiver then lacks.
+Destroy all watchers of a handle before you push the handle. It may be closed once it is sent, and a watcher must go
+before its handle does. A read watcher that still fires would also read data that the receiver then lacks.
 
-On POE, whatever a callback makes that waits for something (a watcher, a session) is a child of the passer's
-watcher that called back, and POE keeps parents as long as they have children: the passer's socket stays open
-until then. Other loops do not have this.
+POE adds a rule of its own. If a callback makes something that waits for events, such as a watcher or a session,
+POE makes that a child of the passer's watcher. POE keeps a parent as long as it has children, so the passer's
+socket stays open until then. Other loops do not do this.
 
 =head2 Forking
 
-This module never forks, but what uses it often does. Fork before the first push: a push makes AnyEvent
-watchers, and the event loop that serves them does not survive a fork unless your program sees to that.
-A passer that is used by both processes after a fork, with two ends, needs C<i_am_parent> and
-C<i_am_child>. With one end in several processes, as in a pool of workers, each descriptor reaches
-exactly one of them.
+This module never forks, but programs that use it often do. Fork before the first push. A push makes AnyEvent
+watchers, and an event loop does not survive a fork unless your program takes care of that.
+
+If both processes use the passer after the fork, each with an end of its own, call C<i_am_parent> and C<i_am_child>.
+Several processes may also receive from one end, as in a pool of workers. Each descriptor then reaches exactly one
+of them.
 
 =head2 Threads
 
-Perl threads get clones of Perl's data, but watchers and sockets are not the kind of thing that can be
-cloned. Use a passer only in the interpreter that made it.
+A Perl thread gets a clone of Perl's data. Watchers and sockets cannot be cloned that way. Use a passer only in the
+interpreter that made it.
 
 =head2 Several processes and a table that is nearly full
 
-Where several processes receive from one end, messages carry different numbers of descriptors, and the
-receiver has fewer than about 300 free slots, a descriptor can be lost if another process takes a message in
-the instant between our look at it and our taking it. This module and all common ones send one descriptor in a
-message, and then this cannot happen.
+A descriptor can be lost if all of this comes together: several processes receive from one end, messages carry
+different numbers of descriptors, the receiver has fewer than about 300 free slots, and another process takes a
+message just between our look at it and our taking it. By default this module sends one descriptor in each message,
+and so do all common senders. Then this cannot happen.
 
 =head2 Too many descriptors in flight
 
-While the kernel holds more unreceived descriptors of your user than it likes (C<ETOOMANYREFS>), sending
-pauses, and is tried again every 50 milliseconds. Some Linux kernels, of which 6.18 is none, say the same of
-a local socket in which sockets are in flight, and in those others, more than four deep: then the queue waits
-until somebody receives what is in there. C<error> gives up.
+The kernel limits how many descriptors of one user are in flight (C<ETOOMANYREFS>). At the limit sending pauses, and
+the passer tries again every 50 milliseconds.
+
+Kernels before about 6.10 return the same error when a local socket is sent over a socket that is itself in flight,
+more than four levels deep. Then the queue waits until somebody receives the sockets inside. Call C<error> to give
+up.
 
 =head2 Platforms
 
-Linux is what this version is tested on. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for
-illumos and Solaris. It was not tried on either, only on Linux, against a simulation of their manual pages,
-written from memory.
+This version is tested on Linux. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for illumos and
+Solaris. It was not run on either system. It was tested on Linux against a simulation, which was written from memory
+of their manual pages.
 
 =head1 COMPATIBILITY
 
-With the original AnyEvent::FDpasser the interface and the wire are the same: one NUL byte with one descriptor
-attached. L<IO::FDPass>, L<Socket::MsgHdr> and Python's C<socket.send_fds> use it too. What differs:
+The interface and the wire are those of the original AnyEvent::FDpasser: one NUL byte with one descriptor attached.
+L<IO::FDPass>, L<Socket::MsgHdr> and Python's C<socket.send_fds> use the same wire. These are the differences:
 
 =over
 
 =item *
 
-A readiness event moves up to 100 descriptors, not one.
+A readiness event moves up to 100 descriptors. The original moved one.
 
 =item *
 
@@ -736,16 +807,16 @@ A passer holds one descriptor open. The original held three.
 
 =item *
 
-A closed handle in the queue is an error of the passer. The original sent C<STDIN> instead.
+A closed handle in the queue is an error of the passer. The original sent C<STDIN> in its place.
 
 =item *
 
-A received descriptor numbered 0, a message without a descriptor, an early C<EAGAIN>, too many descriptors in
-flight, a callback that dies and a full table while sending do no harm.
+These do no harm: a received descriptor with number 0, a message without a descriptor, an early C<EAGAIN>, too many
+descriptors in flight, a callback that dies, and a full table while sending.
 
 =item *
 
-C<fdpasser_accept> returns C<undef> on failure, and C<fdpasser_server> leaves everything but sockets alone.
+C<fdpasser_accept> returns C<undef> if it fails. C<fdpasser_server> leaves everything but sockets alone.
 
 =back
 
@@ -757,7 +828,7 @@ L<AnyEvent>, L<IO::FDPass>, L<Socket::MsgHdr>, unix(7)
 
 The libfdpasser authors. The interface was designed by Doug Hoyte.
 
-This module is free software; you may use it under the terms of the MIT license or of the Apache License,
-version 2.0, at your choice.
+This module is free software. You may use it under the terms of the MIT license or of the Apache License, version
+2.0, at your choice.
 
 =cut

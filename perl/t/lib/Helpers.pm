@@ -1,7 +1,8 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 package Helpers;
 
-# What the test files share. `use Helpers;` or `use Helpers limit => 64;`, which runs the file with
-# that many descriptors at most (ulimit -n), or skips it if they cannot be had.
+# What the test files share. `use Helpers;` imports all of it. `use Helpers limit => 64;` also runs the file with
+# a limit of that many descriptors (ulimit -n). It skips the file if that limit cannot be set.
 
 use strict;
 use warnings;
@@ -22,11 +23,12 @@ our @EXPORT = qw(
   wait_for nested_wait_for ticks warm_up calls_per_pause
   open_fds is_open fill_table
   in_child child_ok child_verdict
-  send_message can_send_messages patiently
-  send_says recv_says
+  peer_sends send_message can_send_messages patiently
+  stand_in refuse
+  entries at_end
 );
 
-# Seconds; nothing that works comes near it.
+# In seconds. It is far more than any test needs.
 my $DEADLINE = $ENV{FDPASSER_TEST_DEADLINE} || 60;
 
 sub import {
@@ -37,7 +39,7 @@ sub import {
     *{"${caller}::$_"} = \&$_ for @EXPORT;
 }
 
-# There is no setrlimit in core Perl, but in every shell.
+# Core Perl has no setrlimit, but every shell has ulimit.
 sub limit {
     my ($limit) = @_;
     return if POSIX::sysconf(POSIX::_SC_OPEN_MAX()) == $limit;
@@ -50,16 +52,16 @@ sub limit {
       or die "exec: $!";
 }
 
-# The SysV interface? Then the passers are STREAMS, and what is about sockets does not hold.
+# Whether the library uses the SysV interface. Then passers are STREAMS, and tests about sockets do not apply.
 sub sysv { return AnyEvent::FDpasser::fdpasser_mode() == 2 }
 
-# Is there what a server leaves at its path?
+# Whether a server's node is at the path.
 sub is_server { return sysv() ? -p $_[0] : -S $_[0] }
 
 # --- handles that can be told apart -------------------------------------------------------------
 
-# A handle on one and the same temporary file, whose offset is the number. An offset belongs to what
-# is passed, so every copy of the descriptor shows it, as often as one likes.
+# Opens the one temporary file of this test, and moves the file offset to the number. The offset belongs to the open
+# file, so every copy of the descriptor shows the number.
 my ($NUMBERS, $NUMBERS_PATH);
 
 sub numbered {
@@ -70,13 +72,13 @@ sub numbered {
     return $fh;
 }
 
-# POSIX::fstat duplicates the descriptor, which needs a free slot: with a handle, do without.
+# POSIX::fstat duplicates the descriptor, which needs a free slot. `stat` on a handle needs none.
 sub fstat {
     my ($fh) = @_;
     return ref $fh ? stat $fh : POSIX::fstat($fh);
 }
 
-# The number of a handle or descriptor; or what it is instead.
+# The number of a handle or descriptor. If it is none of ours: a text that says what it is.
 sub number_of {
     my ($fh) = @_;
     return 'undef' if !defined $fh;
@@ -93,9 +95,16 @@ sub same_file {
 
 sub temp_dir { return File::Temp::tempdir(CLEANUP => 1) }
 
+# What is in a directory.
+sub entries {
+    my ($dir) = @_;
+    opendir my $dh, $dir or die "$dir: $!";
+    return [ sort grep { !/^\.\.?$/ } readdir $dh ];
+}
+
 # --- passers ------------------------------------------------------------------------------------
 
-# A passer of which no error is expected, unless an array is given to put what on_error saw.
+# Makes a passer. on_error adds its reason to the array. Without an array, an error fails the test.
 sub passer {
     my ($fh, $errors, @arg) = @_;
     return AnyEvent::FDpasser->new(
@@ -109,14 +118,14 @@ sub passer {
     );
 }
 
-# Two that are connected.
+# Makes two passers that are connected to each other.
 sub passers {
     my (@errors) = @_;
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     return (passer($x, $errors[0]), passer($y, $errors[1]));
 }
 
-# One passer, and the other end for use with numbers, non-blocking.
+# Makes a passer, and returns it with the other end: a non-blocking handle for send_fd and recv_fd.
 sub raw_pair {
     my ($errors) = @_;
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
@@ -124,7 +133,7 @@ sub raw_pair {
     return (passer($x, $errors), $y);
 }
 
-# What an end has for its reader: 'nothing', 'end of file', or what it was.
+# Receives from a handle without a passer. Returns the number, 'nothing', 'end of file', or a text.
 sub raw_state {
     my ($fh) = @_;
     my $fd = AnyEvent::FDpasser::recv_fd(fileno $fh);
@@ -135,7 +144,7 @@ sub raw_state {
     return $number;
 }
 
-# Waits, without an event loop, for the next number.
+# Waits for the next number, without an event loop.
 sub raw_recv_number {
     my ($fh) = @_;
     vec(my $in = '', fileno $fh, 1) = 1;
@@ -143,13 +152,38 @@ sub raw_recv_number {
     return raw_state($fh);
 }
 
-# What the module's _send and _recv return when the system refuses; for tests that make it do so.
-sub send_says { $! = shift; return -1 }
-sub recv_says { return -shift }
+# --- a system that refuses ------------------------------------------------------------------------
+
+# Puts the code in the place of the module's own call that sends ('send') or receives ('recv'), until the
+# returned guard is dropped. The code gets the real call as its argument. It returns `$real->()` to go on, or
+# `refuse($dir, $errno)`, which is what the module sees when the system refuses.
+sub stand_in {
+    my ($dir, $code) = @_;
+    my $name = "AnyEvent::FDpasser::_$dir";
+    no strict 'refs';
+    no warnings 'redefine';
+    my $real = \&$name;
+    *$name = sub { my @arg = @_; return $code->(sub { return $real->(@arg) }) };
+    return at_end(sub { no strict 'refs'; no warnings 'redefine'; *$name = $real });
+}
+
+sub refuse {
+    my ($dir, $errno) = @_;
+    return -$errno if $dir eq 'recv';
+    $! = $errno;
+    return -1;
+}
+
+# A guard: the code runs when the last reference to it goes.
+sub at_end {
+    my ($code) = @_;
+    return bless { code => $code }, 'Helpers::Guard';
+}
+sub Helpers::Guard::DESTROY { my ($self) = @_; return $self->{code}->() }
 
 # --- the event loop -----------------------------------------------------------------------------
 
-# Runs the event loop until the condition holds; dies if it never does.
+# Runs the event loop until the condition holds. Dies if it never does.
 sub wait_for (&;$) {
     my ($condition, $what) = @_;
     $what = 'the condition' if !defined $what;
@@ -157,13 +191,13 @@ sub wait_for (&;$) {
     my $end   = AE::timer($DEADLINE, 0, sub { $cv->send("waited in vain for $what") });
     my $check = AE::timer(0, 0.002, sub { $cv->send('') if $condition->() });
     my $wrong = $cv->recv;
-    undef $condition;    # IO::Async's adaptor never lets go of $check's code
+    undef $condition;    # AnyEvent's adaptor for IO::Async never frees the code of $check
     return 1 if $wrong eq '';
     require Carp;
     Carp::croak($wrong);
 }
 
-# The same from within a callback.
+# The same, for use in a callback.
 sub nested_wait_for (&;$) {
     my ($condition, $what) = @_;
     my $over  = 0;
@@ -174,7 +208,7 @@ sub nested_wait_for (&;$) {
     return 1;
 }
 
-# Runs the event loop for so many ticks of 10 ms: time for something to happen that should not.
+# Runs the event loop for that many ticks of 10 ms. It gives a fault the time to show.
 sub ticks {
     my ($n) = @_;
     my $cv = AE::cv();
@@ -182,8 +216,8 @@ sub ticks {
     $cv->recv;
 }
 
-# Runs the loop for a while in which nothing can be done. Returns how often the counter went up for
-# each 50 ms, which is how long a pause is: about 1 if it keeps the pauses, many if it spins.
+# Runs the loop for a while. Returns how often the counter went up in each 50 ms, which is the length of a pause.
+# The result is about 1 if the module pauses, and large if it spins.
 sub calls_per_pause {
     my ($count) = @_;
     my $calls = -$$count;
@@ -192,7 +226,7 @@ sub calls_per_pause {
     return ($calls + $$count) / ((AE::time() - $start) / 0.05);
 }
 
-# All that the loop opens and loads at its first use is there afterwards.
+# Uses the loop once, so that it opens and loads what it needs.
 sub warm_up {
     my ($x, $y) = passers();
     my $got;
@@ -212,7 +246,7 @@ sub open_fds {
 
 sub is_open { return POSIX::lseek($_[0], 0, SEEK_CUR) >= 0 || $! != EBADF ? 1 : 0 }
 
-# Takes all that is left.
+# Opens handles until the descriptor table is full, and returns them.
 sub fill_table {
     my @fh;
     while (open my $fh, '<', '/dev/null') { push @fh, $fh }
@@ -222,8 +256,8 @@ sub fill_table {
 
 # --- processes ----------------------------------------------------------------------------------
 
-# Runs the code in a child. It says itself whether the code returned true: an event loop may have
-# reaped it before anybody here can ask for its status.
+# Runs the code in a child process. The child reports through a pipe whether the code returned true: an event loop
+# may reap the child, and then its exit status is gone.
 sub in_child (&) {
     my ($code) = @_;
     pipe my $verdict, my $say or die "pipe: $!";
@@ -253,18 +287,28 @@ sub child_ok {
 
 # --- sending without a passer -------------------------------------------------------------------
 
-# Until it succeeds. Other tests of the same user may have too many descriptors in flight for us.
+# Calls the code until it succeeds. Tests of the same user that run at the same time may have too many descriptors
+# in flight.
 sub patiently (&) {
     my ($send) = @_;
     my $end = time + $DEADLINE;
     until ($send->()) {
-        # The simulation of STREAMS takes it for a shortage of memory.
+        # The simulation of STREAMS reports this as a shortage of memory.
         die "sending: $!" if !$!{ETOOMANYREFS} && !(sysv() && ($!{ENOBUFS} || $!{EAGAIN})) || time > $end;
         select undef, undef, undef, 0.05;
     }
 }
 
-# --- a peer that sends what it likes --------------------------------------------------------------
+# Sends these numbers, one descriptor in each message.
+sub peer_sends {
+    my ($to, @numbers) = @_;
+    for my $number (@numbers) {
+        my $fh = numbered($number);
+        patiently { AnyEvent::FDpasser::send_fd(fileno $to, fileno $fh) == 1 };
+    }
+}
+
+# --- a peer that sends arbitrary messages -------------------------------------------------------------
 
 my $PYTHON = <<'PY';
 import array, socket, sys
@@ -273,7 +317,7 @@ fds = array.array('i', map(int, sys.argv[3:]))
 s.sendmsg([bytes.fromhex(sys.argv[2])], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)] if fds else [])
 PY
 
-# undef, or why not.
+# Returns undef if send_message works here, else the reason why not.
 my $BY;
 sub can_send_messages {
     return if sysv();
@@ -283,8 +327,8 @@ sub can_send_messages {
 
 my $I_SENDFD = ord('S') << 8 | 021;    # streamio(7I)
 
-# One message of these bytes with these descriptors (handles) attached. A message of STREAMS carries one:
-# there they are as many messages, each after these bytes.
+# Sends one message of these bytes with these handles attached. A message of STREAMS carries one descriptor. There it
+# sends one message for each handle, each after these bytes.
 sub send_message {
     my ($fh, $bytes, @attached) = @_;
     if (sysv()) {

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
 package Loops;
 
-# A test file that says `use Loops;` first runs once on every event loop that is installed: each time
-# in a process of its own with PERL_ANYEVENT_MODEL set, as one test of this file, which passes if the
-# exit status is 0 and nothing came out on stderr. With PERL_ANYEVENT_MODEL set already the file just
-# runs. `use Loops qw(EV Perl);` names the loops.
+# A test file that begins with `use Loops;` runs once on every event loop that is installed. Each run is a process of
+# its own, with PERL_ANYEVENT_MODEL set, and counts as one test. The test passes if the exit status is 0 and stderr is
+# empty. If PERL_ANYEVENT_MODEL is already set, the file runs as it is. `use Loops qw(EV Perl);` names the loops.
 
 use strict;
 use warnings;
@@ -35,7 +35,7 @@ sub import {
     }
     finish_one(\%running) while %running;
     report($loops[$_], $result[$_]) for 0 .. $#loops;
-    exit 0;    # Test::More makes it what it should be
+    exit 0;    # Test::More changes the status if a test failed
 }
 
 sub missing {
@@ -55,7 +55,7 @@ sub start {
     setpgrp;
     $ENV{PERL_ANYEVENT_MODEL} = $loop;
     $ENV{PERL5LIB}            = join ':', grep { !ref } @INC;
-    # AnyEvent's adaptor for POE warns under -w.
+    # AnyEvent's adaptor for POE emits warnings under -w.
     my @w = $loop eq 'POE' ? () : '-w';
     open STDIN,  '<', '/dev/null' or die "/dev/null: $!";
     open STDOUT, '>&', $run{out} or die "stdout: $!";
@@ -82,14 +82,14 @@ sub report {
     }
     my ($out, $err) = map { content($run->{$_}) } qw(out err);
     my $tests = () = $out =~ /^ok \d/mg;
-    # What was skipped as a whole is said here too, where the harness sees it.
+    # If the whole file was skipped, report that to the harness as well.
     if ($run->{status} == 0 && $err eq '' && $out =~ /^1\.\.0 # SKIP (.*)/m) {
         SKIP: { skip "$loop: $1", 1 }
         return;
     }
     my $good = ok $run->{status} == 0 && $err eq '' && $tests,
       "$loop: $tests tests" . join '', map { "; skipped: $_" } $out =~ /^ *ok \d+ # skip (.*)/mg;
-    $_ = join '', grep { defined } (split /^/)[ 0 .. 99 ] for $out, $err;    # a loop may repeat itself for ever
+    $_ = join '', grep { defined } (split /^/)[ 0 .. 99 ] for $out, $err;    # a loop that spins may print without end
     diag "$loop: wait status $run->{status}\n--- stdout\n$out--- stderr\n$err" if !$good;
 }
 
