@@ -7,9 +7,7 @@ pub use passer::{Passer, PasserPair, Progress, Refused};
 
 use crate::endpoint::{self, Node, PeerCred, ServerOptions};
 use crate::error::{self, Retry};
-use crate::sys::wait::Wait;
-use crate::sys::Fds;
-use crate::transfer::{self, Taken, MAX_PER_MESSAGE};
+use crate::transfer::{self, Fds, Taken, Wait, MAX_PER_MESSAGE};
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

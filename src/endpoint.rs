@@ -2,7 +2,7 @@
 //! Making passers: a pair for a fork, or a server, its connections and its clients.
 
 use crate::sys;
-use crate::sys::wait::Wait;
+use crate::transfer::Wait;
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;

@@ -40,7 +40,7 @@ pub use {connections::*, constants::*, passer::*, transfer::*};
 
 use crate::error::known;
 use crate::sys::cancel::Uncancelled;
-use crate::sys::wait::Wait;
+use crate::transfer::Wait;
 use libc::{c_char, c_int, size_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};

@@ -3,8 +3,8 @@
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
 use crate::error::{self, Retry};
-use crate::sys::{self, wait::Wait};
-use crate::transfer::{self, Taken, MAX_PER_MESSAGE};
+use crate::sys;
+use crate::transfer::{self, Taken, Wait, MAX_PER_MESSAGE};
 use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::collections::VecDeque;
@@ -113,6 +113,12 @@ impl Queue {
 
     pub(crate) fn set_max_queued(&mut self, count: Option<usize>) {
         self.max_queued = count.unwrap_or(usize::MAX);
+    }
+
+    /// EBADF if there is no such descriptor to be pushed.
+    #[cfg(feature = "capi")]
+    pub(crate) fn must_be_open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        sys::table::is_open(fd)
     }
 
     /// Queues a descriptor, which comes back on failure.

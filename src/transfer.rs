@@ -6,10 +6,12 @@
 //! Receiving takes messages of every size, and drops all bytes.
 
 use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys::wait::{Wait, Waits};
-use crate::sys::{self, table::all_above_stdio, Fds};
+use crate::sys::wait::Waits;
+use crate::sys::{self, table::all_above_stdio};
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
+
+pub(crate) use crate::sys::{wait::Wait, Fds};
 
 /// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and
 /// STREAMS one.)

@@ -20,7 +20,7 @@
 use super::constants::FDPASSER_EXCLUSIVE;
 use super::{at_most, borrow, c_path, guard, number, path_n};
 use crate::endpoint::{self, Node, ServerOptions};
-use crate::sys::wait::Wait;
+use crate::transfer::Wait;
 use libc::{c_char, c_int, c_uint, c_ulonglong, gid_t, pid_t, size_t, uid_t};
 use nix::errno::Errno;
 use std::os::fd::IntoRawFd;

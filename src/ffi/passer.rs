@@ -24,7 +24,6 @@
 
 use super::{borrow, guard, guard_or, number};
 use crate::queue::{Events, Progress, Queue};
-use crate::sys;
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -360,7 +359,7 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
     guard(|| {
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
-        sys::table::is_open(borrow(&fd)?)?;
+        Queue::must_be_open(borrow(&fd)?)?;
         if fd == passer.as_fd().as_raw_fd() {
             return Err(Errno::EINVAL);
         }

@@ -20,8 +20,7 @@
 use super::constants::FDPASSER_MAX_PER_MESSAGE;
 use super::{at_most, borrow, check_array, guard, number};
 use crate::error::{self, known, Retry};
-use crate::sys::{wait::Wait, Fds};
-use crate::transfer::{self, Taken};
+use crate::transfer::{self, Fds, Taken, Wait};
 use libc::{c_int, c_uint, size_t, ssize_t};
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, IntoRawFd};
