@@ -36,6 +36,8 @@ my %table = (
         [ 'fdpasser_process, bare receiver, 16 per message', 'fdpasser send_queue', 'bare recv', same => $bare_dup, per => 16 ],
         [ 'fdpasser_process, bare sender, 16 per message',   'bare send', 'fdpasser recv_queue', per => 16 ],
 
+        [ 'skalibs unixmessage, one by one',       'skalibs send', 'skalibs recv' ],
+        [ 'skalibs unixmessage, 16 per message',   'skalibs send', 'skalibs recv', per => 16 ],
         [ 'libuv uv_write2, uv_accept',            'uv send',     'uv recv' ],
         [ 'IO::FDPass, blocking, handles, pipe',   'fdpass send', 'fdpass open', calls => 'receiver' ],
         [ 'IO::FDPass, blocking, handles, socket', 'fdpass send', 'fdpass open', kind => 'socket', calls => 'receiver' ],
@@ -102,6 +104,7 @@ sub perl_loop {
 my %program = (
     bare     => compiled('bare'),
     fdpasser => compiled('fdpasser', "-L$root/target/release", '-lfdpasser', "-Wl,-rpath,$root/target/release"),
+    skalibs  => compiled('skalibs', '-lskarnet'),
     uv       => compiled('uv', '-luv'),
     fdpass   => { name => 'IO::FDPass', command => [ $^X, 'benches/peer.pl', 'fdpass' ], needs => [ $^X, '-MIO::FDPass', '-e1' ] },
     EV       => perl_loop('EV', '-MEV'),

@@ -192,7 +192,7 @@ ssize_t fdpasser_try_recv_fds(int passer, int *fds, size_t n);
 ssize_t fdpasser_try_recv_messages(int passer,
                                    int *fds,
                                    size_t n,
-                                   unsigned int messages,
+                                   unsigned int enough,
                                    int *status);
 
 /**

@@ -260,7 +260,7 @@ pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Re
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Stop {
-    /// It took as many messages as it was asked for.
+    /// There are enough. More may wait.
     Enough,
     /// The peer has shut down in good order.
     Shutdown,
@@ -269,11 +269,12 @@ pub enum Stop {
     Error(io::Error),
 }
 
-/// Receives up to `messages` messages without waiting and appends their descriptors, in order, to
-/// `fds`. One look at the descriptor table serves as many of them as it can, which saves system calls.
-pub fn try_recv_messages(passer: impl AsFd, messages: usize, fds: &mut Vec<OwnedFd>) -> Stop {
+/// Receives messages without waiting until there are `enough` descriptors, and appends them, in order, to `fds`. The
+/// last message may bring a surplus. One look at the descriptor table serves as many messages as it can, which saves
+/// system calls.
+pub fn try_recv_messages(passer: impl AsFd, enough: usize, fds: &mut Vec<OwnedFd>) -> Stop {
     let into = |fd| fds.push(fd);
-    match transfer::recv_messages(passer.as_fd(), messages, usize::MAX, into) {
+    match transfer::recv_messages(passer.as_fd(), enough, into) {
         Ok(Taken::Enough) => Stop::Enough,
         Ok(Taken::Shutdown) => Stop::Shutdown,
         Err(error) => Stop::Error(error.into()),

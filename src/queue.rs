@@ -282,7 +282,7 @@ impl Queue {
         self.received
             .try_reserve(most - 1 + MAX_PER_MESSAGE)
             .map_err(|_| Errno::ENOMEM)?;
-        transfer::recv_messages(self.socket.as_fd(), most, most, |fd| {
+        transfer::recv_messages(self.socket.as_fd(), most, |fd| {
             self.received.push_back(fd);
         })
     }

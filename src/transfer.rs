@@ -41,6 +41,9 @@ pub(crate) fn send(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
+    if per_message > MAX_PER_MESSAGE {
+        return Err(Errno::EINVAL);
+    }
     if fds.is_empty() {
         return Ok(0);
     }
@@ -55,12 +58,7 @@ pub(crate) fn send_over_local(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    let mut per_message = match per_message {
-        0 => 1,
-        n if n <= sys::MAX_PER_MESSAGE => n,
-        n if n <= MAX_PER_MESSAGE => sys::MAX_PER_MESSAGE,
-        _ => return Err(Errno::EINVAL),
-    };
+    let mut per_message = per_message.clamp(1, sys::MAX_PER_MESSAGE);
     let mut waits = match wait {
         Wait::AsPasser if fds.len() > 1 => Waits::starting_now(wait),
         _ => Waits::new(wait),
@@ -119,26 +117,25 @@ pub(crate) fn recv(
 /// Why [`recv_messages`] took no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It took as much as it was asked for.
+    /// There are enough.
     Enough,
     /// The peer has shut down in good order.
     Shutdown,
 }
 
-/// Receives up to `messages` messages without waiting, and no further message once there are `enough` descriptors.
+/// Receives messages without waiting until there are `enough` descriptors. The last message may bring a surplus.
 ///
 /// `into` gets the descriptors, also those in front of an error, and must not open any: what is proven for one
 /// message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
-    messages: usize,
     mut enough: usize,
     mut into: impl FnMut(OwnedFd),
 ) -> Result<Taken, Errno> {
     let mut fds = Fds::new();
     let mut proof = Proof::default();
-    for left in (1..=messages).rev() {
-        proof.renew(passer, left)?;
+    while enough > 0 {
+        proof.renew(passer, enough)?;
         take(passer, MAX_PER_MESSAGE, &mut fds)?;
         if fds.is_empty() {
             return Ok(Taken::Shutdown);
@@ -146,9 +143,6 @@ pub(crate) fn recv_messages(
         proof.slots -= fds.len();
         enough = enough.saturating_sub(fds.len());
         fds.drain(..).for_each(&mut into);
-        if enough == 0 {
-            break;
-        }
     }
     Ok(Taken::Enough)
 }

@@ -1,12 +1,15 @@
 #!/usr/bin/perl
-# Every example in README.md, in docs/queues.md, in the header's comment and in the POD's synopsis runs as it
-# stands.
-
+# The documentation keeps its word: examples in README.md, docs/ and the POD run as they stand, links lead somewhere,
+# and the tables of files name the files that are there. (tests/man.t runs the examples of the manual.)
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
 use warnings;
 
-use Cwd        qw(getcwd);
-use File::Temp qw(tempdir);
+use Cwd            qw(getcwd);
+use File::Basename qw(dirname);
+use File::Find     qw(find);
+use File::Temp     qw(tempdir);
 use Test::More;
 
 my $root = getcwd();
@@ -15,139 +18,95 @@ my $dir  = tempdir(CLEANUP => 1);
 my @cc   = ($ENV{CC} || 'cc', qw(-Wall -Wextra -Werror), "-I$root/include");
 my @link = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
 
-sub slurp { my ($path) = @_; open my $in, '<', $path or die "$path: $!"; local $/; return <$in> }
-
-sub write_file {
-    my ($name, $text) = @_;
-    open my $out, '>', "$dir/$name" or die "$name: $!";
-    print {$out} $text;
-    close $out or die "$name: $!";
-    return "$dir/$name";
-}
-
-# What a command printed, standard error included; the command's success is a test.
-sub output_of {
-    my ($what, @command) = @_;
-    my $pid = open my $out, '-|';
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        chdir $dir;
-        $ENV{LD_LIBRARY_PATH} = $lib;
-        open STDERR, '>&', \*STDOUT;
-        alarm 120;
-        exec @command;
-        die "$command[0]: $!";
-    }
-    my $text = do { local $/; <$out> } // '';
-    close $out;
-    is($?, 0, "$what succeeds") or diag $text;
-    return $text;
+# The README's commands are for the root of the tree, so give them one that they may write to.
+for my $name (qw(include target perl)) {
+    symlink "$root/$name", "$dir/$name" or die "$name: $!";
 }
 
 my $readme = slurp('README.md');
+my @ffi    = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
+
+readme_examples();
+synopsis();
+sonames();
+queues();
+names_of_others();
+tables();
+links();
+
+chomp(my $quotes = `$^X benches/quote --check 2>&1`);
+is($?, 0, 'README quotes the figures of benches/results.txt') or diag $quotes;
+
+done_testing;
+
+# --- examples ------------------------------------------------------------------------------------
+
+# Each is run by the command that the README gives for this tree. (The one in Rust is a test of cargo's.)
+sub readme_examples {
+    my %example = map { $_ => only_example($_) } qw(c perl python);
+    write_file('hello.c',  $example{c});
+    write_file('hello.pl', $example{perl});
+    write_file('hello.py', $example{python});
+
+    output_of('the C example compiles without a warning', @cc, '-o', 'hello', 'hello.c', @link);
+    unlink "$dir/hello";
+    my ($compile) = $readme =~ /^\$ (cc .* -Iinclude .*?)\s+#/m;
+    output_of("README's command compiles it", 'sh', '-c', $compile // 'false');
+    is(output_of('the C example', './hello'), "received\n", 'and passes a descriptor');
+
+    my ($perl) = $readme =~ /`(perl .*?hello\.pl)`/;
+    is(output_of('the Perl example', 'sh', '-c', $perl // 'false'), "received\n", 'and passes a descriptor');
+
+  SKIP: {
+        skip 'python3 with ctypes is not installed', 2 if system('python3 -c "import ctypes" 2>/dev/null') != 0;
+        my ($python) = $readme =~ /`(\S+ python3 hello\.py)`/;
+        is(output_of('the Python example', 'sh', '-c', $python // 'false'), "received\n", 'and passes a descriptor');
+    }
+    return;
+}
 
 sub only_example {
     my ($language) = @_;
     my @found = $readme =~ /^```$language\n(.*?)^```$/msg;
     is(scalar @found, 1, "README has one example in $language");
-    return $found[0];
+    return $found[0] // '';
 }
 
-write_file('hello.c', only_example('c'));
-output_of('compiling the C example', @cc, '-o', 'hello', 'hello.c', @link);
-like(output_of('the C example', './hello'), qr/^received descriptor \d+, which says hello$/m, 'and passes a descriptor');
-
-write_file('hello.pl', only_example('perl'));
-is(output_of('the Perl example', $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'hello.pl'), "received: hello\n", 'and passes a descriptor');
-
-SKIP: {
-    my $python = only_example('python');
-    skip 'python3 with ctypes is not installed', 2 if system('python3 -c "import ctypes" 2>/dev/null') != 0;
-    write_file('hello.py', $python);
-    is(output_of('the Python example', 'python3', 'hello.py'), "received: hello\n", 'and passes a descriptor');
+sub synopsis {
+    my ($synopsis) = slurp('perl/lib/AnyEvent/FDpasser.pm') =~ /^=head1 SYNOPSIS\n(.*?)^=head1/ms;
+    write_file('synopsis.pl', $synopsis);
+    output_of("the module's synopsis", $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'synopsis.pl');
+    is_deeply(
+        [ sort split /\n/, slurp("$dir/greeting") ],
+        [ 'a line from the child', 'a line from the parent' ],
+        'and both processes wrote to the one file'
+    );
+    return;
 }
 
-my ($synopsis) = slurp('perl/lib/AnyEvent/FDpasser.pm') =~ /^=head1 SYNOPSIS\n(.*?)^=head1/ms;
-write_file('synopsis.pl', $synopsis);
-output_of("the module's synopsis", $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'synopsis.pl');
-is_deeply(
-    [ sort split /\n/, slurp("$dir/greeting") ],
-    [ 'a line from the child', 'a line from the parent' ],
-    'and both processes wrote to the one file'
-);
-
-# The header has three: a complete use, and two poll loops around `passer` and `use`.
-my ($comment) = slurp('include/fdpasser.h') =~ m{\A/\*(.*?)\*/}s;
-my @blocks = $comment =~ /((?:^ \*(?:     .*)?\n)*^ \*     .*\n)/mg;
-s/^ \* ?//mg for @blocks;
-@blocks = grep { /;/ } @blocks;
-is(scalar @blocks, 3, 'the header has three examples') or diag explain \@blocks;
-my $head = <<'C';
-#include "fdpasser.h"
-#include <err.h>
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-C
-
-write_file('pair.c', <<"C");
-${head}int main(void) {
-$blocks[0]
-    if (fd <= 2) err(1, "recv_fd");
-    if (write(fd, "through the parent\\n", 19) != 19) err(1, "write");
-    return wait(NULL) < 0;
+sub sonames {
+    my %soname = map { $_ => 1 } map { /\b(libfdpasser\.so\.[0-9.]*[0-9])/g } $readme, slurp('docs/packaging.md'),
+      map { slurp($_) } @ffi;
+    is_deeply([ map { "$lib/$_" } sort keys %soname ], [ glob "$lib/libfdpasser.so.*" ], 'all that name the soname know it');
+    return;
 }
-C
-output_of("compiling the header's first example", @cc, '-std=gnu99', '-o', 'pair', 'pair.c', @link);
-is(output_of("the header's first example", './pair'), "through the parent\n", "and what it received is the child's output");
-
-for ([ 'poll loop', 'loop', $blocks[1] ], [ 'loop with queues', 'queues', $blocks[2] ]) {
-    my ($what, $name, $block) = @$_;
-    write_file("$name.c", <<"C");
-${head}static int used;
-static void use(int fd) { used++; close(fd); }
-int main(void) {
-    int ends[2], passer;
-    if (fdpasser_socketpair(ends) != 0) err(1, "fdpasser_socketpair");
-    for (int i = 0; i < 5; i++)
-        if (send_fd(ends[1], 1) != 1) err(1, "send_fd");
-    /* Not closed: one of the two sends as well. */
-    shutdown(ends[1], SHUT_WR);
-    passer = ends[0];
-$block
-    printf("%d\\n", used);
-    return 0;
-}
-C
-    output_of("compiling the header's $what", @cc, '-std=gnu99', '-o', $name, "$name.c", @link);
-    is(output_of("the header's $what", "./$name"), "5\n", 'and receives until the orderly shutdown');
-}
-
-# The tables of programs have what is there.
-my @ffi = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
-is_deeply([ sort $readme =~ m{\]\((examples/ffi/[^)]+)\)}g ], \@ffi, 'README names the programs in examples/ffi');
-is_deeply(
-    [ sort map { "examples/$_" } slurp('examples/README.md') =~ m{^\| `(ffi/[^`]+)`}mg ],
-    \@ffi, 'and so does examples/README.md'
-);
-
-my %soname = map { $_ => 1 } map { /\b(libfdpasser\.so\.[0-9.]*[0-9])/g } $readme, map { slurp($_) } @ffi;
-is_deeply([ map { "$lib/$_" } sort keys %soname ], [ glob "$lib/libfdpasser.so.*" ], 'they all know the soname');
 
 # docs/queues.md: a client for poll, a server for epoll, and the client for libuv.
-my @programs = slurp('docs/queues.md') =~ /^```c\n(.*?)^```$/msg;
-is(scalar @programs, 3, 'docs/queues.md has three programs');
-SKIP: {
-    my @uv = split ' ', `pkg-config --cflags --libs libuv 2>/dev/null` // '';
+sub queues {
+    my @programs = slurp('docs/queues.md') =~ /^```c\n(.*?)^```$/msg;
+    is(scalar @programs, 3, 'docs/queues.md has three programs') or return;
     my @names = qw(poll_client epoll_server uv_client);
+    my @uv    = split ' ', `pkg-config --cflags --libs libuv 2>/dev/null` // '';
+    my @built = grep { @uv || $_ ne 'uv_client' } @names;
     write_file("$names[$_].c", $programs[$_]) for 0 .. 2;
-    for my $name (grep { @uv || $_ ne 'uv_client' } @names) {
+    for my $name (@built) {
         output_of("compiling $name", @cc, '-std=gnu99', '-pedantic', '-o', $name, "$name.c", @link,
             $name eq 'uv_client' ? @uv : ());
     }
+    like(failure_of("./$_"), qr/name the server's node$/m, "$_ wants a node") for @built;
+    like(failure_of("./$_", 'echo'), qr/echo: No such file or directory$/m, "$_ says that there is no server")
+      for grep { /client/ } @built;
+
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         chdir $dir;
@@ -158,18 +117,142 @@ SKIP: {
     select undef, undef, undef, 0.01 while !-S "$dir/echo" && time < $deadline;
     is((stat "$dir/echo")[2] & 07777, 0600, 'the server is for its user alone');
     is(output_of("the client for poll, time $_", './poll_client', 'echo'), "1000 came back\n", 'gets all back') for 1, 2;
-    isnt(system("cd $dir && ./epoll_server echo 2>/dev/null"), 0, 'a second server does not start');
-    if (@uv) {
+    like(failure_of('./epoll_server', 'echo'), qr/echo: Address already in use$/m, 'a second server does not start');
+  SKIP: {
+        skip 'libuv is not installed', 2 if !@uv;
         is(output_of('the client for libuv', './uv_client', 'echo'), "1000 came back\n", 'gets all back');
     }
     kill TERM => $pid;
     waitpid $pid, 0;
     is($?, 0, 'the server ends when it is told to');
     ok(!-e "$dir/echo", 'and takes its node along');
-    skip 'libuv is not installed', 2 if !@uv;
+    return;
 }
 
-chomp(my $quotes = `$^X benches/quote --check 2>&1`);
-is($?, 0, 'README quotes the figures of benches/results.txt') or diag $quotes;
+# docs/troubleshooting.md: what helps if another library has a send_fd of its own, and what does not.
+sub names_of_others {
+    write_file('other.c', "int send_fd(int, int);\nint send_fd(int a, int b) { return a + b; }\nint other(void);\nint other(void) { return send_fd(40, 2); }\n");
+    write_file('both.c', <<'C');
+#define FDPASSER_NO_SHORT_NAMES
+#include <fdpasser.h>
+#include <stdio.h>
+int other(void);
+int main(void)
+{
+    int ends[2];
+    if (fdpasser_socketpair(ends) != 0 || fdpasser_send_fd(ends[0], 1) != 1 || fdpasser_recv_fd(ends[1]) <= 2)
+        return 1;
+    printf("%d\n", other());
+    return 0;
+}
+C
+    my @other  = ('-L.', '-lother', '-Wl,-rpath,.');
+    my @static = ("$lib/libfdpasser.a", split ' ', `sed -n 's/^Libs.private: //p' fdpasser.pc.in`);
+    for (
+        [ 'ours first',               '',             [ @link, @other ],   '-1' ],
+        [ 'the other one first',      '',             [ @other, @link ],   '42' ],
+        [ '-Bsymbolic',               '-Wl,-Bsymbolic', [ @link, @other ], '42' ],
+        [ 'the static archive',       '',             [ @static, @other ], '-1' ],
+        [ 'the archive, not exported', '', [ '-Wl,--exclude-libs,libfdpasser.a', @static, @other ], '42' ],
+      )
+    {
+        my ($what, $option, $libraries, $answer) = @$_;
+        output_of("$what: the other library", @cc, qw(-shared -fPIC -o libother.so other.c), $option || ());
+        output_of("$what: the program", @cc, qw(-o both both.c), @$libraries);
+        is(output_of($what, './both'), "$answer\n", $answer < 0 ? 'the other library calls ours' : 'the other library calls its own');
+    }
+    return;
+}
 
-done_testing;
+# --- tables and links ----------------------------------------------------------------------------
+
+sub tables {
+    is_deeply(
+        [ sort map { "examples/$_" } slurp('examples/README.md') =~ m{^\| `(ffi/[^`]+)`}mg ],
+        \@ffi, 'examples/README.md names the programs in examples/ffi'
+    );
+    is_deeply(
+        [ sort grep { $_ ne 'docs/README.md' } glob 'docs/*' ],
+        [ sort map { "docs/$_" } slurp('docs/README.md') =~ /^\| \[([^\]]+)\]\(\1\)/mg ],
+        'docs/README.md names what is in docs/'
+    );
+    my ($map) = slurp('CONTRIBUTING.md') =~ /^## Where everything is\n(.*?)^## /ms;
+    is_deeply([ sort $map =~ /^\| `(src\/[^`]+)` \|/mg ], [ sort glob 'src/*.rs src/*/*.rs' ], 'the map names each file of src/');
+    my %named = map { $_ => 1 } $map =~ /`([\w.]+)\/`/g;
+    is_deeply([ grep { !$named{$_} } grep { -d } grep { $_ ne 'target' } glob '*' ], [], 'and each folder');
+    my @files = $map =~ m{`((?:src|tests|perl|scripts|docs|fuzz|man|benches|examples)/[\w./*-]+)`}g;
+    is_deeply([ grep { !grep { -e } glob } @files ], [], 'and it mentions nothing that is not there');
+    return;
+}
+
+# Links within the project, with their anchors.
+sub links {
+    my @pages = grep { -e } 'README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', glob '*/README.md docs/*.md';
+    my (@broken, $checked);
+    for my $page (@pages) {
+        my $text = slurp($page);
+        $text =~ s/^```.*?^```$//msg;
+        for my $link ($text =~ /\]\(([^)\s]+)\)/g) {
+            next if $link =~ /^\w+:/;
+            my ($path, $anchor) = $link =~ /^([^#]*)#?(.*)/;
+            my $target = $path eq '' ? $page : dirname($page) . "/$path";
+            $checked++;
+            push @broken, "$page: $link" if !-e $target || $anchor ne '' && !grep { $_ eq $anchor } anchors($target);
+        }
+    }
+    cmp_ok($checked, '>', 20, 'the pages have links to look at');
+    is_deeply(\@broken, [], 'and each leads somewhere');
+    return;
+}
+
+# As GitHub makes them of headings.
+sub anchors {
+    my ($page) = @_;
+    my $text = slurp($page);
+    $text =~ s/^```.*?^```$//msg;
+    return map { s/[^\w\- ]//gr =~ tr/ /-/r } map { lc } $text =~ /^#+ +(.*)$/mg;
+}
+
+# --- tools ---------------------------------------------------------------------------------------
+
+sub slurp { my ($path) = @_; open my $in, '<', $path or die "$path: $!"; local $/; return <$in> }
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $out, '>', "$dir/$name" or die "$name: $!";
+    print {$out} $text;
+    close $out or die "$name: $!";
+    return;
+}
+
+# What a command printed, standard error included; the command's success is a test.
+sub output_of {
+    my ($what, @command) = @_;
+    my $text = run(@command);
+    is($?, 0, "$what succeeds") or diag $text;
+    return $text;
+}
+
+# The same of a command that has to fail.
+sub failure_of {
+    my @command = @_;
+    my $text = run(@command);
+    ok($? >> 8 && !($? & 127), "@command fails") or diag $text;
+    return $text;
+}
+
+sub run {
+    my @command = @_;
+    my $pid = open my $out, '-|';
+    die "fork: $!" unless defined $pid;
+    if (!$pid) {
+        chdir $dir or die "$dir: $!";
+        open STDERR, '>&', \*STDOUT;
+        alarm 120;
+        exec @command;
+        die "$command[0]: $!";
+    }
+    my $text = do { local $/; <$out> } // '';
+    close $out;
+    return $text;
+}

@@ -1,7 +1,9 @@
 /* A worker in C: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
- * It ends when the dispatcher has ended and every client has been served.
  *
  * Usage: worker NODE
+ *
+ * When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
+ * SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -22,10 +24,12 @@
 #include <fdpasser.h>
 
 enum {
-    MAX_CLIENTS = 256,           /* with so many, further connections wait in the passer */
-    MAX_HEAD = 8192,             /* bytes of a request: its first line and its header fields */
+    MAX_CLIENTS = 256,           /* further connections wait in the passer */
+    MAX_HEAD = 8192,             /* bytes of a request: the first line and the header fields */
     MAX_ANSWER = MAX_HEAD + 512, /* it repeats the path */
-    LIFETIME_MS = 30 * 1000,     /* for one connection, from end to end */
+    LIFETIME_MS = 30 * 1000,     /* for one connection, from start to end */
+    CONNECT_SECONDS = 10,
+    TICK_MS = 1000, /* how late a signal may be noticed that comes just before poll() */
 };
 
 enum phase { READING, WRITING, DRAINING };
@@ -37,18 +41,28 @@ struct client {
     size_t head_len;
     size_t answer_len;
     size_t answer_sent;
-    char head[MAX_HEAD + 1]; /* always ends in NUL */
+    char head[MAX_HEAD + 1]; /* always NUL-terminated */
     char answer[MAX_ANSWER];
 };
 
 struct worker {
     int passer;  /* -1: the dispatcher has ended */
-    bool paused; /* receiving is left alone until resume_at */
+    bool paused; /* nothing is received until resume_at */
     long long resume_at;
-    int status; /* what to exit with */
+    bool leaving; /* the dispatcher was told */
+    long long leave_by;
+    int status; /* the exit status */
     int n_clients;
     struct client *clients[MAX_CLIENTS]; /* the first n_clients */
 };
+
+static volatile sig_atomic_t stopping;
+
+static void stop(int signal)
+{
+    (void)signal;
+    stopping = 1;
+}
 
 static long long now_ms(void)
 {
@@ -63,7 +77,7 @@ static int set_nonblocking(int fd)
     return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* Whether what has just failed may succeed when poll() says so. */
+/* Did the last call fail only because there is nothing to do yet? */
 static bool later(void)
 {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
@@ -110,7 +124,7 @@ static size_t target_len(const char *s)
     return n;
 }
 
-/* Where the blank line begins that ends a request's head; NULL if it is not there yet. */
+/* Returns the start of the blank line that ends a request's head, or NULL if it is not there yet. */
 static const char *blank_line(const char *head)
 {
     const char *crlf = strstr(head, "\n\r\n");
@@ -119,7 +133,7 @@ static const char *blank_line(const char *head)
     return first == NULL ? NULL : first + 1;
 }
 
-/* Whether s is " HTTP/1.x", and a line ends there. Sets *next to the line behind. */
+/* Is s " HTTP/1.x" and the end of a line? Sets *next to the next line. */
 static bool version_ends_line(const char *s, const char **next)
 {
     if (strncmp(s, " HTTP/1.", 8) != 0 || s[8] < '0' || s[8] > '9')
@@ -129,7 +143,7 @@ static bool version_ends_line(const char *s, const char **next)
     return *s == '\n';
 }
 
-/* Whether every line from here to the blank one is a header field. We need to know none of them. */
+/* Is every line from here to the blank one a header field? We use none of them. */
 static bool fields_ok(const char *line, const char *blank)
 {
     while (line < blank) {
@@ -141,7 +155,7 @@ static bool fields_ok(const char *line, const char *blank)
     return true;
 }
 
-/* Answers the request in c->head, which is complete. */
+/* Answers the complete request in c->head. */
 static void respond(struct client *c, const char *blank)
 {
     const char *method = c->head;
@@ -168,19 +182,25 @@ static void respond(struct client *c, const char *blank)
 
 /* --- one client ------------------------------------------------------------------------------ */
 
-/* Each of these three does what can be done without waiting. False: the connection is over. */
+static bool dropped(const char *why)
+{
+    fprintf(stderr, "dropped a connection: %s\n", why);
+    return false;
+}
+
+/* Each of these does what can be done without waiting. It returns false when the connection is over. */
 
 static bool read_request(struct client *c)
 {
     ssize_t n = read(c->fd, c->head + c->head_len, MAX_HEAD - c->head_len);
     if (n < 0)
-        return later();
+        return later() || dropped(strerror(errno));
     if (n == 0)
-        return false; /* gone before it had said what it wants */
+        return dropped("it ended before the request did");
     c->head_len += (size_t)n;
     c->head[c->head_len] = '\0';
 
-    size_t empty = strspn(c->head, "\r\n"); /* to be ignored: RFC 9112, 2.2 */
+    size_t empty = strspn(c->head, "\r\n"); /* ignored: RFC 9112, 2.2 */
     c->head_len -= empty;
     memmove(c->head, c->head + empty, c->head_len + 1);
 
@@ -188,7 +208,7 @@ static bool read_request(struct client *c)
     if (blank != NULL)
         respond(c, blank);
     else if (strlen(c->head) != c->head_len)
-        refuse(c, "400 Bad Request", ""); /* a NUL: no need to wait for the end */
+        refuse(c, "400 Bad Request", ""); /* a NUL: the rest makes no difference */
     else if (c->head_len == MAX_HEAD)
         refuse(c, "431 Request Header Fields Too Large", "");
     return true;
@@ -199,12 +219,13 @@ static bool write_answer(struct client *c)
     while (c->answer_sent < c->answer_len) {
         ssize_t n = write(c->fd, c->answer + c->answer_sent, c->answer_len - c->answer_sent);
         if (n < 0)
-            return later();
+            return later() || dropped(strerror(errno));
         c->answer_sent += (size_t)n;
     }
-    /* Closing a socket with something unread in it would reset the connection, and the answer could
-     * be lost. So we say that we are done, and read on until the client has closed its side too. */
-    shutdown(c->fd, SHUT_WR);
+    /* To close now would reset the connection if the client has sent more, and take the answer away. So
+     * we shut down our side and read until the client has closed too. */
+    if (shutdown(c->fd, SHUT_WR) != 0)
+        return false; /* the client is gone */
     c->phase = DRAINING;
     return true;
 }
@@ -232,7 +253,7 @@ static void welcome(struct worker *w, int fd, long long now)
     struct client *c = malloc(sizeof *c);
 
     if (c == NULL || set_nonblocking(fd) != 0) {
-        perror("a connection is lost");
+        dropped(strerror(errno));
         free(c);
         close(fd);
         return;
@@ -258,7 +279,7 @@ static void stop_receiving(struct worker *w, int status)
     w->status = status;
 }
 
-/* Takes all that have arrived, as far as there is room. */
+/* Takes the connections that have arrived, while there is room. */
 static void receive(struct worker *w, long long now)
 {
     w->paused = false;
@@ -281,11 +302,21 @@ static void receive(struct worker *w, long long now)
     }
 }
 
+/* Tells the dispatcher to send no more. It closes its end then, after all that it has sent already. */
+static void leave(struct worker *w, long long now)
+{
+    w->leaving = true;
+    w->leave_by = now + LIFETIME_MS;
+    if (shutdown(w->passer, SHUT_WR) != 0) {
+        perror("shutdown");
+        stop_receiving(w, EXIT_FAILURE);
+    }
+}
+
 /* --- the loop -------------------------------------------------------------------------------- */
 
-/* The passer comes first, then the clients. poll() passes over what is negative. To ask for no events
- * would not do: it reports the other side's end unasked, and so would return at once, again and again,
- * while we cannot receive. */
+/* The passer comes first, then the clients. poll() ignores negative descriptors. It is not enough to ask for no
+ * events: poll() would report the dispatcher's end all the same, again and again, while we cannot receive. */
 static void fill_pollfds(const struct worker *w, struct pollfd *pollfds)
 {
     pollfds[0].fd = w->paused || w->n_clients == MAX_CLIENTS ? -1 : w->passer;
@@ -296,12 +327,12 @@ static void fill_pollfds(const struct worker *w, struct pollfd *pollfds)
     }
 }
 
-/* How long poll() may wait: until the first deadline. -1: for as long as it takes. */
+/* How long poll() may wait: until the first deadline, but no longer than a tick. */
 static int timeout_ms(const struct worker *w, long long now)
 {
-    if (!w->paused && w->n_clients == 0)
-        return -1;
-    long long first = w->paused ? w->resume_at : now + LIFETIME_MS;
+    long long first = now + TICK_MS;
+    if (w->paused && w->resume_at < first)
+        first = w->resume_at;
     for (int i = 0; i < w->n_clients; i++)
         if (w->clients[i]->deadline < first)
             first = w->clients[i]->deadline;
@@ -313,7 +344,10 @@ static void serve_clients(struct worker *w, const struct pollfd *pollfds, long l
     /* From the last to the first, because drop() moves the last one. */
     for (int i = w->n_clients - 1; i >= 0; i--) {
         struct client *c = w->clients[i];
-        if (now >= c->deadline || (pollfds[i].revents != 0 && !serve(c)))
+        bool goes_on = pollfds[i].revents == 0 || serve(c);
+        if (goes_on && now >= c->deadline)
+            goes_on = dropped("its time is up");
+        if (!goes_on)
             drop(w, i);
     }
 }
@@ -323,6 +357,8 @@ static int run(struct worker *w)
     struct pollfd pollfds[1 + MAX_CLIENTS];
 
     while (w->passer >= 0 || w->n_clients > 0) {
+        if (stopping && !w->leaving && w->passer >= 0)
+            leave(w, now_ms());
         fill_pollfds(w, pollfds);
         if (poll(pollfds, 1 + (nfds_t)w->n_clients, timeout_ms(w, now_ms())) < 0) {
             if (later())
@@ -334,21 +370,44 @@ static int run(struct worker *w)
         serve_clients(w, &pollfds[1], now);
         if (w->paused ? now >= w->resume_at : pollfds[0].revents != 0)
             receive(w, now);
+        if (w->leaving && w->passer >= 0 && now >= w->leave_by) {
+            fprintf(stderr, "the dispatcher does not let us go\n");
+            stop_receiving(w, EXIT_FAILURE);
+        }
     }
     return w->status;
+}
+
+/* To connect may wait, for room in the dispatcher's backlog. */
+static void give_up(int signal)
+{
+    static const char text[] = "the dispatcher does not answer\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+
+    (void)signal;
+    (void)written;
+    _exit(EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)
 {
     struct worker w = { .passer = -1 };
+    struct sigaction action = { .sa_handler = stop, .sa_flags = (int)SA_RESETHAND };
 
     if (argc != 2) {
         fprintf(stderr, "usage: %s NODE\n", argv[0]);
         return 2;
     }
-    signal(SIGPIPE, SIG_IGN); /* a client that has gone is an error of write()'s, and only its own */
-
+    signal(SIGPIPE, SIG_IGN); /* when a client is gone, write() fails with EPIPE */
+    /* The dispatcher may send as soon as we are connected, so we must be ready to leave in good order. */
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0) {
+        perror("sigaction");
+        return EXIT_FAILURE;
+    }
+    signal(SIGALRM, give_up);
+    alarm(CONNECT_SECONDS);
     w.passer = fdpasser_connect(argv[1]);
+    alarm(0);
     if (w.passer < 0 || set_nonblocking(w.passer) != 0) {
         perror(argv[1]);
         return EXIT_FAILURE;

@@ -1,9 +1,11 @@
 #!/usr/bin/env perl
 
 # A worker in Perl: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
-# It ends when the dispatcher has ended and every client has been served.
 #
 # Usage: worker.pl NODE
+#
+# When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
+# SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -13,10 +15,12 @@ use warnings;
 use AnyEvent;
 use AnyEvent::FDpasser;
 use AnyEvent::Handle;
+use Time::HiRes ();
 
 use constant {
-    MAX_HEAD => 8192,    # bytes of a request: its first line and its header fields
-    LIFETIME => 30,      # seconds for one connection, from end to end
+    MAX_HEAD => 8192,    # bytes of a request: the first line and the header fields
+    LIFETIME => 30,      # seconds for one connection, from start to end
+    CONNECT  => 10,      # seconds
 };
 
 @ARGV == 1 or die "usage: $0 NODE\n";
@@ -25,11 +29,14 @@ my ($path) = @ARGV;
 # --- receiving connections -------------------------------------------------------------------------
 
 my $status = 0;
-my $work   = AE::cv;    # counts the dispatcher and the clients that we still have
+my $work   = AE::cv;    # counts the dispatcher and our clients
+
+# The dispatcher may send as soon as we are connected, so we must be ready to leave in good order.
+my %watch = map { $_ => AE::signal $_, \&leave } qw(INT TERM);    # a second signal ends us at once
 
 $work->begin;
 my $passer = AnyEvent::FDpasser->new(
-    fh       => AnyEvent::FDpasser::fdpasser_connect($path),
+    fh       => connect_to_dispatcher(),
     on_error => sub {
         if (defined $@) {
             warn "receiving: $@\n";
@@ -38,6 +45,26 @@ my $passer = AnyEvent::FDpasser->new(
         $work->end;
     },
 );
+
+# To connect may wait, for room in the dispatcher's backlog. The alarm is repeated, as the first one may come
+# just before the wait.
+sub connect_to_dispatcher {
+    local $SIG{ALRM} = sub { warn "the dispatcher does not answer\n"; exit 1 };
+    Time::HiRes::alarm(CONNECT, 1);
+    my $fh = AnyEvent::FDpasser::fdpasser_connect($path);
+    Time::HiRes::alarm(0);
+    return $fh;
+}
+
+# Tells the dispatcher to send no more. It closes its end then, after all that it has sent already.
+my $too_late;
+
+sub leave {
+    %watch = ();
+    return if $passer->{error_state};
+    $too_late = AE::timer LIFETIME, 0, sub { $passer->error('the dispatcher does not let us go') };
+    shutdown $passer->{fh}, 1 or $passer->error("shutdown: $!");
+}
 
 sub receive {
     $passer->push_recv_fh(
@@ -59,23 +86,25 @@ sub serve {
         fh       => $fh,
         linger   => 0,
         on_read  => \&read_request,
-        on_eof   => \&finish,
-        on_error => \&finish,
+        on_eof   => sub { finish($_[0], 'the client is gone') },
+        on_error => sub { finish($_[0], $!{EPIPE} ? 'the client is gone' : $_[2]) },
     );
-    $client{$handle} = [ $handle, AE::timer LIFETIME, 0, sub { finish($handle) } ];
+    $client{$handle} = [ $handle, AE::timer LIFETIME, 0, sub { finish($handle, 'its time is up') } ];
     $work->begin;
 }
 
+# With the reason, unless the client has its answer.
 sub finish {
-    my ($handle) = @_;
+    my ($handle, $reason) = @_;
     delete $client{$handle} or return;
+    warn "dropped a connection: $reason\n" if defined $reason;
     $handle->destroy;
     $work->end;
 }
 
 sub read_request {
     my ($handle) = @_;
-    $handle->{rbuf} =~ s/\A[\r\n]+//;    # as RFC 9112 (2.2) asks
+    $handle->{rbuf} =~ s/\A[\r\n]+//;    # ignored: RFC 9112, 2.2
 
     my $head;
     if ($handle->{rbuf} =~ /\n\r?\n/) {
@@ -88,11 +117,11 @@ sub read_request {
         answer($handle, understand($head));
     }
     elsif ($handle->{rbuf} =~ /\0/) {
-        answer($handle, '400 Bad Request');    # no need to wait for the end
+        answer($handle, '400 Bad Request');    # the rest makes no difference
     }
 }
 
-# Turns a request into what answer() wants to know.
+# Turns a request into the arguments of answer().
 sub understand {
     my ($head) = @_;
     my $token = qr/[!#\$%&'*+.^_`|~0-9A-Za-z-]+/;
@@ -122,11 +151,11 @@ sub answer {
         $arg{head_only} ? '' : $body,
     );
 
-    # Closing a socket with something unread in it would reset the connection, and the answer could
-    # be lost. So we say that we are done, and read on until the client has closed its side too.
+    # To close now would reset the connection if the client has sent more, and take the answer away. So we
+    # shut down our side and read until the client has closed too.
     $handle->{rbuf} = '';
     $handle->on_read(sub { $_[0]{rbuf} = '' });
-    $handle->on_eof(sub { $_[0]->on_drain(\&finish) });
+    $handle->on_eof(sub { $_[0]->on_drain(sub { finish($_[0]) }) });
     $handle->push_shutdown;
 }
 

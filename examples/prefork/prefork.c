@@ -1,15 +1,20 @@
-/* A pre-forking HTTP server. One process accepts connections and pushes them into a passer; the workers
- * all receive from its other end, so that the next one goes to whoever is free. A third process, which
- * does nothing else, starts them all and replaces those that die. It keeps both ends of the passer open:
- * what no worker has taken yet stays in there.
+/* A pre-forking HTTP server. The dispatcher accepts connections and pushes them into a passer. All workers
+ * receive from the other end of it, each when it is free, and each connection reaches exactly one of them.
+ * The supervisor starts these processes and replaces those that die. It keeps both ends of the passer open,
+ * so that connections which no worker has taken yet are not lost.
  *
  *   clients ---> dispatcher ---> passer ---> worker, worker, worker...
  *                     \________ supervisor _______/
  *
  * Usage: prefork PORT WORKERS
  *
- * PORT may be 0: the system chooses. SIGTERM or SIGINT to the supervisor ends it all: first the
- * listening, then, when all that was accepted is answered, the workers. prefork.pl is the same in Perl.
+ * If PORT is 0 the system chooses one. Signals to the supervisor:
+ *
+ *   SIGTERM, SIGINT   stop: answer the connections that have come, then exit with 0
+ *   SIGHUP            replace the workers: each finishes its connection and ends, and a new one starts
+ *
+ * If the supervisor is killed, the others notice and stop as after SIGTERM. prefork.pl is the same program
+ * in Perl.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -36,16 +41,21 @@ enum {
     MAX_QUEUED = 64, /* beyond what the passer's socket holds; further ones wait in the listener */
     MAX_REQUEST = 8192,
     REQUEST_SECONDS = 10,
+    SHORTAGE_MS = 100, /* after an accept that failed for another reason than EAGAIN */
 };
 
-/* 0: to be started. -1: has done its work. */
 struct child {
-    pid_t pid;
+    pid_t pid; /* 0: to be started. -1: it has done its work. */
     time_t started;
+    bool retiring; /* was told to end after its connection */
 };
 
 static struct child children[1 + MAX_WORKERS]; /* the dispatcher first */
-static int listener, ends[2]; /* the dispatcher's end, and the workers' */
+static int listener;
+static int ends[2];     /* of the passer: the dispatcher's and the workers' */
+static int lifeline[2]; /* a pipe. Only the supervisor can write to it, so it ends with the supervisor. */
+static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t retiring; /* in a worker */
 
 static void die(const char *what)
 {
@@ -53,9 +63,37 @@ static void die(const char *what)
     exit(EXIT_FAILURE);
 }
 
+static void stop(int signal)
+{
+    (void)signal;
+    stopping = 1;
+}
+
+static void retire(int signal)
+{
+    (void)signal;
+    retiring = 1;
+}
+
+/* With SA_RESTART: a read of a client's request goes on after the signal. recv_fd() returns EINTR all the
+ * same, and so does poll(). */
+static void on_signal(int signal, void (*handler)(int))
+{
+    struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+    if (sigaction(signal, &action, NULL) != 0)
+        die("sigaction");
+}
+
 /* --- a worker: blocking, one connection at a time ---------------------------------------------- */
 
-/* Reads what looks like a request, up to the blank line. */
+static bool dropped(const char *why)
+{
+    fprintf(stderr, "dropped a connection: %s\n", why);
+    return false;
+}
+
+/* Reads up to the blank line, and checks no more than the start. */
 static bool read_request(int fd)
 {
     char in[MAX_REQUEST + 1];
@@ -63,14 +101,16 @@ static bool read_request(int fd)
 
     while (len < MAX_REQUEST) {
         ssize_t n = read(fd, in + len, MAX_REQUEST - len);
-        if (n <= 0)
-            return false;
+        if (n < 0)
+            return dropped(strerror(errno));
+        if (n == 0)
+            return dropped("it ended before the request did");
         len += (size_t)n;
         in[len] = '\0';
         if (strstr(in, "\r\n\r\n") != NULL)
-            return strncmp(in, "GET /", 5) == 0;
+            return strncmp(in, "GET /", 5) == 0 || dropped("not a GET request");
     }
-    return false;
+    return dropped("the request is too long");
 }
 
 static void write_answer(int fd)
@@ -82,80 +122,109 @@ static void write_answer(int fd)
                      "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
                      "Connection: close\r\n\r\n%s",
                      strlen(body), body);
-    if (write(fd, out, (size_t)n) == n) {
-        /* Closing with something unread could take the answer away from the client. */
-        shutdown(fd, SHUT_WR);
+    if (write(fd, out, (size_t)n) != n) {
+        dropped("the answer was not written");
+        return;
+    }
+    /* To close now would reset the connection if the client has sent more, and take the answer away. */
+    if (shutdown(fd, SHUT_WR) == 0)
         while (read(fd, out, sizeof out) > 0)
             ;
-    }
 }
 
-static int work(void)
+/* The signals are blocked until the handlers are there. */
+static int work(const sigset_t *mask)
 {
-    int fd;
-
-    signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the end of the passer ends us */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
-    while ((fd = recv_fd(ends[1])) > 0) {
-        /* A client that takes longer than this costs us our life, and another worker comes. */
+    on_signal(SIGHUP, retire);
+    on_signal(SIGINT, SIG_IGN); /* a terminal sends it to all; the end of the passer ends us */
+    on_signal(SIGTERM, SIG_IGN);
+    on_signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    while (!retiring) {
+        int fd = recv_fd(ends[1]);
+        if (fd == 0)
+            break;
+        if (fd < 0 && errno == EINTR)
+            continue;
+        if (fd < 0)
+            die("recv_fd");
+        /* If a client takes longer than this, the signal kills us and another worker is started. */
         alarm(REQUEST_SECONDS);
-        if (read_request(fd))
+        if (fcntl(fd, F_SETFL, 0) != 0) /* some systems pass on the listener's O_NONBLOCK */
+            dropped(strerror(errno));
+        else if (read_request(fd))
             write_answer(fd);
         close(fd);
         alarm(0);
     }
-    if (fd < 0)
-        die("recv_fd");
     return EXIT_SUCCESS;
 }
 
 /* --- the dispatcher: never blocks -------------------------------------------------------------- */
 
-static volatile sig_atomic_t stopping;
-
-static void stop(int signal)
-{
-    (void)signal;
-    stopping = 1;
-}
-
-/* Takes connections as long as the queue has room. Returns how long to leave the listener alone (ms). */
+/* Takes connections while the queue has room. Returns for how long to leave the listener alone (ms): when
+ * the descriptor table is full, it stays ready and poll() would return again and again. */
 static int accept_conns(fdpasser *p)
 {
+    static int last_error; /* so that the log gets one line, not one for each try */
+
     while (fdpasser_queued(p) < MAX_QUEUED) {
         int fd = accept(listener, NULL, NULL);
-        if (fd < 0)
-            return fdpasser_retry_ms(errno);
-        if (fdpasser_push_send_fd(p, fd) != 1)
-            die("fdpasser_push_send_fd");
+        if (fd < 0) {
+            int error = errno, pause = fdpasser_retry_ms(error);
+            if (pause == 0)
+                return 0;
+            if (error != last_error)
+                fprintf(stderr, "accept: %s\n", strerror(error));
+            last_error = error;
+            return pause > 0 ? pause : SHORTAGE_MS;
+        }
+        last_error = 0;
+        if (fdpasser_push_send_fd(p, fd) != 1) {
+            dropped(strerror(errno));
+            close(fd);
+        }
     }
     return 0;
 }
 
-static int dispatch(void)
+static int dispatch(const sigset_t *mask)
 {
-    struct sigaction action = { .sa_handler = stop };
     fdpasser *p = fdpasser_new(ends[0]);
     int pause = 0;
+    bool stopped = false;
 
     if (p == NULL || fdpasser_set_max_queued(p, MAX_QUEUED) != 0)
         die("fdpasser_new");
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    while (!stopping || fdpasser_queued(p) > 0) {
-        bool room = !stopping && pause <= 0 && fdpasser_queued(p) < MAX_QUEUED;
+    on_signal(SIGTERM, stop);
+    on_signal(SIGINT, stop);
+    on_signal(SIGHUP, SIG_IGN); /* it is for the workers */
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    while (!stopped || fdpasser_queued(p) > 0) {
+        if (stopping && !stopped) {
+            accept_conns(p); /* those that wait in the listener would be reset */
+            stopped = true;
+        }
+        bool room = !stopped && pause == 0 && fdpasser_queued(p) < MAX_QUEUED;
         int events = fdpasser_events(p), timeout = fdpasser_timeout_ms(p);
         struct pollfd fds[] = { { room ? listener : -1, POLLIN, 0 },
-                                { events ? fdpasser_fileno(p) : -1, (short)events, 0 } };
+                                { events ? fdpasser_fileno(p) : -1, (short)events, 0 },
+                                { stopped ? -1 : lifeline[0], POLLIN, 0 } };
 
         if (timeout < 0 || timeout > 1000)
             timeout = 1000; /* a signal may have come just before poll() */
         if (pause > 0 && pause < timeout)
             timeout = pause;
-        if (poll(fds, 2, timeout) < 0 && errno != EINTR)
+        if (poll(fds, 3, timeout) < 0) {
+            if (errno == EINTR)
+                continue; /* then poll() has found nothing */
             die("poll");
+        }
         pause = fds[0].revents ? accept_conns(p) : 0;
+        if (fds[2].revents) {
+            fprintf(stderr, "the supervisor is gone, stopping\n");
+            stopping = 1;
+        }
         if (fdpasser_process(p, fds[1].revents) < 0) {
             perror("passing a connection");
             int fd = fdpasser_refused(p);
@@ -173,37 +242,75 @@ static int dispatch(void)
 static void start(struct child *child, bool is_dispatcher, const sigset_t *mask)
 {
     child->started = time(NULL);
+    child->retiring = false;
     child->pid = fork();
     if (child->pid < 0)
         die("fork");
     if (child->pid == 0) {
-        sigprocmask(SIG_SETMASK, mask, NULL);
-        close(ends[is_dispatcher ? 1 : 0]); /* or it would never see the end of the other one */
-        if (!is_dispatcher)
+        /* Each closes what the others use, or it would never see that those have ended. */
+        close(lifeline[1]);
+        if (is_dispatcher) {
+            close(ends[1]);
+            exit(dispatch(mask));
+        }
+        close(lifeline[0]);
+        if (ends[0] >= 0)
+            close(ends[0]);
+        if (listener >= 0)
             close(listener);
-        exit(is_dispatcher ? dispatch() : work());
+        exit(work(mask));
     }
     printf("%s %ld\n", is_dispatcher ? "dispatcher" : "worker", (long)child->pid);
 }
 
-/* What ends with 0 has done its work. All else is to be started again, but not all the time. */
+/* A child that has ended is started again, unless its work is done. */
+static void ended(int i, int status)
+{
+    struct child *child = &children[i];
+    bool is_dispatcher = i == 0;
+    const char *name = is_dispatcher ? "dispatcher" : "worker";
+    bool done = is_dispatcher ? status == 0 || stopping : status == 0 && ends[0] < 0;
+
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "%s %ld was killed: %s\n", name, (long)child->pid, strsignal(WTERMSIG(status)));
+    else if (status != 0)
+        fprintf(stderr, "%s %ld has failed\n", name, (long)child->pid);
+    if (status != 0 && !done && time(NULL) - child->started < 1)
+        sleep(1); /* what fails at once should not be started all the time */
+    child->pid = done ? -1 : 0;
+    if (done && is_dispatcher) {
+        close(ends[0]); /* the last one, so that the workers see the end */
+        ends[0] = -1;
+    }
+}
+
 static void reap(int n)
 {
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (int i = 0; i < n; i++) {
-            if (children[i].pid != pid)
-                continue;
-            bool done = status == 0 || (stopping && i == 0);
-            children[i].pid = done ? -1 : 0;
-            if (!done && time(NULL) - children[i].started < 1)
-                sleep(1);
-            if (done && i == 0)
-                close(ends[0]); /* the last one, so that the workers see the end */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (int i = 0; i < n; i++)
+            if (children[i].pid == pid) {
+                ended(i, status);
+                break;
+            }
+}
+
+/* A worker may get the signal just before it waits in recv_fd(), and then waits all the same. So the signal
+ * is sent again each second until the worker has ended. */
+static void retire_workers(int n)
+{
+    for (int i = 1; i < n; i++)
+        if (children[i].retiring && children[i].pid > 0) {
+            kill(children[i].pid, SIGHUP);
+            alarm(1);
         }
-    }
+}
+
+static void nothing(int signal)
+{
+    (void)signal;
 }
 
 static void supervise(int n)
@@ -215,7 +322,11 @@ static void supervise(int n)
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, &before);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGALRM);
+    on_signal(SIGCHLD, nothing); /* some systems discard what is ignored before sigwait() can see it */
+    if (sigprocmask(SIG_BLOCK, &signals, &before) != 0)
+        die("sigprocmask");
     do {
         running = 0;
         for (int i = n; i-- > 0;) {
@@ -225,14 +336,28 @@ static void supervise(int n)
         }
         if (running == 0)
             break;
-        sigwait(&signals, &signal);
-        if (signal == SIGCHLD) {
-            reap(n);
+        if (sigwait(&signals, &signal) != 0)
             continue;
+        switch (signal) {
+        case SIGCHLD:
+            reap(n);
+            break;
+        case SIGHUP:
+            for (int i = 1; i < n; i++)
+                children[i].retiring = true;
+            retire_workers(n);
+            break;
+        case SIGALRM:
+            retire_workers(n);
+            break;
+        default:
+            stopping = 1;
+            if (listener >= 0)
+                close(listener);
+            listener = -1;
+            if (children[0].pid > 0)
+                kill(children[0].pid, SIGTERM);
         }
-        stopping = 1;
-        if (children[0].pid > 0)
-            kill(children[0].pid, SIGTERM);
     } while (true);
 }
 
@@ -257,6 +382,8 @@ int main(int argc, char **argv)
         die("listen");
     if (fdpasser_socketpair(ends) != 0)
         die("fdpasser_socketpair");
+    if (pipe(lifeline) != 0)
+        die("pipe");
     printf("listening on 127.0.0.1:%d\n", ntohs(a.sin_port));
     supervise(1 + workers);
     return EXIT_SUCCESS;

@@ -1,4 +1,4 @@
-/* Asks a helper (helper.c, helper.pl) for a file, and copies to standard output what is in it.
+/* Asks a helper (helper.c, helper.pl) for a file and copies the contents to standard output.
  *
  * Usage: client NODE NAME
  *
@@ -16,10 +16,24 @@
 
 #include <fdpasser.h>
 
+enum { ANSWER_SECONDS = 15 }; /* more than a busy helper gives to each of the others */
+
 static void die(const char *what)
 {
     perror(what);
     exit(EXIT_FAILURE);
+}
+
+/* To connect may wait, for room in the helper's backlog, and so may each step after it. Nothing is lost if we
+ * end. So the deadline needs no more than this. */
+static void give_up(int signal)
+{
+    static const char text[] = "the helper does not answer\n";
+    ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+
+    (void)signal;
+    (void)written;
+    _exit(EXIT_FAILURE);
 }
 
 /* Returns a descriptor of the file, or -1 with errno: EACCES if the helper refuses. */
@@ -30,13 +44,13 @@ static int ask(const char *node, const char *name)
 
     if (passer < 0)
         return -1;
-    /* What a helper gives us we trust. So it has to be root's, or our own. */
+    /* We trust what a helper gives us, so it has to be root's or our own. */
     if (fdpasser_peer_cred(passer, &helper, NULL, NULL) != 0 ||
         (helper != 0 && helper != geteuid())) {
         errno = EPERM;
     } else if ((write(passer, name, strlen(name)) < 0 || shutdown(passer, SHUT_WR) != 0) &&
                errno != EPIPE) {
-        /* EPIPE: it has read enough to refuse */
+        /* With EPIPE the helper has read enough to refuse, and recv_fd() says so. */
     } else {
         fd = recv_fd(passer);
         if (fd == 0 || (fd < 0 && errno == ECONNRESET)) {
@@ -60,7 +74,10 @@ int main(int argc, char **argv)
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, give_up);
+    alarm(ANSWER_SECONDS);
     int fd = ask(argv[1], argv[2]);
+    alarm(0);
     if (fd < 0)
         die(argv[2]);
     while ((n = read(fd, buffer, sizeof buffer)) > 0)

@@ -1,15 +1,18 @@
-/* Opens files for a process that may not. It runs with more rights, usually as root, has one directory,
- * and gives descriptors of the files in it, for reading, to the processes of one user.
+/* Opens files for a process that may not open them itself. The helper runs with more rights, usually as
+ * root. It has one directory, and gives descriptors of the files in it, for reading, to one user's processes.
  *
  * Usage: helper DIRECTORY NODE USER
  *
- * USER is a name or a number. Nobody else should be able to write to DIRECTORY, or to where NODE is. One
- * connection is one request, and text goes one way, descriptors go the other:
+ * USER is a name or a number. Nobody else should be able to write to DIRECTORY or to the directory of NODE.
+ * SIGTERM and SIGINT end the helper: it removes NODE, finishes the requests that have begun, and exits
+ * with 0. A second signal ends it at once.
  *
- *   client -> helper   the file's name, then the end of file
- *   helper -> client   the descriptor, or nothing; then the end of file
+ * One connection is one request:
  *
- * client.c and client.pl ask; helper.pl is the same in Perl.
+ *   client -> helper   the file's name, then end of file
+ *   helper -> client   the descriptor, or nothing; then end of file
+ *
+ * client.c and client.pl make such requests. helper.pl is the same program in Perl.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -32,28 +35,38 @@
 #include <fdpasser.h>
 
 enum {
-    MAX_CLIENTS = 64, /* with so many, further ones wait in the listener */
+    MAX_CLIENTS = 64, /* further ones wait in the listener */
     MAX_NAME = 255,
     REQUEST_MS = 5 * 1000,
+    TICK_MS = 1000,    /* how late a signal may be noticed that comes just before poll() */
+    SHORTAGE_MS = 100, /* after an accept that failed for another reason than EAGAIN */
 };
 
 struct client {
     int fd;
     long long deadline;
     size_t len;
-    char name[MAX_NAME + 1]; /* the last byte is for a name that is too long */
+    char name[MAX_NAME + 1]; /* the last byte is there to notice a name that is too long */
 };
 
 static int directory, listener;
 static uid_t user;
 static struct client clients[MAX_CLIENTS];
 static int n_clients;
-static long long accept_at; /* not before then: the descriptor table was full */
+static long long accept_at; /* the listener is not polled before this time */
+static int accept_error;    /* already logged; 0 after an accept that succeeded */
+static volatile sig_atomic_t stopping;
 
 static void die(const char *what)
 {
     perror(what);
     exit(EXIT_FAILURE);
+}
+
+static void stop(int signal)
+{
+    (void)signal;
+    stopping = 1;
 }
 
 static long long now_ms(void)
@@ -63,7 +76,7 @@ static long long now_ms(void)
     return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Opens a plain file that is in the directory itself. -1: it is not for the client. */
+/* Opens a plain file in the directory itself. Returns -1 if the client may not have it. */
 static int open_file(const char *name, size_t len)
 {
     struct stat st;
@@ -71,11 +84,11 @@ static int open_file(const char *name, size_t len)
     if (len == 0 || len > MAX_NAME || memchr(name, '\0', len) != NULL ||
         memchr(name, '/', len) != NULL)
         return -1;
-    /* What is not a plain file, a FIFO for instance, must not keep us waiting. */
+    /* O_NONBLOCK: to open a FIFO, for instance, must not make us wait. */
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    /* The client shares the flags: it has an ordinary file. */
+    /* The client shares the flags with us, and gets a file without any. */
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || fcntl(fd, F_SETFL, 0) != 0) {
         close(fd);
         return -1;
@@ -83,43 +96,76 @@ static int open_file(const char *name, size_t len)
     return fd;
 }
 
-/* False: the client has got what it gets. */
+static bool dropped(const char *why)
+{
+    fprintf(stderr, "dropped a client: %s\n", why);
+    return false;
+}
+
+/* Returns false when the client is done with. */
 static bool serve(struct client *c)
 {
     ssize_t n = read(c->fd, c->name + c->len, sizeof c->name - c->len);
 
     if (n < 0)
-        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+        return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || dropped(strerror(errno));
     c->len += (size_t)n;
     if (n > 0)
-        return c->len <= MAX_NAME;
+        return c->len <= MAX_NAME || dropped("the name is too long");
 
-    if (c->len <= MAX_NAME)
-        c->name[c->len] = '\0';
+    c->name[c->len] = '\0';
     int file = open_file(c->name, c->len);
     if (file >= 0) {
         /* The connection is empty, so this does not wait. */
         if (send_fd(c->fd, file) != 1)
-            perror("send_fd");
+            dropped(strerror(errno));
         close(file);
     }
     return false;
 }
 
-static void accept_client(void)
+/* When the descriptor table is full, the listener stays ready: poll() would return again and again. So it is
+ * left alone for a while. The log gets one line, not one for each try. */
+static void accept_failed(void)
+{
+    int error = errno, pause = fdpasser_retry_ms(error);
+
+    if (pause == 0)
+        return;
+    accept_at = now_ms() + (pause > 0 ? pause : SHORTAGE_MS);
+    if (error != accept_error)
+        fprintf(stderr, "accept: %s\n", strerror(error));
+    accept_error = error;
+}
+
+/* Everybody can connect. The kernel knows who it is. */
+static bool is_welcome(int fd)
 {
     uid_t uid;
+    pid_t pid;
+
+    if (fdpasser_peer_cred(fd, &uid, NULL, &pid) != 0)
+        return dropped(strerror(errno));
+    if (uid != user)
+        fprintf(stderr, "refused user %ld, process %ld\n", (long)uid, (long)pid);
+    return uid == user;
+}
+
+static void accept_client(void)
+{
     int fd = fdpasser_accept(listener);
 
     if (fd < 0) {
-        int pause = fdpasser_retry_ms(errno);
-        if (pause > 0)
-            accept_at = now_ms() + pause;
+        accept_failed();
         return;
     }
-    /* Everybody can connect. Who it is, the kernel knows. */
-    if (fdpasser_peer_cred(fd, &uid, NULL, NULL) != 0 || uid != user ||
-        fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+    accept_error = 0;
+    if (!is_welcome(fd)) {
+        close(fd);
+        return;
+    }
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+        dropped(strerror(errno));
         close(fd);
         return;
     }
@@ -132,13 +178,13 @@ static void run(void)
 {
     struct pollfd fds[1 + MAX_CLIENTS];
 
-    for (;;) {
-        long long now = now_ms(), next = now + REQUEST_MS;
+    while (!stopping || n_clients > 0) {
+        long long now = now_ms(), next = now + TICK_MS;
         int n = n_clients;
 
-        if (accept_at > now)
+        if (accept_at > now && accept_at < next)
             next = accept_at;
-        fds[0].fd = n < MAX_CLIENTS && accept_at <= now ? listener : -1;
+        fds[0].fd = !stopping && n < MAX_CLIENTS && accept_at <= now ? listener : -1;
         fds[0].events = POLLIN;
         for (int i = 0; i < n; i++) {
             fds[1 + i].fd = clients[i].fd;
@@ -153,7 +199,10 @@ static void run(void)
         }
         now = now_ms();
         for (int i = n; i-- > 0;) {
-            if ((fds[1 + i].revents && !serve(&clients[i])) || now >= clients[i].deadline) {
+            bool goes_on = !fds[1 + i].revents || serve(&clients[i]);
+            if (goes_on && now >= clients[i].deadline)
+                goes_on = dropped("no request within its time");
+            if (!goes_on) {
                 close(clients[i].fd);
                 clients[i] = clients[--n_clients];
             }
@@ -182,6 +231,7 @@ static uid_t uid_of(const char *name)
 int main(int argc, char **argv)
 {
     fdpasser_node node;
+    struct sigaction action = { .sa_handler = stop, .sa_flags = (int)SA_RESETHAND };
 
     if (argc != 4) {
         fprintf(stderr, "usage: %s DIRECTORY NODE USER\n", argv[0]);
@@ -192,11 +242,17 @@ int main(int argc, char **argv)
     directory = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)
         die(argv[1]);
-    /* The mode lets everybody connect, whatever our umask. */
+    if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
+        die("sigaction");
+    /* Everybody may connect, whatever our umask. */
     listener = fdpasser_server_with(argv[2], strlen(argv[2]), 0, 0666, 0, &node);
     if (listener < 0 || fcntl(listener, F_SETFL, O_NONBLOCK) != 0)
         die(argv[2]);
     printf("ready\n");
     fflush(stdout);
     run();
+    /* It may be another helper's node by now, which is left alone. */
+    if (fdpasser_unlink(argv[2], strlen(argv[2]), &node) < 0)
+        die(argv[2]);
+    return EXIT_SUCCESS;
 }

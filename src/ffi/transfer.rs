@@ -366,12 +366,13 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
 
 /// Receives the descriptors of several messages, in order, without waiting.
 ///
-/// This is for programs that keep a queue of their own and want fewer system calls. It takes up to messages messages,
-/// 1 to 16. fds has room for n descriptors, and n is at least messages * FDPASSER_MAX_PER_MESSAGE.
+/// This is for programs that keep a queue of their own and want fewer system calls. It takes messages until it has
+/// enough descriptors. The last message may bring a surplus, so n, the room in fds, is at least
+/// enough - 1 + FDPASSER_MAX_PER_MESSAGE.
 ///
 /// *status says why the call took no more:
 ///
-/// - 1: It took as many messages as it was asked for. More may wait.
+/// - 1: It has enough. More may wait.
 /// - 0: The peer has shut down in good order.
 /// - negative: An errno with its sign changed. -EAGAIN says that nothing more has arrived. The others are those of
 ///   fdpasser_recv_fd(3), where EMSGSIZE can only mean too many bytes.
@@ -390,7 +391,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
 ///
 /// Nothing was done, and *status is left as it was:
 ///
-/// - EINVAL: messages is not 1 to 16, or n is too small or too large.
+/// - EINVAL: enough is 0, or n is too small or too large.
 /// - EFAULT: fds or status is NULL.
 ///
 /// All other errors are in *status.
@@ -412,11 +413,11 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
     passer: c_int,
     fds: *mut c_int,
     n: size_t,
-    messages: c_uint,
+    enough: c_uint,
     status: *mut c_int,
 ) -> ssize_t {
     // SAFETY: the caller vouches for n ints, and for the one of status.
-    guard(|| unsafe { receive_messages(passer, fds, n, messages, status) })
+    guard(|| unsafe { receive_messages(passer, fds, n, enough, status) })
 }
 
 /// Tells whether a call that failed with this errno is worth repeating, and when.
@@ -537,19 +538,20 @@ unsafe fn receive_messages(
     passer: c_int,
     fds: *mut c_int,
     n: size_t,
-    messages: c_uint,
+    enough: c_uint,
     status: *mut c_int,
 ) -> Result<ssize_t, Errno> {
-    let messages = messages as usize;
-    if !(1..=16).contains(&messages) || n < messages * FDPASSER_MAX_PER_MESSAGE as usize {
+    let enough = enough as usize;
+    let surplus = FDPASSER_MAX_PER_MESSAGE as usize - 1;
+    if enough == 0 || n.saturating_sub(surplus) < enough {
         return Err(Errno::EINVAL);
     }
     check_array(fds, n)?;
     check_array(status, 1)?;
     let mut count = 0;
     let result = borrow(&passer).and_then(|passer| {
-        transfer::recv_messages(passer, messages, usize::MAX, |fd| {
-            // SAFETY: so many messages carry at most n, and the caller vouches for n ints.
+        transfer::recv_messages(passer, enough, |fd| {
+            // SAFETY: there are never more than n, and the caller vouches for n ints.
             unsafe { fds.add(count).write(fd.into_raw_fd()) };
             count += 1;
         })

@@ -1,6 +1,6 @@
-// fdpasser.hpp - fdpasser.h with owners for what must be closed and exceptions for what fails. C++17.
+// fdpasser.hpp - fdpasser.h for C++17. What must be closed has an owner, and what fails throws.
 //
-// Header only: copy it. It does not replace fdpasser.h, which says what the functions do.
+// It is a header only: copy it. fdpasser.h says what the functions do.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #ifndef FDPASSER_HPP
@@ -15,7 +15,7 @@
 #include <fdpasser.h>
 #include <unistd.h>
 
-// Not `fdpasser`, which is the name of C's type.
+// `fdpasser` is the name of the type in C.
 namespace fdpassing {
 
 // Closes its descriptor.
@@ -45,7 +45,7 @@ private:
     int fd_ = -1;
 };
 
-// A failure, with its errno as the code.
+// Throws errno as an exception.
 [[noreturn]] inline void fail(const char *what)
 {
     throw std::system_error(errno, std::generic_category(), what);
@@ -59,14 +59,14 @@ public:
           fd_(std::make_shared<unique_fd>(std::move(fd)))
     {
     }
-    // The descriptor, the caller's again; the first time only.
+    // Returns the descriptor, which is the caller's again. Only the first call does.
     unique_fd take() { return std::move(*fd_); }
 
 private:
     std::shared_ptr<unique_fd> fd_; // an exception must be copyable
 };
 
-// A connected pair of descriptors to make passers of, or for send_fd() and recv_fd().
+// Makes a connected pair of descriptors, for passers or for send_fd() and recv_fd().
 inline std::pair<unique_fd, unique_fd> socketpair()
 {
     int fds[2];
@@ -76,11 +76,11 @@ inline std::pair<unique_fd, unique_fd> socketpair()
     return {unique_fd(fds[0]), unique_fd(fds[1])};
 }
 
-// One end of a connection, with a queue for each direction, for any event loop. It can be moved, and is
-// for one thread at a time.
+// One end of a connection, with a queue for each direction, for any event loop. It can be moved. One thread
+// at a time may use it.
 class passer {
 public:
-    // Takes the socket if it succeeds.
+    // Owns the socket on success. On failure the caller keeps it.
     explicit passer(unique_fd &&socket) : object_(::fdpasser_new(socket.get()))
     {
         if (!object_)
@@ -88,14 +88,14 @@ public:
         (void)socket.release();
     }
 
-    // To be polled, and for nothing else.
+    // The descriptor to poll. Do nothing else with it.
     int fd() const { return checked("fdpasser_fileno", ::fdpasser_fileno(object_.get())); }
-    // What to poll for. If it is 0, do not poll at all.
+    // The events to poll for. If there are none, do not poll the descriptor.
     int events() const { return checked("fdpasser_events", ::fdpasser_events(object_.get())); }
-    // As poll(2) takes it.
+    // In the form that poll(2) takes.
     int timeout_ms() const noexcept { return ::fdpasser_timeout_ms(object_.get()); }
 
-    // Takes the descriptor if it is queued. False if the queue is full.
+    // Queues the descriptor and owns it. Returns false if the queue is full: then the caller keeps it.
     [[nodiscard]] bool push_send(unique_fd &&fd)
     {
         if (::fdpasser_push_send_fd(object_.get(), fd.get()) < 0) {
@@ -116,7 +116,7 @@ public:
         checked("fdpasser_set_per_message", ::fdpasser_set_per_message(object_.get(), count));
     }
 
-    // Does what can be done without waiting. False when the peer has shut down in good order.
+    // Does what can be done without waiting. Returns false after the peer's orderly shutdown.
     bool process(int revents)
     {
         int state = ::fdpasser_process(object_.get(), revents);

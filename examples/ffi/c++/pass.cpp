@@ -1,9 +1,9 @@
-// Sends or receives numbered descriptors: C++17, by way of fdpasser.hpp, with poll(2) to wait.
+// Sends or receives numbered descriptors: C++17 with fdpasser.hpp. poll(2) waits.
 //
 // Usage: pass send|recv COUNT PASSER
 //
-// PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
-// read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+// PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
+// contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 //
 //     c++ -std=c++17 pass.cpp $(pkg-config --cflags --libs fdpasser)
 //
@@ -23,7 +23,7 @@ using fdpassing::unique_fd;
 
 namespace {
 
-// Waits until there is something to do, and does it. False when the peer has shut down in good order.
+// Waits until there is something to do, and does it. Returns false after the peer's orderly shutdown.
 bool turn(passer &p)
 {
     int events = p.events();

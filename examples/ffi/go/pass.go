@@ -1,10 +1,10 @@
-// Sends or receives numbered descriptors: cgo, with Go's own network poller to wait, so that a goroutine that
-// waits takes no thread.
+// Sends or receives numbered descriptors: cgo. Go's own network poller waits, so a goroutine that waits takes
+// no thread.
 //
 // Usage: pass send|recv COUNT PASSER
 //
-// PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
-// read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+// PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
+// contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 //
 // If the library is not installed, CGO_CFLAGS and CGO_LDFLAGS say where it is:
 //
@@ -35,12 +35,12 @@ type Passer struct {
 	lock   sync.Mutex // an fdpasser is used by one thread at a time
 	object *C.fdpasser
 	ended  bool
-	// For the poller, which wants a file of its own: a duplicate.
+	// A duplicate of the descriptor, as the poller needs a file of its own.
 	file *os.File
 	raw  syscall.RawConn
 }
 
-// NewPasser makes a passer of fd, and owns fd from then on.
+// NewPasser makes a passer of fd. It owns fd from now on.
 func NewPasser(fd int) (*Passer, error) {
 	object, err := C.fdpasser_new(C.int(fd))
 	if object == nil {
@@ -49,7 +49,7 @@ func NewPasser(fd int) (*Passer, error) {
 	p := &Passer{object: object}
 	duplicate, err := dup(uintptr(fd))
 	if err == nil {
-		// It is non-blocking by now, so that this gives it to the poller.
+		// fd is non-blocking now, so NewFile registers it with the poller.
 		p.file = os.NewFile(uintptr(duplicate), "passer")
 		p.raw, err = p.file.SyscallConn()
 	}
@@ -71,7 +71,7 @@ func (p *Passer) Close() {
 	p.object = nil
 }
 
-// PushSend queues a duplicate of file, which stays the caller's. It does not wait; nothing is sent before Flush.
+// PushSend queues a duplicate of file. The file stays the caller's. Nothing is sent before Flush.
 func (p *Passer) PushSend(file *os.File) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -93,14 +93,14 @@ func (p *Passer) PushSend(file *os.File) error {
 	return nil
 }
 
-// Flush returns when no more than so many of the queued descriptors are left.
+// Flush waits until at most left of the queued descriptors are left.
 func (p *Passer) Flush(left int) error {
 	return p.workUntil(p.raw.Write, p.file.SetWriteDeadline, C.POLLOUT, func() bool {
 		return int(C.fdpasser_queued(p.object)) <= left
 	})
 }
 
-// Recv returns the next descriptor, or io.EOF when the peer has shut down in good order.
+// Recv returns the next descriptor, or io.EOF after the peer's orderly shutdown.
 func (p *Passer) Recv() (*os.File, error) {
 	p.lock.Lock()
 	n, err := C.fdpasser_push_recv(p.object, 1)
@@ -122,7 +122,7 @@ func (p *Passer) Recv() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "received"), nil
 }
 
-// workUntil lets the passer work in one direction until it is done.
+// workUntil lets the passer work in one direction until done returns true.
 func (p *Passer) workUntil(wait func(func(uintptr) bool) error, setDeadline func(time.Time) error,
 	revents C.int, done func() bool) error {
 	for {
@@ -131,8 +131,8 @@ func (p *Passer) workUntil(wait func(func(uintptr) bool) error, setDeadline func
 		if err := setDeadline(time.Time{}); err != nil {
 			return err
 		}
-		// Go calls this before it waits and after each change, waits while it is false, and gives up
-		// when the deadline has come.
+		// Go calls this function before it waits and whenever the descriptor becomes ready. It waits as
+		// long as the function returns false, until the deadline.
 		err := wait(func(uintptr) bool {
 			p.lock.Lock()
 			defer p.lock.Unlock()

@@ -1,12 +1,12 @@
 #!/usr/bin/env luajit
--- Sends or receives numbered descriptors: LuaJIT's ffi, with poll(2) to wait.
+-- Sends or receives numbered descriptors: LuaJIT's ffi. poll(2) waits.
 --
 -- Usage: pass.lua send|recv COUNT PASSER
 --
--- PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
--- read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+-- PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
+-- contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 --
--- FDPASSER_LIBRARY says where the library is, if it is not installed:
+-- If the library is not installed, FDPASSER_LIBRARY says where it is:
 --     FDPASSER_LIBRARY=target/release/libfdpasser.so
 --
 -- SPDX-License-Identifier: MIT OR Apache-2.0
@@ -28,7 +28,7 @@ ffi.cdef([[
     int fdpasser_next_fd(fdpasser *p);
     int fdpasser_queued(const fdpasser *p);
 
-    /* From the C library, as on Linux. */
+    /* The C library's, as on Linux. */
     struct pollfd { int fd; short events, revents; };
     int poll(struct pollfd *fds, unsigned long n, int timeout);
     int pipe(int fds[2]);
@@ -46,7 +46,7 @@ local function fail(what, errno)
     error(what .. ": " .. ffi.string(C.strerror(errno or ffi.errno())), 0)
 end
 
--- A result that is no failure.
+-- Returns the result, or fails if it is negative.
 local function checked(what, result)
     if result < 0 then
         fail(what)
@@ -65,7 +65,7 @@ function Passer.new(fd)
         fail("fdpasser_new")
     end
     return setmetatable({
-        -- As a last resort: close() is better, as descriptors are few.
+        -- Better call close(): descriptors are few, and the collector comes late.
         object = ffi.gc(object, lib.fdpasser_free),
         pollfd = ffi.new("struct pollfd"),
         open = true,
@@ -95,19 +95,19 @@ function Passer:turn()
     self.open = state > 0
 end
 
--- Queues a descriptor, which is the passer's from now on.
+-- Queues a descriptor. The passer owns it from now on.
 function Passer:push_send(fd)
     checked("fdpasser_push_send_fd", lib.fdpasser_push_send_fd(self.object, fd))
 end
 
--- Returns when no more than so many of the queued descriptors are left.
+-- Waits until at most that many of the queued descriptors are left.
 function Passer:flush(left)
     while lib.fdpasser_queued(self.object) > (left or 0) do
         self:turn()
     end
 end
 
--- The next descriptor, which is the caller's; nil when the peer has shut down in good order.
+-- Returns the next descriptor, for the caller to close, or nil after the peer's orderly shutdown.
 function Passer:recv()
     checked("fdpasser_push_recv", lib.fdpasser_push_recv(self.object, 1))
     while true do

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Sends or receives numbered descriptors: Python's ctypes, with asyncio as the event loop.
+"""Sends or receives numbered descriptors: Python's ctypes. asyncio waits.
 
 Usage: pass.py send|recv COUNT PASSER
 
-PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
-read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
+contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 
-FDPASSER_LIBRARY says where the library is, if it is not installed:
+If the library is not installed, FDPASSER_LIBRARY says where it is:
     FDPASSER_LIBRARY=target/release/libfdpasser.so
 """
 # SPDX-License-Identifier: MIT OR Apache-2.0
@@ -25,7 +25,7 @@ lib = ctypes.CDLL(os.environ.get("FDPASSER_LIBRARY", "libfdpasser.so.0.1"), use_
 
 
 class Object(ctypes.Structure):
-    """An fdpasser, of which only the address is known."""
+    """An fdpasser. Only its address is known."""
 
 
 for name, result, *arguments in [
@@ -51,7 +51,7 @@ def failure():
 
 
 class Passer:
-    """One end of a connection, at work on the running loop of asyncio. For that loop's thread only."""
+    """One end of a connection, on asyncio's running loop. Only that loop's thread may use it."""
 
     def __init__(self, fd):
         """Owns fd from now on."""
@@ -67,7 +67,7 @@ class Passer:
         self._error = None
 
     def close(self):
-        """What was queued or received, and not taken, is closed too."""
+        """Also closes what is still queued and what was received but not taken."""
         self._watch(0, -1)
         lib.fdpasser_free(self._object)
         self._object = None
@@ -76,18 +76,18 @@ class Passer:
         self._tell(error=OSError(errno.EBADF, "the passer was closed"))
 
     def push_send(self, fd):
-        """Queues a descriptor, which belongs to the passer from now on."""
+        """Queues a descriptor. The passer owns it from now on."""
         if lib.fdpasser_push_send_fd(self._object, fd) < 0:
             raise failure()
         self._arm()
 
     async def flush(self, left=0):
-        """Returns when no more than so many of the queued descriptors are left."""
+        """Waits until at most that many of the queued descriptors are left."""
         while lib.fdpasser_queued(self._object) > left:
             await self._progress()
 
     async def recv(self):
-        """The next descriptor, which is the caller's; None when the peer has shut down in good order."""
+        """Returns the next descriptor, for the caller to close, or None after the peer's orderly shutdown."""
         lib.fdpasser_push_recv(self._object, 1)
         self._arm()
         while not self._received:
@@ -102,7 +102,7 @@ class Passer:
         await asyncio.shield(self._worked)
 
     def _work(self, revents):
-        """The loop calls this when the time has come."""
+        """The loop calls this when the socket is ready or the time is over."""
         state = lib.fdpasser_process(self._object, revents)
         error = failure() if state < 0 else None
         refused = lib.fdpasser_refused(self._object)

@@ -1,14 +1,14 @@
 #!/usr/bin/env ruby
 # frozen_string_literal: true
 
-# Sends or receives numbered descriptors: Ruby's Fiddle, with IO.select to wait.
+# Sends or receives numbered descriptors: Ruby's Fiddle. IO.select waits.
 #
 # Usage: pass.rb send|recv COUNT PASSER
 #
-# PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes, which
-# read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+# PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
+# contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 #
-# FDPASSER_LIBRARY says where the library is, if it is not installed:
+# If the library is not installed, FDPASSER_LIBRARY says where it is:
 #     FDPASSER_LIBRARY=target/release/libfdpasser.so
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
@@ -16,7 +16,7 @@
 require "fiddle/import"
 require "socket"
 
-# The C functions, as they are.
+# The C functions.
 module LibFdpasser
   extend Fiddle::Importer
   dlload ENV.fetch("FDPASSER_LIBRARY", "libfdpasser.so.0.1")
@@ -34,12 +34,12 @@ module LibFdpasser
   extern "int fdpasser_queued(void *p)"
 end
 
-# One end of a connection. Threads that share one have to take turns.
+# One end of a connection. One thread at a time may use it.
 class Passer
   POLLIN = 1
   POLLOUT = 4
 
-  # Owns the descriptor from now on. With a block it is closed at the end of it.
+  # Owns the descriptor from now on, and closes it after the block.
   def self.open(fd)
     passer = new(fd)
     begin
@@ -53,7 +53,7 @@ class Passer
     @object = LibFdpasser.fdpasser_new(fd)
     raise failure("fdpasser_new") if @object.null?
 
-    # Only to wait on: the descriptor is the object's.
+    # Only to wait on: the C object owns the descriptor.
     @socket = UNIXSocket.for_fd(LibFdpasser.fdpasser_fileno(@object))
     @socket.autoclose = false
     @open = true
@@ -64,19 +64,19 @@ class Passer
     @object = Fiddle::NULL
   end
 
-  # Queues an IO, which is the passer's from now on.
+  # Queues an IO. The passer owns it from now on.
   def push_send(io)
     raise failure("fdpasser_push_send_fd") if LibFdpasser.fdpasser_push_send_fd(@object, io.fileno).negative?
 
     io.autoclose = false
   end
 
-  # Returns when no more than so many of the queued descriptors are left.
+  # Waits until at most that many of the queued descriptors are left.
   def flush(left: 0)
     turn while LibFdpasser.fdpasser_queued(@object) > left
   end
 
-  # The next one as an IO, or nil when the peer has shut down in good order.
+  # Returns the next one as an IO, or nil after the peer's orderly shutdown.
   def recv
     LibFdpasser.fdpasser_push_recv(@object, 1)
     while (fd = LibFdpasser.fdpasser_next_fd(@object)).negative?

@@ -1,9 +1,9 @@
-//! Sends or receives numbered descriptors: the crate itself, with poll(2) to wait.
+//! Sends or receives numbered descriptors: the crate itself. poll(2) waits.
 //!
 //! Usage: pass send|recv COUNT PASSER
 //!
-//! PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT sockets, which
-//! read "1", "2", and so on; the receiver checks that it gets just these, in order, and nothing after them.
+//! PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT sockets. Their
+//! contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
 //!
 //!     cargo build --example pass
 // SPDX-License-Identifier: MIT OR Apache-2.0
@@ -19,18 +19,18 @@ use std::os::unix::net::UnixStream;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Waits until there is something to do, and does it. False when the peer has shut down in good order.
+/// Waits until there is something to do, and does it. Returns false after the peer's orderly shutdown.
 fn turn(passer: &mut Passer) -> io::Result<bool> {
     let events = passer.events();
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::POLLIN, events.readable);
     flags.set(PollFlags::POLLOUT, events.writable);
     let timeout = passer.timeout().map_or(PollTimeout::NONE, |time| {
-        // Rounded up: woken a little too early, it would have nothing to do yet.
+        // Rounded up: a little too early there would be nothing to do yet.
         PollTimeout::try_from(time.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX)
     });
     let mut fds = [PollFd::new(passer.as_fd(), flags)];
-    // With no flags, leave it out: POLLHUP comes without being asked for.
+    // Without flags leave it out: poll reports POLLHUP all the same.
     match poll(&mut fds[flags.is_empty().into()..], timeout) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(error.into()),
@@ -48,7 +48,7 @@ fn turn(passer: &mut Passer) -> io::Result<bool> {
     }
 }
 
-/// What reads as `number` and then ends.
+/// A socket from which `number` can be read, and then the end.
 fn numbered(number: usize) -> io::Result<OwnedFd> {
     let (mut near, far) = UnixStream::pair()?;
     write!(near, "{number}")?;
@@ -98,7 +98,7 @@ fn main() -> Result<()> {
         return Err("usage: pass send|recv COUNT PASSER".into());
     };
     let count = count.parse()?;
-    // SAFETY: we were told that it is there for us, and nothing else in this program has it.
+    // SAFETY: the caller gave us this descriptor, and nothing else in this program uses it.
     let socket = unsafe { OwnedFd::from_raw_fd(passer.parse()?) };
     let mut passer = Passer::new(socket)?;
     match role.as_str() {

@@ -1,0 +1,59 @@
+# The C programs under gVisor, a kernel of its own behind Linux's system calls. Many containers run on it.
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
+package Gvisor;
+use strict;
+use warnings;
+
+use Portability qw(c_tests host not_installed quiet_anew report run_c_tests);
+
+# Programs that depend on what gVisor does not do, or does in another way than Linux.
+use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
+my %left_out = (
+    destroyed        => 'a descriptor that is lost in a race with another thread is not reported: no MSG_CTRUNC',
+    interrupted      => ENDLESS,
+    nonblocking      => ENDLESS,
+    queue_bounded    => ENDLESS,
+    many_passers     => 'connect(2) does not wait for room in the backlog: it is EAGAIN in blocking mode too',
+    packets          => 'an empty packet never arrives',
+    peer_cred        => 'SO_PEERCRED names the process that asks, not its peer',
+    queue_arguments  => 'receiving on an unconnected stream socket is ENOTCONN, not EINVAL',
+    recv_out_of_band => 'sending out-of-band data is EINVAL, not EOPNOTSUPP',
+    recv_reset       => 'ECONNRESET comes with every call, and the end of file never',
+    roomy_table      => 'select(2) says EBADF of every closed number, so each message is peeked at',
+    server_exclusive => 'connect(2) to a datagram socket is ECONNREFUSED, not EPROTOTYPE, so it passes for dead',
+    server_refuses   => 'bind(2) to "/" is EISDIR, not EADDRINUSE',
+    socket_options   => 'setsockopt(2) succeeds for options that gVisor does not have, such as SO_PASSRIGHTS',
+    sockets          => 'a descriptor of O_PATH is no socket (ENOTSOCK) rather than no descriptor (EBADF)',
+);
+
+sub names  { return 'gvisor' }
+sub target { return host() . '-unknown-linux-gnu' }
+
+my $runsc = 'runsc --network=none --ignore-cgroups do --force-overlay';
+
+# If no program can run here: why.
+sub unavailable {
+    my (undef, $name) = @_;
+    return 'runsc is not installed' if not_installed('runsc');
+    return 'only root can start runsc' if $> != 0;
+    return if quiet_anew($name, "$runsc /bin/true");
+    return "runsc cannot run a program; target/portability/$name.log says why";
+}
+
+# Runs the programs with these names. Without a name: all but those that are left out.
+sub run {
+    my (undef, $name, $lib, @names) = @_;
+    my ($version) = `runsc --version` =~ /version (?:release-)?(\S+)/;
+    run_c_tests(
+        $name,
+        target => "$name-linux-static",    # tests/c.t looks for the "linux"
+        lib    => $lib,
+        run    => $runsc,
+        names  => \@names,
+        @names ? () : (skip => \%left_out),
+    );
+    return report($name, "runsc $version", c_tests($name), $name);
+}
+
+1;
