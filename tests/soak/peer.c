@@ -451,7 +451,7 @@ static void queue_turn(struct stream *s, int revents)
     else if (error == ENOTRECOVERABLE) {
         ledger_number(ledger, 'D', s->who, 0, 0);
         ledger_number(ledger, 'X', s->who, 0, 0); /* what comes behind it is never read */
-    } else if (!hostile || (error != EBADMSG && error != ECONNRESET)) {
+    } else if (!hostile || (error != EBADMSG && error != EMSGSIZE && error != ECONNRESET)) {
         errno = error;
         die("fdpasser_process");
     }

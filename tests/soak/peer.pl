@@ -16,7 +16,7 @@ use warnings;
 
 use AnyEvent;
 use AnyEvent::FDpasser;
-use Errno qw(EBADF EPIPE ECONNRESET EMFILE ENFILE EBADMSG ENOTRECOVERABLE);
+use Errno qw(EBADF EPIPE ECONNRESET EMFILE ENFILE EBADMSG EMSGSIZE ENOTRECOVERABLE);
 use Fcntl qw(F_GETFD FD_CLOEXEC SEEK_SET SEEK_CUR);
 use POSIX ();
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_SNDBUF);
@@ -132,7 +132,7 @@ sub receive_stream {
         my $error = $@;
         if (defined $error && !$closed && $error ne 'dropped') {
             if    ($error == ENOTRECOVERABLE)                                  { record_number('D', $who, 0); record_number('X', $who, 0) }
-            elsif ($arg{hostile} && grep { $error == $_ } EBADMSG, ECONNRESET, EPIPE) { }
+            elsif ($arg{hostile} && grep { $error == $_ } EBADMSG, EMSGSIZE, ECONNRESET, EPIPE) { }
             else                                                               { fatal("receiving: $error") }
         }
         fatal("the passer was closed, but the error is $error") if $closed && $error != EBADF;
