@@ -147,7 +147,7 @@ check-clippy:
 check-build: all
 
 ifneq ($(sysv),)
-# The simulation is linked in front of libc. Only with --target do the flags reach nothing that runs in a build.
+# The simulation is linked in front of libc. Without --target cargo would link build scripts with it too.
 host := $(shell rustc -vV | sed -n 's/^host: //p')
 linked := -Lnative=$(CURDIR)/$(dir $(streams)) -Clink-arg=-Wl,-rpath,$(CURDIR)/$(dir $(streams))
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Poll the passer, then try again.
+    /// Poll the passer, then try again. After EINTR there is no need to poll.
     WhenReady,
     /// Leave the passer alone for this long, then try again. It may poll ready all the while, so a loop that only
     /// polls would spin.

@@ -90,7 +90,8 @@ fn number(fd: OwnedFd) -> c_int {
     fd.into_raw_fd()
 }
 
-/// EINVAL for more than INT_MAX, which most likely was negative once, and for more than half of the memory holds.
+/// EFAULT for NULL. EINVAL for more than INT_MAX, which most likely is a negative number turned into a size_t, and for
+/// an array of more than isize::MAX bytes.
 fn check_array(fds: *const c_int, n: size_t) -> Result<(), Errno> {
     const LARGEST: size_t = isize::MAX as size_t / std::mem::size_of::<c_int>();
     if n > LARGEST.min(c_int::MAX as size_t) {

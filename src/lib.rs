@@ -43,8 +43,8 @@
 //!
 //! Any connected local socket can be a passer. Streams, which this crate makes, suit best.
 //! - With SOCK_SEQPACKET and SOCK_DGRAM an empty message looks like an orderly shutdown.
-//! - With SOCK_SEQPACKET ECONNRESET comes before what the peer had sent, which further calls receive. A
-//!   [`Passer`] hands that out first all the same.
+//! - With SOCK_SEQPACKET, ECONNRESET comes first, and further calls receive what the peer had sent. A
+//!   [`Passer`] hands that out before it reports ECONNRESET.
 //! - With SOCK_DGRAM only sending shows that the peer is gone, by ECONNREFUSED and then by ENOTCONN. At that moment
 //!   Linux destroys what had come and was not received.
 //!

@@ -75,7 +75,7 @@ impl Queue {
     /// What can fail of [`new`](Self::new), while the socket is still the caller's.
     pub(crate) fn prepare(socket: BorrowedFd<'_>) -> Result<(), Errno> {
         sys::wait::set_nonblocking(socket)?;
-        sys::all_in_line(socket);
+        sys::keep_in_line(socket);
         Ok(())
     }
 

@@ -72,7 +72,7 @@ pub(crate) fn send_over_local(
         // ourselves, so that the timeout bounds the whole call.
         let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.kernel_keeps_time());
         let result = match sys::send(passer, message, may_wait) {
-            Err(Errno::EAGAIN) if !may_wait => match waits.writable(passer) {
+            Err(Errno::EAGAIN) if !may_wait => match waits.wait_writable(passer) {
                 Ok(()) => continue,
                 Err(error) => Err(error),
             },
@@ -110,7 +110,7 @@ pub(crate) fn recv(
     loop {
         match prove_room(passer, 1).and_then(|_| take(passer, max, fds)) {
             // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) => waits.readable(passer)?,
+            Err(Errno::EAGAIN) => waits.wait_readable(passer)?,
             result => return result,
         }
     }

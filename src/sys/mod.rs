@@ -11,7 +11,7 @@
 //! | `server(path, backlog)` | a listener at `path`, which replaces a listener that is there |
 //! | `server_with(path, options)` | the same with a mode, or without replacing a live one; also which node it made |
 //! | `accept(listener, wait)`, `connect(path, wait)` | a connection by way of the file system |
-//! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; a node is known for as long as its listener is open |
+//! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; only while its listener is open is a node sure to be recognized |
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
@@ -21,8 +21,8 @@
 //! | `receive(passer, fds)` | takes one message if there is one, appending its descriptors; never waits |
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `receive_timeout(passer)`, `send_timeout(passer)` | how long the application lets a blocking call wait |
-//! | `wait_without_deadline(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
-//! | `all_in_line(passer)` | makes sure that no descriptor travels outside the order |
+//! | `wait_in_kernel(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
+//! | `keep_in_line(passer)` | makes sure that no descriptor travels outside the order |
 //!
 //! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`,
 //! `wait` and `cancel` are for both. What differs between systems within a backend is a cfg that names the property;
@@ -65,19 +65,19 @@ pub(crate) use self::{
     scm::{receive, send, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
     unix_socket::{
-        accept, all_in_line, connect, must_be_local, pair, receive_timeout, send_timeout,
-        wait_without_deadline,
+        accept, connect, keep_in_line, must_be_local, pair, receive_timeout, send_timeout,
+        wait_in_kernel,
     },
 };
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, all_in_line, connect, must_be_local, pair, peer_cred, receive, receive_timeout,
+    accept, connect, keep_in_line, must_be_local, pair, peer_cred, receive, receive_timeout,
     rehearse, room_for_messages, send, send_timeout, server, server_with, unlink, unread_by_peer,
-    wait_without_deadline, MAX_PER_MESSAGE, MODE,
+    wait_in_kernel, MAX_PER_MESSAGE, MODE,
 };
 
-/// The errno that says so. No call of ours fails with it by itself.
+/// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.
 #[cfg(not(no_enotrecoverable))]
 pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
 #[cfg(no_enotrecoverable)]

@@ -36,8 +36,9 @@ pub(super) fn find(path: &Path) -> Result<Option<Metadata>, Errno> {
     }
 }
 
-/// Keeps exclusive servers that start at once at one path from replacing each other: if two found the same
-/// left-over, each would take the other's new node for it. The system releases the lock if we die.
+/// Lets one exclusive server at a time start at a path. Without it two servers could find the same left-over socket. One
+/// would replace it, and the other would then replace the first one's new socket, which it still believes to be the
+/// left-over. The system releases the lock if we die.
 pub(super) struct Lock {
     path: PathBuf,
     _file: Locked,

@@ -3,7 +3,7 @@
 //! which consumes nothing.
 
 use super::table;
-use super::unix_socket::all_in_line;
+use super::unix_socket::keep_in_line;
 #[cfg(peek_installs)]
 use super::{
     scm::{self, Room},
@@ -37,7 +37,7 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         // A look passes out-of-band bytes by, though they keep the passer readable. In line they are bytes
         // like others. Otherwise a hostile peer's would make the caller spin.
         Err(Errno::EAGAIN) if is_ready(passer, PollFlags::POLLIN, PollTimeout::ZERO)? => {
-            all_in_line(passer);
+            keep_in_line(passer);
             look(passer, Room::For(1), &mut fds)?
         }
         result => result?,
@@ -108,7 +108,7 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         Ok(0) => Ok(()),
         Ok(_) => Err(full),
         Err(Errno::EAGAIN) => {
-            all_in_line(passer);
+            keep_in_line(passer);
             Ok(())
         }
         Err(error) => Err(error),

@@ -311,7 +311,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
         match receive_one(listener) {
             Err(Errno::EAGAIN) => {
                 drop(place);
-                waits.readable(listener)?;
+                waits.wait_readable(listener)?;
             }
             result => return place.take(result?),
         }
@@ -606,9 +606,9 @@ pub(crate) fn send_timeout(_: BorrowedFd<'_>) -> Result<Option<Duration>, Errno>
 }
 
 /// Never needed: the timeouts are known.
-pub(crate) fn wait_without_deadline(_: BorrowedFd<'_>) -> Result<(), Errno> {
+pub(crate) fn wait_in_kernel(_: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
 /// A stream has nothing outside the order.
-pub(crate) fn all_in_line(_: BorrowedFd<'_>) {}
+pub(crate) fn keep_in_line(_: BorrowedFd<'_>) {}

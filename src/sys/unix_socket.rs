@@ -26,13 +26,13 @@ use std::time::{Duration, Instant};
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     let (a, b) = socket::socketpair(AddressFamily::Unix, SockType::Stream, None, CLOEXEC)?;
     let (a, b) = (ours(a)?, ours(b)?);
-    all_in_line(a.as_fd());
-    all_in_line(b.as_fd());
+    keep_in_line(a.as_fd());
+    keep_in_line(b.as_fd());
     Ok((a, b))
 }
 
-/// The next connection of `listener`. A `wait` until some moment sets O_NONBLOCK: no other way to accept is sure not
-/// to wait when somebody else takes the connection first.
+/// The next connection of `listener`. With [`Wait::Until`] this sets O_NONBLOCK on the listener. Otherwise accept(2) would
+/// wait beyond the deadline if another process took the connection between our poll(2) and our accept(2).
 pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Errno> {
     if matches!(wait, Wait::Until(_)) {
         wait::set_nonblocking(listener)?;
@@ -44,11 +44,11 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
         match accept_now(listener) {
             Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
                 drop(place);
-                waits.readable(listener)?;
+                waits.wait_readable(listener)?;
             }
             result => {
                 let passer = place.take(result?)?;
-                all_in_line(passer.as_fd());
+                keep_in_line(passer.as_fd());
                 return Ok(passer);
             }
         }
@@ -88,7 +88,7 @@ pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
         Wait::Until(deadline) => connect_until(&passer, &address, deadline)?,
         _ => socket::connect(passer.as_raw_fd(), &address)?,
     }
-    all_in_line(passer.as_fd());
+    keep_in_line(passer.as_fd());
     Ok(passer)
 }
 
@@ -236,9 +236,9 @@ fn family_by_name(socket: BorrowedFd<'_>) -> Result<c_int, Errno> {
     })
 }
 
-/// Puts out-of-band bytes in line, where they are bytes like others: a descriptor on one would be destroyed. What
-/// refuses this, an old kernel or a sandbox, refuses nothing that is needed.
-pub(crate) fn all_in_line(passer: BorrowedFd<'_>) {
+/// Keeps out-of-band bytes in line with all others. Otherwise the kernel would destroy a descriptor that comes with
+/// one. A failure is ignored: a kernel without the option has no such bytes, and a peer that keeps to the wire sends none.
+pub(crate) fn keep_in_line(passer: BorrowedFd<'_>) {
     let _ = set_option(passer, libc::SO_OOBINLINE, 1);
 }
 
@@ -281,9 +281,9 @@ fn timeout(time: TimeVal) -> Option<Duration> {
     }
 }
 
-/// Sleeps until something waits to be received, as long as the kernel lets a blocking call wait. It shows itself
-/// a byte, without a control buffer, so that no descriptor is touched.
-pub(crate) fn wait_without_deadline(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+/// Waits in recv(2) until something has arrived, or until SO_RCVTIMEO, which the kernel knows, is over. MSG_PEEK without
+/// a control buffer consumes nothing and installs no descriptor.
+pub(crate) fn wait_in_kernel(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut byte = [0; 1];
     socket::recv(passer.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK).map(drop)
 }

@@ -14,7 +14,7 @@ pub(crate) enum Wait {
     AsPasser,
     /// Not at all: EAGAIN instead.
     Never,
-    /// Until this moment, whatever mode the descriptor is in: then ETIMEDOUT. `None` is for ever.
+    /// Until this moment, and then ETIMEDOUT, whatever mode the descriptor is in. `None` is for ever.
     Until(Option<Instant>),
 }
 
@@ -60,22 +60,22 @@ impl Waits {
     }
 
     /// Sleeps until `receive` may have something. EAGAIN where there is no waiting, or SO_RCVTIMEO is over.
-    pub(crate) fn readable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(crate) fn wait_readable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         match self.deadline(fd, super::receive_timeout)? {
             Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLIN, deadline),
-            Deadline::KernelKnows => super::wait_without_deadline(fd),
+            Deadline::KernelKnows => super::wait_in_kernel(fd),
         }
     }
 
     /// Sleeps until `send` may have room. EAGAIN where there is no waiting, or SO_SNDTIMEO is over.
-    pub(crate) fn writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    pub(crate) fn wait_writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         match self.deadline(fd, super::send_timeout)? {
             Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLOUT, deadline),
             Deadline::KernelKnows => Ok(()),
         }
     }
 
-    /// Whether only a call that waits inside the kernel keeps to the application's timeout.
+    /// True if the socket's timeout cannot be read. Then only a call that waits inside the kernel can keep to it.
     pub(crate) fn kernel_keeps_time(&self) -> bool {
         matches!(self.deadline, Some(Deadline::KernelKnows))
     }
