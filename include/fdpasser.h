@@ -8,14 +8,18 @@
  * What holds for every function:
  *
  * - A failure is -1 or NULL, and comes with errno. After success errno means nothing.
+ *   (Where -1 is also an answer, the function's page says so.)
  * - Each descriptor that is made or received is close-on-exec, and never 0, 1 or 2.
- * - Sending borrows: the sender keeps its descriptor. (A queue owns what is pushed.)
+ * - Sending borrows: the sender keeps its descriptor. (A queue object owns what is pushed.)
  * - New passers and listeners are in blocking mode. The page of a function says whether it waits.
  * - Nothing raises SIGPIPE.
- * - Any thread may call any function, also after a fork. One at a time may use a `fdpasser`.
+ * - Any thread may call any function, in both processes after a fork too. Exception: an object
+ *   of type fdpasser is for one thread at a time, and after a fork for one of the processes
+ *   (but see fdpasser_new_pair()).
  *
  * The rest is in the manual: fdpasser(7), and a page in section 3 for each function,
- * which says who owns what, what is returned, every errno, and what waits.
+ * which says who owns what, what is returned, every errno, what waits, and what threads
+ * and a fork may do.
  */
 
 
@@ -36,7 +40,7 @@
 #define FDPASSER_MODE_SYSV 2
 
 /**
- * No message carries more descriptors than this.
+ * The largest number of descriptors in a message.
  */
 #define FDPASSER_MAX_PER_MESSAGE 253
 
@@ -46,12 +50,12 @@
 #define FDPASSER_EXCLUSIVE 1
 
 /**
- * A passer with a queue for each direction, made by fdpasser_new() or fdpasser_new_pair().
+ * A queue object: one end of a connection with a queue for each direction.
  */
 typedef struct fdpasser fdpasser;
 
 /**
- * A server's node in the file system, by which fdpasser_unlink() knows it again.
+ * Identifies a server's node (socket file), so that fdpasser_unlink() removes no other.
  */
 typedef struct {
   /**
@@ -172,7 +176,7 @@ int fdpasser_recv_fd_timed(int passer, int timeout_ms);
 ssize_t fdpasser_send_fds(int passer, const int *fds, size_t n, unsigned int per_message);
 
 /**
- * Does what fdpasser_send_fds() does, but never waits.
+ * Does what fdpasser_send_fds() does, but fails with EAGAIN instead of waiting.
  */
 ssize_t fdpasser_try_send_fds(int passer, const int *fds, size_t n, unsigned int per_message);
 
@@ -182,7 +186,7 @@ ssize_t fdpasser_try_send_fds(int passer, const int *fds, size_t n, unsigned int
 ssize_t fdpasser_recv_fds(int passer, int *fds, size_t n);
 
 /**
- * Does what fdpasser_recv_fds() does, but never waits.
+ * Does what fdpasser_recv_fds() does, but fails with EAGAIN instead of waiting.
  */
 ssize_t fdpasser_try_recv_fds(int passer, int *fds, size_t n);
 
@@ -203,12 +207,12 @@ int fdpasser_retry_ms(int err);
 /* --- Queues: an object with a queue for each direction, for any event loop --- */
 
 /**
- * Makes an object with a queue for each direction from a connected socket.
+ * Makes a queue object from a connected passer: one queue for each direction.
  */
 fdpasser *fdpasser_new(int fd);
 
 /**
- * Makes an object that holds both ends of a connection, for the two sides of a fork.
+ * Makes a queue object that holds both ends of a connection, for the two sides of a fork.
  */
 fdpasser *fdpasser_new_pair(void);
 
@@ -223,12 +227,12 @@ int fdpasser_i_am_parent(fdpasser *p);
 int fdpasser_i_am_child(fdpasser *p);
 
 /**
- * Closes everything that the object owns, and frees it.
+ * Closes everything that a queue object owns, and frees it.
  */
 void fdpasser_free(fdpasser *p);
 
 /**
- * Returns the descriptor of the passer, for polling.
+ * Returns the passer of a queue object, for polling.
  */
 int fdpasser_fileno(const fdpasser *p);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Connections: a pair for a fork, or a server, its connections and its clients.
 //!
+//! The sections below are for the functions whose own comments lack them.
+//!
 //! # Ownership
 //!
 //! No descriptor changes hands.
@@ -26,7 +28,7 @@ use nix::errno::Errno;
 use std::os::fd::IntoRawFd;
 use std::path::Path;
 
-/// A server's node in the file system, by which fdpasser_unlink() knows it again.
+/// Identifies a server's node (socket file), so that fdpasser_unlink() removes no other.
 #[repr(C)]
 #[allow(
     non_camel_case_types,
@@ -101,13 +103,13 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
 ///
 /// A backlog of 0 or less means 10. The system may cap a larger one. The listener is in blocking mode.
 ///
-/// A restarted server takes its path over: if there is a socket at path, of a live server or left over, the new
-/// listener replaces it without a moment in which the path is missing. For that the listener is bound under a
-/// temporary name in the same directory and renamed, and getsockname(2) then shows the temporary name. Anything that
-/// is not a socket is left alone.
+/// A restarted server takes its path over. If there is a socket at path, of a live server or left over, the new
+/// listener replaces it, and the path is never missing. For that the listener is bound under a temporary name in the
+/// same directory, and then renamed. getsockname(2) shows the temporary name after that. Anything that is not a socket
+/// is left alone.
 ///
-/// The umask decides the mode of the node. The node stays when the listener is closed. fdpasser_server_with(3) sets a
-/// mode, refuses to replace a live server, and tells which node it made.
+/// The umask decides the mode of the node, which is the socket file. The node stays when the listener is closed.
+/// fdpasser_server_with(3) sets a mode, can refuse to replace a live server, and tells which node it made.
 ///
 /// fdpasser_server_n() takes the length of path. So path may begin with a NUL byte, which makes it a Linux abstract
 /// address. An abstract address is in no file system, and it is never replaced.
@@ -325,7 +327,8 @@ pub unsafe extern "C" fn fdpasser_unlink(
 /// No connection is lost with these, and the same call may succeed later:
 ///
 /// - EAGAIN: No connection waits, and the listener is non-blocking.
-/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART and the listener has no
+///   SO_RCVTIMEO, the wait goes on instead.
 /// - EMFILE: The process has no free slot from 3 up. The connection stays in the backlog.
 /// - ENFILE: The system has too many open files.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
@@ -358,9 +361,9 @@ pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
 ///
 /// 0 does not wait, and a negative number waits for ever.
 ///
-/// The listener is put into non-blocking mode and stays in it, for everybody who shares it. Without that nobody can
-/// promise not to wait: another process may take the connection first. After this call fdpasser_accept(3) does not wait
-/// on the listener either.
+/// The call sets the listener to non-blocking mode and leaves it so, for everybody who shares it. Otherwise the call
+/// could wait too long, because another process may take the connection first. After this call fdpasser_accept(3) does
+/// not wait on the listener either.
 ///
 /// # Ownership
 ///
@@ -372,8 +375,9 @@ pub extern "C" fn fdpasser_accept(listener: c_int) -> c_int {
 ///
 /// # Errors
 ///
-/// All errors of fdpasser_accept(3), except EAGAIN, and this:
+/// All errors of fdpasser_accept(3), except EAGAIN, with one difference and one more:
 ///
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
 /// - ETIMEDOUT: No connection came in time.
 ///
 /// # Blocking
@@ -411,13 +415,13 @@ pub extern "C" fn fdpasser_accept_timed(listener: c_int, timeout_ms: c_int) -> c
 ///
 /// - EFAULT: path is NULL.
 /// - ENOENT: There is nothing at path, or path is empty.
-/// - ECONNREFUSED: Nobody listens at path.
+/// - ECONNREFUSED: Nobody listens at path. On the BSDs and macOS also: the server's backlog is full.
 /// - EACCES: The caller may not write to the node, or may not search a directory of path.
 /// - EPROTOTYPE: There is a socket at path that is not a stream.
 /// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
 /// - ENOTDIR: A part of path is not a directory.
 /// - ELOOP: There are too many symbolic links in path.
-/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART, the wait goes on instead.
 /// - EMFILE: The process has no free slot from 3 up.
 /// - ENFILE: The system has too many open files.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
@@ -425,7 +429,7 @@ pub extern "C" fn fdpasser_accept_timed(listener: c_int, timeout_ms: c_int) -> c
 ///
 /// # Blocking
 ///
-/// It waits while the server's backlog is full.
+/// It waits while the server's backlog is full. On the BSDs and macOS it fails with ECONNREFUSED instead.
 ///
 /// # See also
 ///
@@ -465,14 +469,17 @@ pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_
 ///
 /// # Errors
 ///
-/// All errors of fdpasser_connect_n(3), and these:
+/// All errors of fdpasser_connect_n(3), with one difference and two more:
 ///
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says. If timeout_ms is negative, it is as in
+///   fdpasser_connect(3).
 /// - ETIMEDOUT: The backlog of the server was full all the time.
-/// - EOPNOTSUPP: The SysV interface, where the system waits until the server has accepted.
+/// - EOPNOTSUPP: The library was built for the SysV interface, which has no way to limit this wait.
 ///
 /// # Blocking
 ///
-/// It waits while the server's backlog is full, until the time is over.
+/// It waits while the server's backlog is full, until the time is over. On the BSDs and macOS it fails with ECONNREFUSED
+/// instead.
 ///
 /// # See also
 ///
@@ -493,15 +500,15 @@ pub unsafe extern "C" fn fdpasser_connect_timed(
 /// Tells which user, group and process are at the other end of a connection.
 ///
 /// *uid and *gid are set to the effective user and group, *pid to the process. Each of the three pointers may be NULL.
-/// They describe the process at the moment when the connection was made: for the end of a server the process that
-/// connected, for the end of a client the process that listened, and for a pair the process that made the pair. By now
-/// another process may have that end, because it inherited it or received it.
+/// They describe the process at the moment when the connection was made. A server sees the process that connected. A
+/// client sees the process that listened. For a pair it is the process that made the pair. By now another process may
+/// have that end, because it inherited it or received it.
 ///
 /// *pid is -1 where the system does not tell, and where our PID namespace does not show the process. The process may
 /// have ended by now, and another one may have its number. So grant access by the user and not by the process.
 ///
-/// In a user namespace every user that is not mapped has the overflow uid, usually 65534. So refuse that one: it is no
-/// single user.
+/// In a user namespace every user that is not mapped has the overflow uid, usually 65534. So refuse that uid: it stands
+/// for many users.
 ///
 /// # Ownership
 ///

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The library itself: what it was built for.
 //!
+//! The sections below are for the functions whose own comments lack them.
+//!
 //! # Ownership
 //!
 //! No descriptor changes hands.
@@ -22,7 +24,7 @@ pub const FDPASSER_MODE_BSD: c_int = 1;
 /// fdpasser_mode(): descriptors travel by I_SENDFD over STREAMS.
 pub const FDPASSER_MODE_SYSV: c_int = 2;
 
-/// No message carries more descriptors than this.
+/// The largest number of descriptors in a message.
 pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
 
 const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == crate::MAX_PER_MESSAGE);

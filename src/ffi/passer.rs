@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Queues: an object with a queue for each direction, for any event loop.
 //!
+//! The sections below are for the functions whose own comments lack them.
+//!
 //! # Ownership
 //!
 //! No descriptor changes hands.
@@ -30,7 +32,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
-/// A passer with a queue for each direction, made by fdpasser_new() or fdpasser_new_pair().
+/// A queue object: one end of a connection with a queue for each direction.
 pub struct fdpasser {
     end: End,
     /// What the last fdpasser_process() could not send.
@@ -48,10 +50,10 @@ enum End {
     Neither,
 }
 
-/// Makes an object with a queue for each direction from a connected socket.
+/// Makes a queue object from a connected passer: one queue for each direction.
 ///
-/// The object works with any event loop. It waits for nothing, it calls nobody back, and it takes care of the pauses
-/// that a full table or a full socket asks for. A program uses it in five steps:
+/// The object works with any event loop. It does not wait, it calls nobody back, and it takes care of the pauses that a
+/// full table or a full socket asks for. A program uses it in five steps:
 ///
 /// 1. Push what is to be sent, with fdpasser_push_send_fd(3), and say how many descriptors the program is ready to
 ///    take, with fdpasser_push_recv(3).
@@ -65,7 +67,7 @@ enum End {
 /// 5. When fdpasser_process(3) says that it is over, free the object with fdpasser_free(3).
 ///
 /// The bits of epoll(7) are those of poll(2). If a loop has other bits, translate them. Loops that report only changes
-/// (EPOLLET) work too. docs/queues.md in the source has whole programs for poll, epoll and libuv.
+/// (EPOLLET) work too. docs/queues.md in the source says how, and has whole programs for poll, epoll and libuv.
 ///
 /// fd is set to non-blocking mode, and to keep out-of-band bytes in line (SO_OOBINLINE). Both belong to everybody who
 /// shares the socket, also in other processes.
@@ -85,9 +87,9 @@ enum End {
 ///
 /// # Threads and fork
 ///
-/// One thread at a time may use an object, and threads may hand it on. After a fork both processes have the queue, and
-/// both would send it. So only one of them may go on with the object. The other one should free its copy, which
-/// changes nothing for the first.
+/// One thread at a time may use an object, and threads may hand it on. After a fork both processes have the queued
+/// descriptors, and both would send them. So only one of them may go on with the object. The other one should free its
+/// copy, which changes nothing for the first. An object that fdpasser_new_pair(3) made has an end for each process.
 ///
 /// # Examples
 ///
@@ -129,7 +131,7 @@ pub extern "C" fn fdpasser_new(fd: c_int) -> *mut fdpasser {
     })
 }
 
-/// Makes an object that holds both ends of a connection, for the two sides of a fork.
+/// Makes a queue object that holds both ends of a connection, for the two sides of a fork.
 ///
 /// After the fork the parent calls fdpasser_i_am_parent() and the child fdpasser_i_am_child(). Each keeps its own end
 /// and closes the other one. Before that no other function takes the object, except fdpasser_free(3).
@@ -206,7 +208,7 @@ pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
     guard(|| choose(unsafe { object(p) }?, |_, child| child))
 }
 
-/// Closes everything that the object owns, and frees it.
+/// Closes everything that a queue object owns, and frees it.
 ///
 /// It closes the passer, the descriptors that are still queued, and those that were received and not taken. If p is NULL
 /// the call does nothing.
@@ -225,11 +227,11 @@ pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
 ///
 /// # Errors
 ///
-/// None. It does not change errno on failure, because it does not fail.
+/// None.
 ///
 /// # Blocking
 ///
-/// It waits where close(2) does, for example for a socket with SO_LINGER that is in the queue.
+/// It waits only where close(2) does, for example for a TCP socket with SO_LINGER that is in the queue.
 ///
 /// # Threads and fork
 ///
@@ -250,10 +252,10 @@ pub unsafe extern "C" fn fdpasser_free(p: *mut fdpasser) {
     });
 }
 
-/// Returns the descriptor of the passer, for polling.
+/// Returns the passer of a queue object, for polling.
 ///
-/// It is the same descriptor always. Do nothing with it but poll it, with one exception. A program that has sent
-/// everything and waits for the peer's end may shut it down for writing, with shutdown(2) and SHUT_WR.
+/// It is always the same descriptor. Only poll it. One other use is allowed: a program that has sent everything and
+/// waits for the peer to end may shut it down for writing, with shutdown(2) and SHUT_WR.
 ///
 /// # Ownership
 ///
@@ -278,8 +280,8 @@ pub unsafe extern "C" fn fdpasser_fileno(p: *const fdpasser) -> c_int {
 
 /// Sets how many descriptors the queue may put into one message.
 ///
-/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE. It is 1 unless this is called. Only a peer that expects several
-/// descriptors in a message understands more than 1. This library always does.
+/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE. It is 1 unless this is called. fdpasser_send_fds(3) says which peers
+/// receive more than 1, and which systems send it.
 ///
 /// # Returns
 ///
@@ -349,7 +351,7 @@ pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c
 /// - EINVAL: fd is the passer itself, or p is NULL or a pair whose end is not chosen yet.
 /// - ENOMEM: The system is short of memory.
 ///
-/// After a final error of fdpasser_process(3) it is that error, again and again.
+/// Once fdpasser_process(3) has failed with a final error, every call of this function fails with the same errno.
 ///
 /// # See also
 ///
@@ -406,7 +408,8 @@ pub unsafe extern "C" fn fdpasser_push_recv(p: *mut fdpasser, count: c_int) -> c
 /// Returns what to poll the passer for at the moment: POLLIN, POLLOUT, both or nothing.
 ///
 /// Ask again each time before you wait, because every other call may change the answer. If it is 0, do not poll the
-/// passer at all, for POLLHUP comes without being asked for. With poll(2), give -1 for the descriptor then.
+/// passer at all, because poll(2) reports POLLHUP even if nobody asks for it: give it -1 in place of the descriptor. An
+/// edge-triggered loop (EPOLLET) is the exception: there the passer stays registered for both directions.
 ///
 /// # Returns
 ///
@@ -442,7 +445,7 @@ pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
 /// - 0: fdpasser_next_fd(3) has something, or there is work left, or fdpasser_process(3) has something to tell.
 /// - above 0: A direction pauses, because the table is full, too many descriptors are in flight, or the system is short
 ///   of memory.
-/// - -1: There is no need to call before the passer is ready. With errno if p is wrong.
+/// - -1: There is no need to call before the passer is ready. If p is wrong it is also -1, with errno.
 ///
 /// # Errors
 ///
@@ -469,17 +472,18 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// says is ready, and in each one whose pause is over. It does no harm to call it with nothing to do or too early. One
 /// call moves about 100 descriptors in each direction, so that one busy passer does not starve the others.
 ///
-/// Everything that was asked for and has reached this end comes before the end or an error is told. As long as
-/// fdpasser_next_fd(3) has something, this call returns 1.
+/// Before the call reports the end or a final error, the object hands out every descriptor that has arrived and was
+/// asked for. As long as fdpasser_next_fd(3) has something, this call returns 1, unless a descriptor was refused.
 ///
 /// A full table, too many descriptors in flight and a shortage of memory are not errors. The direction pauses.
 ///
 /// # Ownership
 ///
-/// Descriptors that were sent are closed. One that cannot be sent goes back to the caller if it calls
-/// fdpasser_refused(). The object owns all others, also after an error. fdpasser_refused() gives out the descriptor
-/// under the number that it was pushed with. If fdpasser_refused() is not called, the next fdpasser_process() or
-/// fdpasser_free(3) closes it.
+/// Descriptors that were sent are closed. The object owns every descriptor in its queues, also after an error.
+///
+/// If a descriptor cannot be sent, call fdpasser_refused(). It returns that descriptor, under the number that was
+/// pushed, and the descriptor is the caller's again. If nobody calls it, the next fdpasser_process() or
+/// fdpasser_free(3) closes the descriptor.
 ///
 /// # Returns
 ///
@@ -487,17 +491,17 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// that it sent was handed out, and everything that was queued is sent. If the peer only stopped sending, more may be
 /// pushed for it. It returns -1 with errno on failure.
 ///
-/// fdpasser_refused() is to be asked after a failure. It returns the descriptor that could not be sent, once. It
-/// returns -1 if there is none, and leaves errno as it was: the error is the passer's, and final.
+/// fdpasser_refused() returns the descriptor that the last fdpasser_process() could not send, once. It returns -1 if
+/// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final.
 ///
 /// # Errors
 ///
-/// One descriptor could not be sent, if fdpasser_refused() returns one. The passer goes on with the next:
+/// One descriptor could not be sent, if fdpasser_refused() returns one. The next call goes on with the next one:
 ///
 /// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
 /// - EPERM: A security module or the peer refused the descriptor.
 ///
-/// The passer has failed, if fdpasser_refused() returns -1. Each further call returns the same error:
+/// The connection has failed, if fdpasser_refused() returns -1. Each further call returns the same error:
 ///
 /// - EPIPE, ECONNRESET: The peer is gone.
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
@@ -506,7 +510,7 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
 ///   ENOLINK.
 /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: The passer is not a connected local socket.
-/// - EBADF: A descriptor of the object was closed behind its back.
+/// - EBADF: The program closed a descriptor that the object owns.
 ///
 /// fdpasser_process() and fdpasser_refused() also fail with this:
 ///
@@ -567,7 +571,7 @@ pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
 ///
 /// # Errors
 ///
-/// - EAGAIN: There is none at the moment. fdpasser_process(3) says how the passer stands.
+/// - EAGAIN: There is none at the moment. fdpasser_process(3) says whether more can come.
 /// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
 ///
 /// # See also

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Transfer: descriptors sent and received, one call at a time.
 //!
+//! The sections below are for the functions whose own comments lack them.
+//!
 //! # Ownership
 //!
 //! No descriptor changes hands.
@@ -35,7 +37,8 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 /// # Ownership
 ///
 /// The caller keeps fd, on success and on failure. The receiver gets a duplicate, so fd may be closed as soon as the
-/// call returns. If nobody receives the duplicate, the kernel closes it when both ends of the connection are closed.
+/// call returns. If nobody receives the duplicate, the kernel closes it when the receiver's end is closed in every
+/// process.
 ///
 /// # Returns
 ///
@@ -46,8 +49,9 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 /// The same call may succeed later. fdpasser_retry_ms(3) says when:
 ///
 /// - EAGAIN: The socket is full, and passer is non-blocking or its SO_SNDTIMEO ran out.
-/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
-/// - ETOOMANYREFS: This user has too many descriptors in flight. fdpasser(7) tells of a second cause.
+/// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART and passer has no SO_SNDTIMEO,
+///   the wait goes on instead.
+/// - ETOOMANYREFS: This user has too many descriptors in flight. See TEMPORARY ERRORS in fdpasser(7) for a second cause.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
 /// This descriptor cannot be sent, and the next one can:
@@ -108,14 +112,15 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 ///
 /// # Errors
 ///
-/// All errors of fdpasser_send_fd(3), except EAGAIN, and this:
+/// All errors of fdpasser_send_fd(3), except EAGAIN, with one difference and one more:
 ///
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
 /// - ETIMEDOUT: The socket was full all the time.
 ///
 /// # Blocking
 ///
 /// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO says.
-/// A signal ends the wait, whatever SA_RESTART says.
+/// A system that ignores MSG_DONTWAIT is an exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -158,15 +163,15 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 /// One message was consumed, and the next call takes the next message:
 ///
 /// - EBADMSG: Bytes came without a descriptor.
-/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. After too many bytes
-///   close the passer, because on a stream the rest of them joins the next message.
+/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096 bytes
+///   are final for a stream, because the rest of them joins the next message: close passer.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
 ///   in fdpasser(7). On NetBSD it is ENOLINK.
 ///
 /// Nothing can be received from this passer any more:
 ///
-/// - ECONNRESET: The peer closed its end, and it had not read everything that was sent to it. What it had sent itself
-///   comes first.
+/// - ECONNRESET: The peer closed its end before it had read everything that was sent to it. On a stream this comes after
+///   everything that the peer had sent. On SOCK_SEQPACKET it comes first, once, and further calls receive the rest.
 /// - EBADF: passer is not open.
 /// - ENOTSOCK: passer is not a socket.
 /// - EINVAL, ENOTCONN: passer is not a connected socket.
@@ -224,7 +229,7 @@ pub extern "C" fn recv_fd(passer: c_int) -> c_int {
 /// # Blocking
 ///
 /// It waits for a message until the time is over, whatever mode passer is in and whatever its SO_RCVTIMEO says. It does
-/// not wait for a free slot.
+/// not wait for a free slot. The SysV interface is an exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -240,14 +245,17 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 
 /// Sends n descriptors in order, per_message of them in each message.
 ///
-/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. If a message carries fewer on this system, each
-/// message carries as many as it can. Linux carries all 253, other systems fewer, and the SysV interface one. Only a
-/// peer that expects several descriptors in a message understands a per_message above 1. This library always does.
+/// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. It is an upper bound: the SysV interface always sends
+/// one descriptor in a message. OpenBSD refuses more than 127 in a message.
+///
+/// Use a per_message above 1 only if the peer receives several descriptors in a message. The queues do, and so do
+/// fdpasser_try_recv_messages(3) and, with room for as many, fdpasser_recv_fds(3). fdpasser_recv_fd(3) closes them all
+/// and fails with EMSGSIZE.
 ///
 /// A descriptor that the system refuses goes into no message. The descriptors before it are sent, so the count that is
 /// returned is its index.
 ///
-/// fdpasser_try_send_fds() does the same and never waits.
+/// fdpasser_try_send_fds() does the same, but fails with EAGAIN instead of waiting.
 ///
 /// # Ownership
 ///
@@ -270,7 +278,9 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 /// # Blocking
 ///
 /// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode. Its SO_SNDTIMEO bounds the whole
-/// call, however many messages it sends. fdpasser_try_send_fds() never waits, whatever mode passer is in.
+/// call, however many messages it sends.
+/// fdpasser_try_send_fds() never waits, whatever mode passer is in. A system that ignores MSG_DONTWAIT is an exception:
+/// see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -291,7 +301,7 @@ pub unsafe extern "C" fn fdpasser_send_fds(
     guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::AsPasser) })
 }
 
-/// Does what fdpasser_send_fds() does, but never waits.
+/// Does what fdpasser_send_fds() does, but fails with EAGAIN instead of waiting.
 ///
 /// Page: fdpasser_send_fds
 #[no_mangle]
@@ -309,7 +319,7 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// No message is too large if n is FDPASSER_MAX_PER_MESSAGE.
 ///
-/// fdpasser_try_recv_fds() does the same and never waits.
+/// fdpasser_try_recv_fds() does the same, but fails with EAGAIN instead of waiting.
 ///
 /// # Ownership
 ///
@@ -326,7 +336,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 /// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_fds() returns it whatever mode passer is
 ///   in.
 /// - EMSGSIZE: The message had more than n descriptors, or more than 4096 bytes. It was consumed, and all descriptors
-///   were closed. The next call takes the next message.
+///   were closed. After too many descriptors the next call takes the next message. After too many bytes close passer, as
+///   fdpasser_recv_fd(3) says.
 /// - EINVAL: n is 0 or too large. Nothing was consumed.
 /// - EFAULT: fds is NULL. Nothing was consumed.
 ///
@@ -334,7 +345,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// fdpasser_recv_fds() waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says. It does
 /// not wait for a free slot.
-/// fdpasser_try_recv_fds() never waits, whatever mode passer is in.
+/// fdpasser_try_recv_fds() never waits, whatever mode passer is in. The SysV interface is an exception: see
+/// CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -350,7 +362,7 @@ pub unsafe extern "C" fn fdpasser_recv_fds(passer: c_int, fds: *mut c_int, n: si
     guard(|| unsafe { receive_many(passer, fds, n, Wait::AsPasser) })
 }
 
-/// Does what fdpasser_recv_fds() does, but never waits.
+/// Does what fdpasser_recv_fds() does, but fails with EAGAIN instead of waiting.
 ///
 /// Page: fdpasser_recv_fds
 #[no_mangle]
@@ -397,7 +409,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
 ///
 /// # Blocking
 ///
-/// It never waits, whatever mode passer is in.
+/// It never waits, whatever mode passer is in. The SysV interface is an exception: see CALLS THAT DO NOT WAIT in
+/// fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -421,7 +434,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 
 /// Tells whether a call that failed with this errno is worth repeating, and when.
 ///
-/// err is the errno of a call that sends or receives. Some errors pass with time:
+/// err is the errno of a call that sends or receives. Some errors are temporary:
 ///
 /// - EAGAIN: The socket is full, or nothing has arrived. Poll the passer, then try again.
 /// - EINTR: A signal came. Try again.
@@ -436,7 +449,7 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// # Returns
 ///
 /// 0: poll the passer, then try again. Above 0: leave this direction alone for so many milliseconds, then try again.
-/// -1: this attempt is final.
+/// -1: the error is not temporary. This -1 is an answer and sets no errno.
 ///
 /// # Errors
 ///
