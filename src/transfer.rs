@@ -31,7 +31,16 @@ pub(crate) fn send_one(
     fd: BorrowedFd<'_>,
     wait: Wait,
 ) -> Result<(), Errno> {
-    send(passer, &[fd], 1, wait).map(drop)
+    sys::must_be_local(passer)?;
+    // The kernel applies SO_SNDTIMEO to this one message, which is the whole call.
+    let may_wait = wait == Wait::AsPasser;
+    let mut waits = Waits::new(wait);
+    loop {
+        match sys::send(passer, &[fd], may_wait) {
+            Err(Errno::EAGAIN) if !may_wait => waits.writable(passer)?,
+            result => return result,
+        }
+    }
 }
 
 /// Sends `fds` in order, in messages of `per_message` (0 means 1), and says how many were sent.
@@ -108,9 +117,9 @@ pub(crate) fn recv(
 ) -> Result<(), Errno> {
     let mut waits = Waits::new(wait);
     loop {
-        match prove_room(passer, 1).and_then(|_| take(passer, max, fds)) {
+        match prove_room(passer).and_then(|()| take(passer, max, fds)) {
             // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) => waits.readable(passer)?,
+            Err(Errno::EAGAIN) if wait != Wait::Never => waits.readable(passer)?,
             result => return result,
         }
     }
@@ -132,60 +141,72 @@ pub(crate) enum Taken {
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     messages: usize,
-    mut enough: usize,
+    enough: usize,
     mut into: impl FnMut(OwnedFd),
 ) -> Result<Taken, Errno> {
-    let mut fds = Fds::new();
-    let mut proof = Proof::default();
-    for left in (1..=messages).rev() {
-        proof.renew(passer, left)?;
-        take(passer, MAX_PER_MESSAGE, &mut fds)?;
-        if fds.is_empty() {
-            return Ok(Taken::Shutdown);
+    let mut left = Left { messages, enough };
+    let mut ask_for = messages;
+    while left.any() {
+        // What the table had no room for, it is not asked for again.
+        ask_for = match ask_for.min(left.messages) {
+            0 => 0,
+            most => sys::room_for_messages(most),
+        };
+        if ask_for == 0 {
+            sys::rehearse(passer)?;
         }
-        proof.slots -= fds.len();
-        enough = enough.saturating_sub(fds.len());
-        fds.drain(..).for_each(&mut into);
-        if enough == 0 {
-            break;
+        // A rehearsal vouches for one message, which has at least one descriptor if it has any. What is left of its
+        // slots is never enough for another.
+        let slots = ask_for.max(1) * MAX_PER_MESSAGE;
+        if take_several(passer, slots, &mut left, &mut into)? == Taken::Shutdown {
+            return Ok(Taken::Shutdown);
         }
     }
     Ok(Taken::Enough)
 }
 
-/// What is proven for a run of messages. That is a number of slots, and a message takes no more of them than it
-/// has descriptors. Most have one, so a proof lasts for many.
-#[derive(Default)]
-struct Proof {
-    slots: usize,
-    /// The table showed no room before, and is not asked again for the rest of the run.
-    rehearse: bool,
+/// What [`recv_messages`] is still to take.
+struct Left {
+    messages: usize,
+    enough: usize,
 }
 
-impl Proof {
-    fn renew(&mut self, passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
-        if self.slots >= MAX_PER_MESSAGE {
-            return Ok(());
-        }
-        let room = match self.rehearse {
-            true => 0,
-            false => sys::room_for_messages(messages),
-        };
-        if room == 0 {
-            self.rehearse = true;
-            sys::rehearse(passer)?;
-        }
-        // A rehearsal vouches for one message, which has at least one descriptor if it has any. What is left of its
-        // slots is never enough for another.
-        self.slots = room.max(1) * MAX_PER_MESSAGE;
-        Ok(())
+impl Left {
+    fn any(&self) -> bool {
+        self.messages > 0 && self.enough > 0
     }
+}
+
+/// Takes as many messages as the proven slots certainly are enough for. A message takes no more of them than it has
+/// descriptors. Most have one, so a proof lasts for many.
+#[inline(never)] // the descriptors are not on the stack while room is proven
+fn take_several(
+    passer: BorrowedFd<'_>,
+    mut slots: usize,
+    left: &mut Left,
+    into: &mut impl FnMut(OwnedFd),
+) -> Result<Taken, Errno> {
+    let mut fds = Fds::new();
+    while slots >= MAX_PER_MESSAGE && left.any() {
+        take(passer, MAX_PER_MESSAGE, &mut fds)?;
+        if fds.is_empty() {
+            return Ok(Taken::Shutdown);
+        }
+        slots -= fds.len();
+        left.messages -= 1;
+        left.enough = left.enough.saturating_sub(fds.len());
+        fds.drain(..).for_each(&mut *into);
+    }
+    Ok(Taken::Enough)
 }
 
 /// Makes sure that there is room for a message. With no free slot the kernel would deliver a message's byte and
 /// destroy its descriptors, so nothing may come between this and the receiving.
-fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
-    Proof::default().renew(passer, messages)
+fn prove_room(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    match sys::room_for_messages(1) {
+        0 => sys::rehearse(passer),
+        _ => Ok(()),
+    }
 }
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
