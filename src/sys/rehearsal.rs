@@ -43,6 +43,10 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         result => result?,
     };
     if first.truncated {
+        if fds.is_empty() {
+            // Without a free slot it does not fit, whatever it is.
+            table::one_free_slot(passer)?;
+        }
         fds.clear();
         return rehearse_several(passer, &mut fds);
     }

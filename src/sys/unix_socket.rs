@@ -9,6 +9,7 @@ use super::table::{above_stdio, Place};
 use super::wait::{self, Wait, Waits};
 use libc::c_int;
 use nix::errno::Errno;
+use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{
     self, getsockopt, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr,
 };
@@ -45,6 +46,10 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
             Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
                 drop(place);
                 waits.wait_readable(listener)?;
+                // In non-blocking mode accept(2) goes on saying EAGAIN then, while poll(2) says ready.
+                if is_hung_up(listener)? {
+                    return Err(Errno::EINVAL);
+                }
             }
             result => {
                 let passer = place.take(result?)?;
@@ -64,6 +69,20 @@ fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
     super::table::one_free_slot(listener)?;
     Place::reserve(listener)
 }
+
+/// Whether somebody has shut the listener down.
+fn is_hung_up(listener: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut polled = [PollFd::new(listener, HUNG_UP)];
+    poll(&mut polled, PollTimeout::ZERO)?;
+    Ok(polled[0]
+        .revents()
+        .is_some_and(|found| found.intersects(HUNG_UP)))
+}
+
+#[cfg(linux_like)]
+const HUNG_UP: PollFlags = PollFlags::POLLHUP.union(PollFlags::from_bits_retain(libc::POLLRDHUP));
+#[cfg(not(linux_like))]
+const HUNG_UP: PollFlags = PollFlags::POLLHUP;
 
 #[cfg(not(cloexec_after_socket))]
 fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
