@@ -21,7 +21,7 @@ use constant {
     ACCELERATED => 15,
     EMULATED    => 120,
     # Seconds for all programs, emulated on a busy machine.
-    DEADLINE => 900,
+    DEADLINE => 1800,
     SKIPPED  => 77,
 };
 
