@@ -8,6 +8,7 @@ use strict;
 use warnings;
 
 use File::Path qw(make_path remove_tree);
+use IO::Handle;
 use IO::Select;
 use POSIX ();
 use Test::More;
@@ -20,7 +21,7 @@ use constant {
     ACCELERATED => 15,
     EMULATED    => 120,
     # Seconds for all programs, emulated on a busy machine.
-    DEADLINE => 900,
+    DEADLINE => 1800,
     SKIPPED  => 77,
 };
 
@@ -213,26 +214,27 @@ sub run_qemu {
         open STDIN, '<', '/dev/null';
         exec { $command[0] } @command or POSIX::_exit(127);
     }
-    my ($begun, $text) = watch($console, $boot);
+    open my $fh, '>>', "$out/$log.log" or die "$log: $!";
+    $fh->autoflush;
+    my $begun = watch($console, $fh, $boot);
     kill KILL => $pid;
     close $console;
-    open my $fh, '>>', "$out/$log.log" or die "$log: $!";
-    print $fh $text;
     close $fh;
     return $begun;
 }
 
-# Reads the console until qemu ends, or will not go on: a failure of KVM stops the machine, and qemu stays.
+# Copies the console to the log until qemu ends, or will not go on: a failure of KVM stops the machine, and qemu stays.
 sub watch {
-    my ($console, $boot) = @_;
+    my ($console, $log, $boot) = @_;
     my ($select, $until, $begun, $text) = (IO::Select->new($console), time + $boot, 0, '');
     while ($select->can_read($until - time)) {
-        sysread($console, $text, 65536, length $text) or last;
-        return (0, $text) if $text =~ /KVM internal error/;
+        my $length = sysread($console, $text, 65536, length $text) or last;
+        print $log substr $text, -$length;
+        return 0 if $text =~ /KVM internal error/;
         next if $begun || $text !~ /^begin /m;
         ($begun, $until) = (1, time + DEADLINE);
     }
-    return ($begun, $text);
+    return $begun;
 }
 
 sub pack_initramfs {
