@@ -24,7 +24,7 @@ pub(crate) struct Queue {
     per_message: usize,
     to_send: VecDeque<OwnedFd>,
     max_queued: usize,
-    /// Taken from the socket, and not from us.
+    /// Taken from the socket, and not yet by the caller.
     received: VecDeque<OwnedFd>,
     /// How many the caller is still to get.
     wanted: usize,
@@ -230,7 +230,7 @@ impl Queue {
                     self.to_send.drain(..sent);
                     left = left.saturating_sub(sent);
                 }
-                // After EBADF nobody can say what else of ours is no longer ours.
+                // EBADF means that somebody closed a descriptor of the queue. Others may be somebody else's by now.
                 Err(error) if error != Errno::EBADF && transfer::refuses_one(error) => {
                     self.sending = Turn::Now;
                     return self.to_send.pop_front().map(|fd| (fd, error));
@@ -293,7 +293,8 @@ impl Queue {
         })
     }
 
-    /// What has reached this end can still be had, and nothing will make the socket ready for it.
+    /// Keeps the first final error. Receiving is tried at once, and not when the socket is ready: what has reached this
+    /// end is still to be handed out, and the event loop may never report the socket again.
     fn fail(&mut self, error: Errno) {
         self.error.get_or_insert(error);
         if matches!(self.receiving, Turn::WhenReady) {

@@ -33,7 +33,16 @@ pub(crate) fn send_one(
     fd: BorrowedFd<'_>,
     wait: Wait,
 ) -> Result<(), Errno> {
-    send(passer, &[fd], 1, wait).map(drop)
+    sys::must_be_local(passer)?;
+    // The kernel applies SO_SNDTIMEO to this one message, which is the whole call.
+    let may_wait = wait == Wait::AsPasser;
+    let mut waits = Waits::new(wait);
+    loop {
+        match sys::send(passer, &[fd], may_wait) {
+            Err(Errno::EAGAIN) if !may_wait => waits.wait_writable(passer)?,
+            result => return result,
+        }
+    }
 }
 
 /// Sends `fds` in order, in messages of `per_message` (0 means 1), and says how many were sent.
@@ -108,9 +117,9 @@ pub(crate) fn recv(
 ) -> Result<(), Errno> {
     let mut waits = Waits::new(wait);
     loop {
-        match prove_room(passer, 1).and_then(|_| take(passer, max, fds)) {
+        match prove_room(passer).and_then(|()| take(passer, max, fds)) {
             // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) => waits.wait_readable(passer)?,
+            Err(Errno::EAGAIN) if wait != Wait::Never => waits.wait_readable(passer)?,
             result => return result,
         }
     }
@@ -134,54 +143,55 @@ pub(crate) fn recv_messages(
     mut enough: usize,
     mut into: impl FnMut(OwnedFd),
 ) -> Result<Taken, Errno> {
-    let mut fds = Fds::new();
-    let mut proof = Proof::default();
+    let mut ask_for = enough;
     while enough > 0 {
-        proof.renew(passer, enough)?;
-        take(passer, MAX_PER_MESSAGE, &mut fds)?;
-        if fds.is_empty() {
+        // Once the table has shown no room, it is not asked again.
+        ask_for = match ask_for.min(enough) {
+            0 => 0,
+            most => sys::room_for_messages(most),
+        };
+        if ask_for == 0 {
+            sys::rehearse(passer)?;
+        }
+        // A rehearsal proves room for one message only. To count it as MAX_PER_MESSAGE slots is safe all the same: a
+        // message takes at least one of them, so what is left is too few for another.
+        let slots = ask_for.max(1) * MAX_PER_MESSAGE;
+        if take_several(passer, slots, &mut enough, &mut into)? == Taken::Shutdown {
             return Ok(Taken::Shutdown);
         }
-        proof.slots -= fds.len();
-        enough = enough.saturating_sub(fds.len());
-        fds.drain(..).for_each(&mut into);
     }
     Ok(Taken::Enough)
 }
 
-/// What is proven for a run of messages. That is a number of slots, and a message takes no more of them than it
-/// has descriptors. Most have one, so a proof lasts for many.
-#[derive(Default)]
-struct Proof {
-    slots: usize,
-    /// The table showed no room before, and is not asked again for the rest of the run.
-    rehearse: bool,
-}
-
-impl Proof {
-    fn renew(&mut self, passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
-        if self.slots >= MAX_PER_MESSAGE {
-            return Ok(());
+/// Takes as many messages as the proven slots certainly are enough for. A message takes no more of them than it has
+/// descriptors. Most have one, so a proof lasts for many.
+#[inline(never)] // the descriptors are not on the stack while room is proven
+fn take_several(
+    passer: BorrowedFd<'_>,
+    mut slots: usize,
+    enough: &mut usize,
+    into: &mut impl FnMut(OwnedFd),
+) -> Result<Taken, Errno> {
+    let mut fds = Fds::new();
+    while slots >= MAX_PER_MESSAGE && *enough > 0 {
+        take(passer, MAX_PER_MESSAGE, &mut fds)?;
+        if fds.is_empty() {
+            return Ok(Taken::Shutdown);
         }
-        let room = match self.rehearse {
-            true => 0,
-            false => sys::room_for_messages(messages),
-        };
-        if room == 0 {
-            self.rehearse = true;
-            sys::rehearse(passer)?;
-        }
-        // A rehearsal vouches for one message, which has at least one descriptor if it has any. What is left of its
-        // slots is never enough for another.
-        self.slots = room.max(1) * MAX_PER_MESSAGE;
-        Ok(())
+        slots -= fds.len();
+        *enough = enough.saturating_sub(fds.len());
+        fds.drain(..).for_each(&mut *into);
     }
+    Ok(Taken::Enough)
 }
 
 /// Makes sure that there is room for a message. With no free slot the kernel would deliver a message's byte and
 /// destroy its descriptors, so nothing may come between this and the receiving.
-fn prove_room(passer: BorrowedFd<'_>, messages: usize) -> Result<(), Errno> {
-    Proof::default().renew(passer, messages)
+fn prove_room(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    match sys::room_for_messages(1) {
+        0 => sys::rehearse(passer),
+        _ => Ok(()),
+    }
 }
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {

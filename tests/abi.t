@@ -6,30 +6,28 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
 use File::Path qw(make_path);
-use POSIX ();
+use FindBin;
 use Test::More;
 
-use lib dirname(abs_path(__FILE__)) . '/lib';
+use lib "$FindBin::Bin/lib";
+use CPrograms qw($built $target cc cxx library shared_link static_link symbols);
+use Files qw($root slurp spew);
 use Header;
+use Processes qw(run succeeds works);
+use Skips qw(loudly);
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-my $root   = abs_path('.');
-my $lib    = "$root/target/release";
-my $shared = "$lib/libfdpasser.so";
-my $static = "$lib/libfdpasser.a";
-my $out    = "$root/target/ctests/abi";
-my $cc     = $ENV{CC}  // 'cc';
-my $cxx    = $ENV{CXX} // 'c++';
-my $nm     = $ENV{NM}  // 'nm';
+chdir $root or die "chdir: $!";
+my $shared = library('so');
+my $static = library('a');
+my $out    = "$target/ctests/abi";
+my @cc     = cc();
+my @cxx    = cxx();
 
-my @strict    = qw(-Wall -Wextra -pedantic -Werror -Iinclude);
-my @link_so   = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
-my @link_libs = qw(-lgcc_s -lpthread -ldl -lm);
+my @strict  = qw(-Wall -Wextra -pedantic -Werror -Iinclude);
+my @link_so = shared_link();
+my (undef, @link_libs) = static_link();    # what the archive needs
 
--e or die "$_ is missing: run `make lib`" for $shared, $static;
 make_path($out);
 
 my @functions = sort map { $_->{name} } @{ Header->read('include/fdpasser.h')->{functions} };
@@ -57,7 +55,7 @@ subtest 'symbols' => sub {
     is($archive{$_}, $_ =~ /^(?:send|recv)_fd$/ ? 'W' : 'T', "$_ in the archive") for @functions;
 
     # A name that has to come from somewhere else than the C library would break a link.
-    my ($undefined) = run($nm, '-u', $static);
+    my ($undefined) = run($ENV{NM} || 'nm', '-u', $static);
     my @rust = grep { /^_R|^_ZN|rust|fdpasser/ } $undefined =~ /^\s+[Uvw] (\S+)/mg;
     is_deeply(\@rust, [], 'the archive needs nothing of Rust from elsewhere');
 };
@@ -69,7 +67,7 @@ subtest 'soname' => sub {
     my ($dynamic, $status) = run('readelf', '-d', $shared);
     plan skip_all => loudly('there is no readelf') if $status != 0;
     like($dynamic, qr/SONAME.*\[\Q$soname\E\]/, $soname);
-    ok(-e "$lib/$soname", 'which is there to be loaded');
+    ok(-e "$built/$soname", 'which is there to be loaded');
     unlike($dynamic, qr/TEXTREL/, 'no text relocations');
     unlike($dynamic, qr/R(?:UN)?PATH/, 'no run path');
     my @needed = $dynamic =~ /NEEDED.*\[([^\]]+)\]/g;
@@ -97,13 +95,13 @@ C
     isnt((try_compile('c', [qw(-std=c99)], $once . $own))[1], 0, 'which clash where they are there');
 
   SKIP: {
-        skip loudly("there is no $cxx"), 3 if (run($cxx, '--version'))[1] != 0;
+        skip loudly("there is no @cxx"), 3 if !succeeds(@cxx, '--version');
         compiles('as C++', 'cc', [], $once . $once . $use);
         compiles('as C++ without the short names', 'cc', [qw(-DFDPASSER_NO_SHORT_NAMES)],
             "${once}class send_fd {};\nenum recv_fd { none };\n");
         # Without extern "C" the names would be mangled, and not be found.
         spew("$out/plus.cc", "${once}int main() { return fdpasser_mode() - send_fd(-1, -1) - 2; }\n");
-        runs('a C++ program', [$cxx, @strict, "$out/plus.cc", '-o', "$out/plus", @link_so], "$out/plus");
+        runs('a C++ program', [@cxx, @strict, "$out/plus.cc", '-o', "$out/plus", @link_so], "$out/plus");
     }
 };
 
@@ -130,8 +128,8 @@ subtest 'the archive within another shared object' => sub {
     # Two such objects in one process: each has its own Rust within, and neither sees the other's.
     for my $which (qw(one two)) {
         spew("$out/$which.c", "${includes}int $which(void);\nint $which(void)\n{\n$body}\n");
-        ok(builds($cc, qw(-std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared), @strict, "$out/$which.c",
-            '-o', "$out/lib$which.so", $static, @link_libs), "lib$which.so links") or return;
+        defined works("lib$which.so links", @cc, qw(-std=c99 -D_GNU_SOURCE -O1 -g -fPIC -shared), @strict,
+            "$out/$which.c", '-o', "$out/lib$which.so", $static, @link_libs) or return;
         my %exported = symbols('-D', "$out/lib$which.so");
         delete $exported{$_} for @functions;
         # Where the linker exports its own marks.
@@ -162,17 +160,17 @@ int main(int argc, char **argv)
 }
 C
     runs('both are loaded and work',
-        [$cc, qw(-std=gnu99 -Wall -Wextra -Werror), "$out/both.c", '-o', "$out/both", '-ldl'],
+        [@cc, qw(-std=gnu99 -Wall -Wextra -Werror), "$out/both.c", '-o', "$out/both", '-ldl'],
         "$out/both", map { ("$out/lib$_.so", $_) } qw(one two));
     runs('and with the shared library in the same process',
-        [$cc, qw(-std=gnu99 -Wall -Wextra -Werror), "$out/both.c", '-o', "$out/both3", '-ldl',
+        [@cc, qw(-std=gnu99 -Wall -Wextra -Werror), "$out/both.c", '-o', "$out/both3", '-ldl',
             '-Wl,--no-as-needed', @link_so],
         "$out/both3", map { ("$out/lib$_.so", $_) } qw(one two));
 };
 
 subtest 'the archive beside another one of Rust' => sub {
     my $rustc = $ENV{RUSTC} // 'rustc';
-    plan skip_all => loudly("there is no $rustc") if (run($rustc, '--version'))[1] != 0;
+    plan skip_all => loudly("there is no $rustc") if !succeeds($rustc, '--version');
     spew("$out/other.rs", <<'RUST');
 #[no_mangle]
 pub extern "C" fn other() -> i32 {
@@ -180,13 +178,13 @@ pub extern "C" fn other() -> i32 {
     words.join("").parse::<i32>().map_or(1, |n| n - 12)
 }
 RUST
-    ok(builds($rustc, qw(--edition 2021 --crate-type staticlib -o), "$out/libother.a", "$out/other.rs"),
-        'another archive') or return;
+    defined works('another archive',
+        $rustc, qw(--edition 2021 --crate-type staticlib -o), "$out/libother.a", "$out/other.rs") or return;
     spew("$out/two_rusts.c", "${includes}int other(void);\nint main(void)\n{\n"
         . "    if (other() != 0)\n        return 9;\n$body}\n");
     for my $order (["$static", "$out/libother.a"], ["$out/libother.a", "$static"]) {
         runs('both in one program',
-            [$cc, qw(-std=c99 -D_GNU_SOURCE), @strict, "$out/two_rusts.c", '-o', "$out/two_rusts", @$order,
+            [@cc, qw(-std=c99 -D_GNU_SOURCE), @strict, "$out/two_rusts.c", '-o', "$out/two_rusts", @$order,
                 @link_libs],
             "$out/two_rusts");
     }
@@ -207,7 +205,7 @@ static int pass(void)
 $body}
 int main(void) { return pass() != 0 || send_fd() + recv_fd() != 42; }
 C
-    my @build = ($cc, qw(-std=c99 -D_GNU_SOURCE), @strict, "$out/own.c", '-o');
+    my @build = (@cc, qw(-std=c99 -D_GNU_SOURCE), @strict, "$out/own.c", '-o');
     runs('with the shared library', [@build, "$out/own-shared", @link_so], "$out/own-shared");
     runs('with the static one', [@build, "$out/own-static", $static, @link_libs], "$out/own-static");
     runs('with the static one, all of it',
@@ -220,10 +218,10 @@ C
     spew("$out/short.c", "#include <fdpasser.h>\n#include <errno.h>\n"
         . "int main(void) { return !(send_fd(-1, 0) == -1 && errno == EBADF && recv_fd(-1) == -1); }\n");
     runs('a program that has none, static',
-        [$cc, '-std=c99', @strict, "$out/short.c", '-o', "$out/short-static", $static, @link_libs],
+        [@cc, '-std=c99', @strict, "$out/short.c", '-o', "$out/short-static", $static, @link_libs],
         "$out/short-static");
     runs('a program that has none, shared',
-        [$cc, '-std=c99', @strict, "$out/short.c", '-o', "$out/short-shared", @link_so],
+        [@cc, '-std=c99', @strict, "$out/short.c", '-o', "$out/short-shared", @link_so],
         "$out/short-shared");
 };
 
@@ -231,71 +229,22 @@ done_testing;
 
 # -------------------------------------------------------------------------------------------------
 
-# Both outputs of a command, and its wait status; -1 if it cannot be started.
-sub run {
-    my @command = @_;
-    my $pid = open(my $output, '-|') // die "fork: $!";
-    if ($pid == 0) {
-        open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
-        alarm 120;
-        no warnings 'exec';
-        exec { $command[0] } @command or POSIX::_exit(127);
-    }
-    my $text = do { local $/; <$output> } // '';
-    close $output;
-    return ($text, $?);
-}
-
-sub builds {
-    my @command = (split(' ', shift), @_);
-    my ($text, $status) = run(@command);
-    diag("@command\n$text") if $status != 0;
-    return $status == 0;
-}
-
+# Builds a program and runs it.
 sub runs {
     my ($name, $build, @command) = @_;
-    my ($text, $status) = builds(@$build) ? run(@command) : ('does not build', -1);
+    my ($text, $status) = run(@$build);
+    ($text, $status) = run(@command) if $status == 0;
     ok($status == 0, $name) or diag("wait status $status\n$text");
 }
 
 sub try_compile {
     my ($suffix, $flags, $text) = @_;
     spew("$out/header.$suffix", $text);
-    my $compiler = $suffix eq 'c' ? $cc : $cxx;
-    return run(split(' ', $compiler), @$flags, @strict, '-c', "$out/header.$suffix", '-o', "$out/header.o");
+    return run($suffix eq 'c' ? @cc : @cxx, @$flags, @strict, '-c', "$out/header.$suffix", '-o', "$out/header.o");
 }
 
 sub compiles {
     my ($name, @how) = @_;
     my ($text, $status) = try_compile(@how);
     ok($status == 0, $name) or diag($text);
-}
-
-# Name => type.
-sub symbols {
-    my ($which, $file) = @_;
-    my ($text, $status) = run($nm, $which, '--defined-only', $file);
-    $status == 0 or BAIL_OUT("$nm $file: $text");
-    return map { /^[0-9a-f]+ (\w) (\S+?)(?:@.*)?$/ ? ($2 => $1) : () } split /\n/, $text;
-}
-
-sub loudly {
-    my ($why) = @_;
-    diag("SKIPPED: $why");
-    return $why;
-}
-
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar <$fh>;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "$file: $!";
-    print $fh $text;
-    close $fh or die "$file: $!";
 }

@@ -6,17 +6,22 @@
 use strict;
 use warnings;
 
-use Cwd            qw(getcwd);
 use File::Basename qw(dirname);
-use File::Find     qw(find);
 use File::Temp     qw(tempdir);
+use FindBin;
 use Test::More;
 
-my $root = getcwd();
-my $lib  = "$root/target/release";
+use lib "$FindBin::Bin/lib";
+use CPrograms qw($built cc library shared_link static_link);
+use Files     qw($root slurp spew);
+use Processes qw(run spawn succeeds works);
+use Skips     qw(loudly);
+
+chdir $root or die "chdir: $!";
+library('so');
 my $dir  = tempdir(CLEANUP => 1);
-my @cc   = ($ENV{CC} || 'cc', qw(-Wall -Wextra -Werror), "-I$root/include");
-my @link = ("-L$lib", '-lfdpasser', "-Wl,-rpath,$lib");
+my @cc   = (cc(), qw(-Wall -Wextra -Werror), "-I$root/include");
+my @link = shared_link();
 
 # The README's commands are for the root of the tree, so give them one that they may write to.
 for my $name (qw(include target perl)) {
@@ -34,8 +39,7 @@ names_of_others();
 tables();
 links();
 
-chomp(my $quotes = `$^X benches/quote --check 2>&1`);
-is($?, 0, 'README quotes the figures of benches/results.txt') or diag $quotes;
+works('README quotes the figures of benches/results.txt', $^X, 'benches/quote', '--check');
 
 done_testing;
 
@@ -44,9 +48,9 @@ done_testing;
 # Each is run by the command that the README gives for this tree. (The one in Rust is a test of cargo's.)
 sub readme_examples {
     my %example = map { $_ => only_example($_) } qw(c perl python);
-    write_file('hello.c',  $example{c});
-    write_file('hello.pl', $example{perl});
-    write_file('hello.py', $example{python});
+    spew("$dir/hello.c",  $example{c});
+    spew("$dir/hello.pl", $example{perl});
+    spew("$dir/hello.py", $example{python});
 
     output_of('the C example compiles without a warning', @cc, '-o', 'hello', 'hello.c', @link);
     unlink "$dir/hello";
@@ -58,7 +62,7 @@ sub readme_examples {
     is(output_of('the Perl example', 'sh', '-c', $perl // 'false'), "received\n", 'and passes a descriptor');
 
   SKIP: {
-        skip 'python3 with ctypes is not installed', 2 if system('python3 -c "import ctypes" 2>/dev/null') != 0;
+        skip loudly('python3 with ctypes is not installed'), 2 if !succeeds(qw(python3 -c), 'import ctypes');
         my ($python) = $readme =~ /`(\S+ python3 hello\.py)`/;
         is(output_of('the Python example', 'sh', '-c', $python // 'false'), "received\n", 'and passes a descriptor');
     }
@@ -74,7 +78,7 @@ sub only_example {
 
 sub synopsis {
     my ($synopsis) = slurp('perl/lib/AnyEvent/FDpasser.pm') =~ /^=head1 SYNOPSIS\n(.*?)^=head1/ms;
-    write_file('synopsis.pl', $synopsis);
+    spew("$dir/synopsis.pl", $synopsis);
     output_of("the module's synopsis", $^X, "-Mblib=$root/perl", '-Mstrict', '-w', 'synopsis.pl');
     is_deeply(
         [ sort split /\n/, slurp("$dir/greeting") ],
@@ -87,7 +91,7 @@ sub synopsis {
 sub sonames {
     my %soname = map { $_ => 1 } map { /\b(libfdpasser\.so\.[0-9.]*[0-9])/g } $readme, slurp('docs/packaging.md'),
       map { slurp($_) } @ffi;
-    is_deeply([ map { "$lib/$_" } sort keys %soname ], [ glob "$lib/libfdpasser.so.*" ], 'all that name the soname know it');
+    is_deeply([ map { "$built/$_" } sort keys %soname ], [ glob "$built/libfdpasser.so.*" ], 'all that name the soname know it');
     return;
 }
 
@@ -98,7 +102,7 @@ sub queues {
     my @names = qw(poll_client epoll_server uv_client);
     my @uv    = split ' ', `pkg-config --cflags --libs libuv 2>/dev/null` // '';
     my @built = grep { @uv || $_ ne 'uv_client' } @names;
-    write_file("$names[$_].c", $programs[$_]) for 0 .. 2;
+    spew("$dir/$names[$_].c", $programs[$_]) for 0 .. 2;
     for my $name (@built) {
         output_of("compiling $name", @cc, '-std=gnu99', '-pedantic', '-o', $name, "$name.c", @link,
             $name eq 'uv_client' ? @uv : ());
@@ -107,19 +111,14 @@ sub queues {
     like(failure_of("./$_", 'echo'), qr/echo: No such file or directory$/m, "$_ says that there is no server")
       for grep { /client/ } @built;
 
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        chdir $dir;
-        alarm 120;
-        exec './epoll_server', 'echo' or die "epoll_server: $!";
-    }
+    my $pid = spawn({ dir => $dir, deadline => 120 }, './epoll_server', 'echo');
     my $deadline = time + 60;
     select undef, undef, undef, 0.01 while !-S "$dir/echo" && time < $deadline;
     is((stat "$dir/echo")[2] & 07777, 0600, 'the server is for its user alone');
     is(output_of("the client for poll, time $_", './poll_client', 'echo'), "1000 came back\n", 'gets all back') for 1, 2;
     like(failure_of('./epoll_server', 'echo'), qr/echo: Address already in use$/m, 'a second server does not start');
   SKIP: {
-        skip 'libuv is not installed', 2 if !@uv;
+        skip loudly('libuv is not installed'), 2 if !@uv;
         is(output_of('the client for libuv', './uv_client', 'echo'), "1000 came back\n", 'gets all back');
     }
     kill TERM => $pid;
@@ -131,8 +130,8 @@ sub queues {
 
 # docs/troubleshooting.md: what helps if another library has a send_fd of its own, and what does not.
 sub names_of_others {
-    write_file('other.c', "int send_fd(int, int);\nint send_fd(int a, int b) { return a + b; }\nint other(void);\nint other(void) { return send_fd(40, 2); }\n");
-    write_file('both.c', <<'C');
+    spew("$dir/other.c", "int send_fd(int, int);\nint send_fd(int a, int b) { return a + b; }\nint other(void);\nint other(void) { return send_fd(40, 2); }\n");
+    spew("$dir/both.c", <<'C');
 #define FDPASSER_NO_SHORT_NAMES
 #include <fdpasser.h>
 #include <stdio.h>
@@ -147,7 +146,8 @@ int main(void)
 }
 C
     my @other  = ('-L.', '-lother', '-Wl,-rpath,.');
-    my @static = ("$lib/libfdpasser.a", split ' ', `sed -n 's/^Libs.private: //p' fdpasser.pc.in`);
+    my ($private) = slurp('fdpasser.pc.in') =~ /^Libs.private: (.*)/m;
+    my @static = static_link($built, $private);
     for (
         [ 'ours first',               '',             [ @link, @other ],   '-1' ],
         [ 'the other one first',      '',             [ @other, @link ],   '42' ],
@@ -215,44 +215,16 @@ sub anchors {
 
 # --- tools ---------------------------------------------------------------------------------------
 
-sub slurp { my ($path) = @_; open my $in, '<', $path or die "$path: $!"; local $/; return <$in> }
-
-sub write_file {
-    my ($name, $text) = @_;
-    open my $out, '>', "$dir/$name" or die "$name: $!";
-    print {$out} $text;
-    close $out or die "$name: $!";
-    return;
-}
-
-# What a command printed, standard error included; the command's success is a test.
+# What a command printed in our directory, standard error included; the command's success is a test.
 sub output_of {
     my ($what, @command) = @_;
-    my $text = run(@command);
-    is($?, 0, "$what succeeds") or diag $text;
-    return $text;
+    return works("$what succeeds", { dir => $dir }, @command);
 }
 
 # The same of a command that has to fail.
 sub failure_of {
     my @command = @_;
-    my $text = run(@command);
-    ok($? >> 8 && !($? & 127), "@command fails") or diag $text;
-    return $text;
-}
-
-sub run {
-    my @command = @_;
-    my $pid = open my $out, '-|';
-    die "fork: $!" unless defined $pid;
-    if (!$pid) {
-        chdir $dir or die "$dir: $!";
-        open STDERR, '>&', \*STDOUT;
-        alarm 120;
-        exec @command;
-        die "$command[0]: $!";
-    }
-    my $text = do { local $/; <$out> } // '';
-    close $out;
+    my ($text, $status) = run({ dir => $dir }, @command);
+    ok($status >> 8 && !($status & 127), "@command fails") or diag $text;
     return $text;
 }

@@ -5,17 +5,17 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
+use FindBin;
 use Test::More;
 
-use lib dirname(abs_path(__FILE__)) . '/lib';
+use lib "$FindBin::Bin/lib";
+use Files qw($root slurp);
 use Header;
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
+chdir $root or die "chdir: $!";
 
 my $path   = 'include/fdpasser.h';
-my $text   = do { open my $in, '<', $path or die "$path: $!"; local $/; <$in> };
+my $text   = slurp($path);
 my $header = Header->parse($text, $path);
 my %named  = map { map { $_->{name} => $_ } @$_ } @$header{qw(functions constants types)};
 

@@ -6,27 +6,30 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
 use Errno ();
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
+use FindBin;
 use Test::More;
 
-use lib dirname(abs_path(__FILE__)) . '/lib';
+use lib "$FindBin::Bin/lib";
+use CPrograms qw(cc library shared_link);
+use Files qw($root slurp spew);
 use Header;
+use Processes qw(run succeeds works);
+use Skips qw(loudly);
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-my $root = abs_path('.');
-my $lib  = "$root/target/release";
-my $dir  = tempdir(CLEANUP => 1);
-my $man  = "$dir/man";
-my $cc   = $ENV{CC} // 'cc';
+chdir $root or die "chdir: $!";
+library('so');
+my $dir = tempdir(CLEANUP => 1);
+my $man = "$dir/man";
 
-my @functions = map { $_->{name} } @{ Header->read('include/fdpasser.h')->{functions} };
-my %prototype = map { $_->{name} => $_->{prototype} } @{ Header->read('include/fdpasser.h')->{functions} };
+my @declared  = @{ Header->read('include/fdpasser.h')->{functions} };
+my @functions = map { $_->{name} } @declared;
+my %prototype = map { $_->{name} => $_->{prototype} } @declared;
 
-is((run("$^X scripts/man-page 1.2.3 $man"))[0], '', 'the manual is made');
+is((run($^X, 'scripts/man-page', '1.2.3', $man))[0], '', 'the manual is made');
 
 # Page => roff. A link is what it links to.
 my (%page, %linked);
@@ -54,7 +57,7 @@ subtest 'dates' => sub {
     my @made = map {
         my $out = "$dir/$_";
         local $ENV{SOURCE_DATE_EPOCH} = 86400 * 365;
-        run("$^X scripts/man-page 1.2.3 $out");
+        run($^X, 'scripts/man-page', '1.2.3', $out);
         join '', map { slurp($_) } sort glob "$out/man?/*";
     } qw(once twice);
     is($made[0], $made[1], 'made twice it is the same');
@@ -64,10 +67,10 @@ subtest 'dates' => sub {
 };
 
 subtest 'each page answers the five questions' => sub {
-    my $render = (grep { (run("$_ /dev/null"))[1] == 0 } 'mandoc -man -Tascii', 'groff -man -Tascii -P-c')[0];
+    my ($render) = grep { succeeds(@$_, '/dev/null') } [qw(mandoc -man -Tascii)], [qw(groff -man -Tascii -P-c)];
     plan skip_all => loudly('there is neither mandoc nor groff') if !$render;
     for my $name (@functions) {
-        my ($text) = run("cd $man && $render man3/" . ($linked{"$name.3"} // "$name.3"));
+        my ($text) = run({ dir => $man }, @$render, 'man3/' . ($linked{"$name.3"} // "$name.3"));
         $text =~ s/.\x08//g;
         my %section = $text =~ /^(\w[A-Z ]+)\n(.*?)(?=^\S|\z)/msg;
         my $all     = join "\n", values %section;
@@ -89,28 +92,29 @@ subtest 'each page answers the five questions' => sub {
 
 subtest 'a comment that leaves a question open' => sub {
     my $copy = "$dir/copy";
-    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page tests/lib/Header.pm)) {
+    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page), glob 'tests/lib/{Files,Header}.pm') {
         make_path("$copy/" . dirname($_));
         spew("$copy/$_", slurp($_));
     }
-    is((run("$^X $copy/scripts/man-page 1 $dir/none"))[1], 0, 'as it is it does not');
+    my @make = ($^X, "$copy/scripts/man-page", 1, "$dir/none");
+    is((run(@make))[1], 0, 'as it is it does not');
     my $whole = slurp("$copy/src/ffi/connections.rs");
     spew("$copy/src/ffi/connections.rs", $whole =~ s{/// # Errors\n}{}r);
-    like((run("$^X $copy/scripts/man-page 1 $dir/none"))[0], qr/no section Errors/, 'is refused');
+    like((run(@make))[0], qr/no section Errors/, 'is refused');
     spew("$copy/src/ffi/connections.rs", $whole =~ s{/// # Errors\n}{/// # Error\n}r);
-    like((run("$^X $copy/scripts/man-page 1 $dir/none"))[0], qr/unknown section Error\b/, 'and so is a heading that is none');
+    like((run(@make))[0], qr/unknown section Error\b/, 'and so is a heading that is none');
     spew("$copy/src/ffi/connections.rs", $whole =~ s{fn fdpasser_accept\b}{fn fdpasser_take}r);
-    like((run("$^X $copy/scripts/man-page 1 $dir/none"))[0], qr/fdpasser_accept/, 'and a function without a comment');
+    like((run(@make))[0], qr/fdpasser_accept/, 'and a function without a comment');
 };
 
 subtest 'lint' => sub {
     my @pages = map { "man" . substr($_, -1) . "/$_" } grep { !$linked{$_} } sort keys %page;
     # mandoc calls every link fragile, so links are not shown to it.
-    for ([ mandoc => 'mandoc -Tlint' ], [ groff => 'groff -man -ww -z -Tutf8' ]) {
-        my ($program, $command) = @$_;
+    for ([qw(mandoc -Tlint)], [qw(groff -man -ww -z -Tutf8)]) {
+        my ($program, @options) = @$_;
       SKIP: {
-            skip loudly("$program is not installed"), 1 if (run("$program /dev/null"))[1] != 0;
-            is((run("cd $man && $command @pages"))[0], '', "$program finds nothing wrong");
+            skip loudly("$program is not installed"), 1 if !succeeds($program, '/dev/null');
+            is((run({ dir => $man }, $program, @options, @pages))[0], '', "$program finds nothing wrong");
         }
     }
 };
@@ -198,7 +202,7 @@ subtest 'examples' => sub {
         my $program = "$dir/$name" =~ s/\.\d\z//r;
         spew("$program.c", defined $around ? $includes . $around =~ s/^EXAMPLE$/$example/mr : $example);
         builds("$name: it compiles", $program) or next;
-        my ($printed, $status) = run("cd $dir && $program");
+        my ($printed, $status) = run({ dir => $dir }, $program);
         is($printed, $expected, "$name: and does what it says");
         is($status, 0, "$name: and ends well");
         $compiled{$name} = $program;
@@ -316,8 +320,7 @@ subtest 'system calls' => sub {
     my $program = "$dir/calls";
     spew("$program.c", $includes . $calls);
     builds('the program with every function', $program) or return;
-    my ($trace, $status) = run("cd $dir && strace -qq -e signal=none -o $dir/trace $program");
-    is($status, 0, 'runs') or diag $trace;
+    works('runs', { dir => $dir }, qw(strace -qq -e signal=none -o trace), $program);
 
     my ($table) = $page{'fdpasser.7'} =~ /^\.SH SYSTEM CALLS\n(.*?)^\.SH /ms;
     my (%always, %also);
@@ -351,9 +354,9 @@ subtest 'system calls that a filter may refuse' => sub {
     my ($may) = $page{'fdpasser.7'} =~ /^A filter may refuse, with an errno,\n(.*?)^The functions/ms;
     my @refused = sort map { (my $name = $_) =~ s/^getrlimit$/prlimit64/; $name =~ s/^select$/pselect6/; $name } $may =~ /^\.BR (\w+) \(2\)/mg;
     is("@refused", 'getsockopt prlimit64 pselect6 setsockopt', 'those that fdpasser(7) names');
-    my $inject = join ' ', map { "-e inject=$_:error=EPERM" } @refused;
+    my @inject = map { ('-e', "inject=$_:error=EPERM") } @refused;
     for my $name (sort keys %compiled) {
-        my ($printed, $status) = run("cd $dir && strace -f -qq -o $dir/trace $inject $compiled{$name}");
+        my ($printed, $status) = run({ dir => $dir }, qw(strace -f -qq -o trace), @inject, $compiled{$name});
         is($printed, $examples{$name}[1], "$name: the example does the same without them");
         is($status, 0, "$name: and ends as well");
     }
@@ -365,46 +368,16 @@ done_testing;
 
 # -------------------------------------------------------------------------------------------------------------------
 
-# What a shell command printed, standard error included, and its wait status.
-sub run {
-    my ($command) = @_;
-    local $ENV{LD_LIBRARY_PATH} = $lib;
-    my $text = `exec 2>&1 </dev/null; $command`;
-    return ($text, $?);
-}
-
 sub builds {
     my ($what, $program) = @_;
-    my ($text, $status) = run("$cc -std=gnu99 -Wall -Wextra -Werror -Iinclude -o $program $program.c -L$lib -lfdpasser");
-    ok($status == 0, $what) or diag $text;
-    return $status == 0;
+    return defined works($what, cc(), qw(-std=gnu99 -Wall -Wextra -Werror -Iinclude -o), $program, "$program.c", shared_link());
 }
 
 # Ends a subtest that cannot be without strace.
 sub needs_strace {
     plan skip_all => loudly('strace is for Linux') if $^O ne 'linux';
-    my ($said, $status) = run("strace -o $dir/trace true");
+    my ($said, $status) = run('strace', '-o', "$dir/trace", 'true');
     plan skip_all => loudly('strace cannot be run: ' . $said =~ s/\n.*//sr) if $status != 0;
 }
 
 sub squeezed { return ($_[0] // '') =~ s/\s+/ /gr }
-
-sub loudly {
-    my ($why) = @_;
-    diag("SKIPPED: $why");
-    return $why;
-}
-
-sub slurp {
-    my ($file) = @_;
-    open my $fh, '<', $file or die "$file: $!";
-    local $/;
-    return scalar <$fh>;
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $fh, '>', $file or die "$file: $!";
-    print {$fh} $text;
-    close $fh or die "$file: $!";
-}

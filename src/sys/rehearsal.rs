@@ -43,6 +43,10 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         result => result?,
     };
     if first.truncated {
+        if fds.is_empty() {
+            // Without a free slot it does not fit, whatever it is.
+            table::one_free_slot(passer)?;
+        }
         fds.clear();
         return rehearse_several(passer, &mut fds);
     }
@@ -68,14 +72,15 @@ fn rehearse_several(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<(), Errno> 
         Err(Errno::EMFILE) => {}
         Err(error) => return Err(error),
     }
-    // Exactly all slots are used. While they are, another look must be truncated. If the kernel says so, it would
-    // have said so before.
+    // No slot is free now, so a second look cannot install anything. If the kernel sets MSG_CTRUNC for that, it
+    // reports missing slots. The first look had no MSG_CTRUNC, so it was complete, and the message fits.
     peek_from_start(passer);
     let again = scm::peek(passer, Room::ForAll, fds)?;
     if again.truncated || fds.len() >= 2 * shown {
         return Ok(());
     }
-    // It says so only for want of room in the control buffer. So give it room for just as many as it showed.
+    // gVisor does not set it for that. It reports only a control buffer that is too small. So look again with a buffer for
+    // exactly as many descriptors as were shown. With MSG_CTRUNC the message has more.
     fds.clear();
     match look(passer, Room::For(shown), fds)?.truncated {
         true => Err(Errno::EMFILE),

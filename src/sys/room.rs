@@ -44,36 +44,35 @@ mod proof {
             return 0;
         };
         let words = usize::try_from(limit).unwrap_or(usize::MAX) / BITS;
-        let room = room_below::<NARROW>(words, messages);
-        if room > 0 || words <= NARROW {
+        let narrow_is_all = words <= NARROW;
+        let room = room_below::<NARROW>(words, messages, narrow_is_all);
+        if room > 0 || narrow_is_all {
             return room;
         }
-        room_below::<WIDE>(words, messages)
+        room_below::<WIDE>(words, messages, true)
     }
 
-    /// Looks below the soft limit, or below `WORDS` words where the limit is higher.
+    /// Looks below the soft limit, or below `WORDS` words where the limit is higher. If there is no room for so many
+    /// messages, there may still be for one: a smaller window begins further up.
     #[inline(never)] // its bit set is not needed at the same time as other buffers
-    fn room_below<const WORDS: usize>(words: usize, messages: usize) -> usize {
+    fn room_below<const WORDS: usize>(words: usize, messages: usize, or_one: bool) -> usize {
         let end = words.min(WORDS);
         let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
         let wanted = messages.min(most);
         if wanted == 0 {
             return 0;
         }
-        let mut bits: [Word; WORDS] = [0; WORDS];
-        if is_beyond_the_table(&mut bits[..end], wanted) {
+        if is_beyond_the_table::<WORDS>(end, wanted) {
             return wanted;
         }
-        // A larger window reaches further down.
-        usize::from(wanted > 1 && is_beyond_the_table(&mut bits[..end], 1))
+        usize::from(or_one && wanted > 1 && is_beyond_the_table::<WORDS>(end, 1))
     }
 
-    /// Says whether the last slots of `bits`, enough for so many messages, are above the table's end.
-    fn is_beyond_the_table(bits: &mut [Word], messages: usize) -> bool {
-        let start = bits.len() - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
-        let (below, window) = bits.split_at_mut(start);
-        below.fill(0);
-        window.fill(Word::MAX);
+    /// Says whether the last slots below `end` words, enough for so many messages, are above the table's end.
+    fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
+        let mut bits: [Word; WORDS] = [0; WORDS];
+        let start = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
+        bits[start..end].fill(Word::MAX);
         let mut no_time = libc::timeval {
             tv_sec: 0,
             tv_usec: 0,
@@ -82,14 +81,14 @@ mod proof {
         // the bits it is told of; the other two sets may be null.
         let ready = unsafe {
             libc::select(
-                (bits.len() * BITS) as libc::c_int,
+                (end * BITS) as libc::c_int,
                 bits.as_mut_ptr().cast(),
                 std::ptr::null_mut(),
                 std::ptr::null_mut(),
                 &mut no_time,
             )
         };
-        ready == 0 && bits[start..].iter().all(|&word| word == Word::MAX)
+        ready == 0 && bits[start..end].iter().all(|&word| word == Word::MAX)
     }
 }
 

@@ -6,9 +6,10 @@
 )]
 
 use super::table::{above_stdio, Place};
-use super::wait::{self, Wait, Waits};
+use super::wait::{self, is_ready, Wait, Waits};
 use libc::c_int;
 use nix::errno::Errno;
+use nix::poll::{poll, PollFlags, PollTimeout};
 use nix::sys::socket::{
     self, getsockopt, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr,
 };
@@ -45,6 +46,10 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
             Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
                 drop(place);
                 waits.wait_readable(listener)?;
+                // In non-blocking mode accept(2) goes on saying EAGAIN then, while poll(2) says ready.
+                if is_hung_up(listener)? {
+                    return Err(Errno::EINVAL);
+                }
             }
             result => {
                 let passer = place.take(result?)?;
@@ -64,6 +69,16 @@ fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
     super::table::one_free_slot(listener)?;
     Place::reserve(listener)
 }
+
+/// Whether somebody has shut the listener down. (Linux says POLLHUP only if both directions are.)
+fn is_hung_up(listener: BorrowedFd<'_>) -> Result<bool, Errno> {
+    is_ready(listener, HUNG_UP, PollTimeout::ZERO)
+}
+
+#[cfg(linux_like)]
+const HUNG_UP: PollFlags = PollFlags::from_bits_retain(libc::POLLRDHUP);
+#[cfg(not(linux_like))]
+const HUNG_UP: PollFlags = PollFlags::empty();
 
 #[cfg(not(cloexec_after_socket))]
 fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
@@ -98,27 +113,35 @@ fn connect_until(
     address: &UnixAddr,
     deadline: Option<Instant>,
 ) -> Result<(), Errno> {
-    let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let connected = match left {
-        None => socket::connect(passer.as_raw_fd(), address),
-        // To the kernel a timeout of 0 is for ever.
-        Some(Duration::ZERO) => {
-            wait::set_nonblocking(passer.as_fd())?;
-            let connected = socket::connect(passer.as_raw_fd(), address);
-            wait::set_blocking(passer.as_fd())?;
-            connected
-        }
-        Some(left) => {
-            set_send_timeout(passer, left)?;
-            let connected = socket::connect(passer.as_raw_fd(), address);
-            set_send_timeout(passer, Duration::ZERO)?;
-            connected
-        }
+    let Some(deadline) = deadline else {
+        return socket::connect(passer.as_raw_fd(), address);
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    // To the kernel a timeout of 0 is for ever. A sandbox may refuse the option.
+    let connected = if left.is_zero() || set_send_timeout(passer, left).is_err() {
+        connect_by_trial(passer, address, deadline)
+    } else {
+        let connected = socket::connect(passer.as_raw_fd(), address);
+        set_send_timeout(passer, Duration::ZERO)?;
+        connected
     };
     connected.map_err(|error| match error {
         Errno::EAGAIN => Errno::ETIMEDOUT,
         other => other,
     })
+}
+
+/// Tries once, and again every 10 ms until the time is over.
+fn connect_by_trial(passer: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Result<(), Errno> {
+    wait::set_nonblocking(passer.as_fd())?;
+    let connected = loop {
+        match socket::connect(passer.as_raw_fd(), address) {
+            Err(Errno::EAGAIN) if Instant::now() < deadline => poll(&mut [], 10u8)?,
+            result => break result,
+        };
+    };
+    wait::set_blocking(passer.as_fd())?;
+    connected
 }
 
 fn set_send_timeout(passer: &OwnedFd, time: Duration) -> Result<(), Errno> {

@@ -184,6 +184,26 @@ HELPER void drop_privileges(const char *root_may)
         SKIP("root %s, and cannot become somebody else: %s", root_may, strerror(errno));
 }
 
+#ifdef __linux__
+/* Waits until a thread or the only thread of a process sleeps in a system call. */
+HELPER void wait_until_asleep(pid_t thread)
+{
+    char name[40], line[200], *state;
+    FILE *file;
+
+    snprintf(name, sizeof name, "/proc/%ld/stat", (long)thread);
+    for (;;) {
+        if ((file = fopen(name, "re")) == NULL || fgets(line, sizeof line, file) == NULL ||
+            (state = strrchr(line, ')')) == NULL)
+            SKIP("%s: %s", name, strerror(errno));
+        fclose(file);
+        if (state[2] == 'S')
+            return;
+        poll(NULL, 0, 1);
+    }
+}
+#endif
+
 /* --- time ------------------------------------------------------------------------------------ */
 
 HELPER long long microseconds(void)

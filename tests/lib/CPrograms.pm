@@ -8,8 +8,9 @@ use warnings;
 
 use Exporter qw(import);
 use Files qw($root);
+use Processes qw(run);
 
-our @EXPORT_OK = qw(@flags $target $built c_programs cc library static_link shared_link why_skipped);
+our @EXPORT_OK = qw(@flags $target $built c_programs cc cxx library static_link shared_link symbols why_skipped);
 
 # What programs of tests/c are compiled with; to be used at the top of the source tree.
 our @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -Iinclude -Itests/c -pthread);
@@ -18,8 +19,9 @@ our @flags = qw(-std=c99 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror -O1 -g -I
 our $target = "$root/target" . ($ENV{FDPASSER_SYSV} ? '/sysv' : '');
 our $built  = "$target/release";
 
-# The compiler, which may be several words.
-sub cc { return split ' ', $ENV{CC} // 'cc' }
+# The compilers, each of which may be several words.
+sub cc  { return split ' ', $ENV{CC}  || 'cc' }
+sub cxx { return split ' ', $ENV{CXX} || 'c++' }
 
 # libfdpasser.so or libfdpasser.a, which has to be there.
 sub library {
@@ -39,6 +41,14 @@ sub shared_link {
 sub static_link {
     my ($directory, $with) = @_;
     return (($directory // $built) . '/libfdpasser.a', split ' ', $with // '-lgcc_s -lpthread -ldl -lm');
+}
+
+# What a library defines, name => type, as nm shows it: its dynamic symbols (-D) or its global ones (-g).
+sub symbols {
+    my ($which, $file) = @_;
+    my ($text, $status) = run($ENV{NM} || 'nm', $which, '--defined-only', $file);
+    $status == 0 or die "nm $file: $text\n";
+    return map { /^[0-9a-f]+ (\w) (\S+?)(?:@.*)?$/ ? ($2 => $1) : () } split /\n/, $text;
 }
 
 # The names of all programs in tests/c.

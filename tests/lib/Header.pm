@@ -16,6 +16,8 @@ package Header;
 use strict;
 use warnings;
 
+use Files qw(slurp);
+
 # A comment that documents something. What has none is an error too.
 my $comment = qr{/\*\*\n((?:[ ]*\*(?!/).*\n)+)[ ]*\*/\n};
 
@@ -24,9 +26,7 @@ my $type = qr{(?:const )?(?:(?:unsigned|signed|struct) )?(?:long long|\w+)(?: co
 
 sub read {
     my ($class, $path) = @_;
-    open my $in, '<', $path or die "$path: $!\n";
-    local $/;
-    return $class->parse(scalar <$in>, $path);
+    return $class->parse(slurp($path), $path);
 }
 
 sub parse {

@@ -10,8 +10,9 @@ use Exporter qw(import);
 use Fcntl qw(F_SETFD);
 use File::Temp ();
 use POSIX ();
+use Test::More ();
 
-our @EXPORT_OK = qw(installed run spawn succeeds);
+our @EXPORT_OK = qw(installed run spawn succeeds works);
 
 # Starts a command and returns its process id. The caller waits for it. The options, all of which may be left out:
 #
@@ -60,6 +61,16 @@ sub run {
 sub succeeds {
     my ($text, $status) = run(@_);
     return $status == 0;
+}
+
+# A test: the command succeeds. Returns what it printed, or undef if it failed.
+sub works {
+    my ($what, @command) = @_;
+    my ($text, $status) = run(@command);
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    return $text if Test::More::is($status, 0, $what);
+    Test::More::diag(join(' ', grep { !ref } @command) . "\n$text");
+    return;
 }
 
 # Is there a program of this name?
