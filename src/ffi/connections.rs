@@ -338,7 +338,7 @@ pub unsafe extern "C" fn fdpasser_unlink(
 ///
 /// - EBADF: listener is not open.
 /// - ENOTSOCK: listener is not a socket.
-/// - EINVAL, EOPNOTSUPP: listener is a socket that does not listen.
+/// - EINVAL, EOPNOTSUPP: listener is a socket that does not listen, or that was shut down.
 /// - EPERM: The system's rules forbid the connection.
 ///
 /// # Blocking
