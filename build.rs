@@ -37,8 +37,6 @@ const PROPERTIES: &[(&str, &[&str])] = &[
     ("cloexec_after_socket", APPLE),
     // SIGPIPE needs a socket option beside MSG_NOSIGNAL.
     ("sigpipe_by_option", APPLE),
-    // accept(2) takes its slot before it takes a connection, so that EMFILE leaves the connection queued.
-    ("accept_takes_slot_first", LINUX),
     // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
     ("no_thread_cancellation", &["android"]),
     ("cancel_disable_is_0", APPLE),

@@ -305,8 +305,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
     }
     let mut waits = Waits::new(wait);
     loop {
-        // With none from 3 up what was received would have to be dropped.
-        one_free_slot(listener)?;
+        // With no slot from 3 up what was received would have to be dropped.
         let place = Place::reserve(listener)?;
         match receive_one(listener) {
             Err(Errno::EAGAIN) => {

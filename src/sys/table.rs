@@ -44,18 +44,19 @@ pub(crate) fn close_on_exec(fd: impl AsFd) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map(drop)
 }
 
-/// The place of a descriptor that a system call is going to make, if it might get a number below 3.
+/// The place of a descriptor that a system call is going to make.
 pub(crate) struct Place(Option<OwnedFd>);
 
 impl Place {
-    /// Takes a slot only while 0, 1 or 2 is free. EMFILE if no slot from 3 up is free then.
+    /// EMFILE if no slot from 3 up is free. Holds one only while 0, 1 or 2 is free, where the new descriptor would land.
     pub(crate) fn reserve(any_open: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let place = duplicate(any_open)?;
         let closed = |&number: &RawFd| {
             // SAFETY: F_GETFD takes any number.
             unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
         };
         let may_be_low = (0..FIRST).any(|number| closed(&number));
-        Ok(Self(may_be_low.then(|| duplicate(any_open)).transpose()?))
+        Ok(Self(may_be_low.then_some(place)))
     }
 
     /// The new descriptor, under a number from 3 up. Nobody can have taken that number meanwhile.

@@ -40,8 +40,9 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
     }
     let mut waits = Waits::new(wait);
     loop {
-        // A connection that was taken off the queue cannot be put back, so find its place first.
-        let place = place_of_connection(listener)?;
+        // A connection that was taken off the queue cannot be put back, so find its place first. Linux does so too, but
+        // gVisor takes the connection and then says EMFILE.
+        let place = Place::reserve(listener)?;
         match accept_now(listener) {
             Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
                 drop(place);
@@ -58,16 +59,6 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
             }
         }
     }
-}
-
-#[cfg(accept_takes_slot_first)]
-fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
-    Place::reserve(listener)
-}
-#[cfg(not(accept_takes_slot_first))]
-fn place_of_connection(listener: BorrowedFd<'_>) -> Result<Place, Errno> {
-    super::table::one_free_slot(listener)?;
-    Place::reserve(listener)
 }
 
 /// Whether somebody has shut the listener down. (Linux says POLLHUP only if both directions are.)

@@ -80,6 +80,7 @@ static void set_limits(void)
     need(setrlimit(RLIMIT_NOFILE, &limit) == 0, "RLIMIT_NOFILE");
     setenv("PATH", "/bin", 1);
     setenv("TMPDIR", "/tmp", 1);
+    setenv("FDPASSER_SLOW_CALLS", "1", 1); /* check.h then makes fewer system calls */
 }
 
 /* Ends all processes but this one. */
