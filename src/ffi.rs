@@ -11,16 +11,25 @@
 //!
 //! # A new C function, end to end
 //!
-//! 1. Write it in the file of its subject: `guard(|| ...)` around a call of the core. It stands in the header where
-//!    it stands in the file.
-//! 2. Write its comment. The first line is a whole sentence, and it is all that the header shows. Then come paragraphs
+//! 1. Write the core: in `transfer.rs`, `endpoint.rs` or `queue.rs`. If that needs a new item of `sys/`, add the item to
+//!    the table and to both `pub use` lists in `sys/mod.rs`.
+//! 2. Write the Rust face: in `api.rs` or `api/passer.rs`, with `pub use` in `lib.rs` and a test in `tests/passing.rs`.
+//! 3. Write the C function in the file of its subject: `guard(|| ...)` around a call of the core. Functions have the
+//!    same order in the header as in the file. A new file needs `mod` and `pub use` below, and a place in `SUBJECTS`
+//!    in `build.rs`.
+//! 4. Write its comment. The first line is a whole sentence, and it is all that the header shows. Then come paragraphs
 //!    of description and the sections `# Ownership`, `# Returns`, `# Errors` (a list, `- ERRNO: what happened`),
-//!    `# Blocking`, `# Threads and fork`, `# Examples` and `# See also`. A section that it leaves out comes from the
-//!    head of the file. `Page: NAME` puts it on the page of another function.
-//! 3. Run `make header`, and commit the header too. The manual is made of both, by `scripts/man-page`.
-//! 4. Add its system calls to `man/fdpasser.7` and a call to `tests/man.t`, which compares the two. An example in the
-//!    comment gets what it needs around it in `tests/man.t`, and is run there.
-//! 5. Test what it does by a program in `tests/c`. All other tests find the function in the header.
+//!    `# Blocking`, `# Threads and fork`, `# Examples` and `# See also`. If a comment leaves a section out, the manual
+//!    takes that section from the comment at the top of the file. `Page: NAME` puts the function on the page of another
+//!    one.
+//! 5. Run `make header`, and commit the header. (The manual pages are made when somebody installs, by
+//!    `scripts/man-page`.)
+//! 6. Add its system calls to `man/fdpasser.7`, and a `CALL` to `tests/man.t`, which compares the list with strace. If
+//!    the comment has an example, say in `tests/man.t` what is around it, so that it can be run.
+//! 7. Test what it does: a program in `tests/c`, and a case in `fuzz/fuzz_targets/calls.rs`. If it is called often, add
+//!    a call to `tests/instructions/calls.c` and its figure. All other tests find the function in the header.
+//! 8. If Perl is to have it: `FDpasser.xs`, the module and its POD, and a test in `perl/t`.
+//! 9. Say which test guards the promise in `tests/README.md`, and what is new in both changelogs.
 #![allow(
     unsafe_code,
     reason = "raw pointers, unmangled names and borrowed numbers are what a C ABI is"

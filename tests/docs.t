@@ -182,6 +182,22 @@ sub tables {
     is_deeply([ grep { !$named{$_} } grep { -d } grep { $_ ne 'target' } glob '*' ], [], 'and each folder');
     my @files = $map =~ m{`((?:src|tests|perl|scripts|docs|fuzz|man|benches|examples)/[\w./*-]+)`}g;
     is_deeply([ grep { !grep { -e } glob } @files ], [], 'and it mentions nothing that is not there');
+
+    # "`NAME` in `FILE`", or several of them: each name is in each file, and not as a part of another word.
+    my $list = qr/`[^`|]+`(?:(?:,| and) `[^`|]+`)*/;
+    my (@missing, $looked_for);
+    while ($map =~ /($list)\s+in\s+(?:the\s+)?($list)/g) {
+        my ($names, $in) = ($1, $2);
+        for my $file ($in =~ /`([^`]+)`/g) {
+            my $text = -f $file ? slurp($file) : '';
+            for my $name ($names =~ /`([^`]+)`/g) {
+                $looked_for++;
+                push @missing, "$name in $file" if $text !~ /(?<!\w)\Q$name\E(?!\w)/;
+            }
+        }
+    }
+    cmp_ok($looked_for, '>', 50, 'it says what is in which file');
+    is(join("\n", @missing), '', 'and each name is in that file');
     return;
 }
 
