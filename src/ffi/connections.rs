@@ -179,8 +179,8 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// is not touched. Nobody can connect before the node has its mode.
 ///
 /// flags is 0 or FDPASSER_EXCLUSIVE. With FDPASSER_EXCLUSIVE the call refuses to replace a live server, but it
-/// replaces a socket that is left over. A server is live if any process has its listener open. While an exclusive server
-/// starts, a lock file stands beside the path, with the name `.NAME.fdpasser-lock`.
+/// replaces a socket that is left over. A server is live if any process has its listener open. While an exclusive
+/// server starts, a lock file stands beside the path, with the name `.NAME.fdpasser-lock`.
 ///
 /// If node is not NULL it is set to the node that was made. fdpasser_unlink(3) takes it.
 ///
@@ -478,8 +478,8 @@ pub unsafe extern "C" fn fdpasser_connect_n(path: *const c_char, path_len: size_
 ///
 /// # Blocking
 ///
-/// It waits while the server's backlog is full, until the time is over. On the BSDs and macOS it fails with ECONNREFUSED
-/// instead.
+/// It waits while the server's backlog is full, until the time is over. On the BSDs and macOS it fails with
+/// ECONNREFUSED instead.
 ///
 /// # See also
 ///

@@ -210,8 +210,8 @@ pub unsafe extern "C" fn fdpasser_i_am_child(p: *mut fdpasser) -> c_int {
 
 /// Closes everything that a queue object owns, and frees it.
 ///
-/// It closes the passer, the descriptors that are still queued, and those that were received and not taken. If p is NULL
-/// the call does nothing.
+/// It closes the passer, the descriptors that are still queued, and those that were received and not taken. If p is
+/// NULL the call does nothing.
 ///
 /// Take the passer out of the event loop before this, with epoll(7) by EPOLL_CTL_DEL. Closing is not enough if another
 /// process has the socket too, such as a forked child: epoll goes on reporting it.
@@ -487,9 +487,9 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 ///
 /// # Returns
 ///
-/// fdpasser_process() returns 1 if it goes on. It returns 0 at orderly shutdown: the peer sends no more, everything
-/// that it sent was handed out, and everything that was queued is sent. If the peer only stopped sending, more may be
-/// pushed for it. It returns -1 with errno on failure.
+/// fdpasser_process() returns 1 while the connection is open. It returns 0 at orderly shutdown: the peer sends no more,
+/// everything that it sent was handed out, and everything that was queued is sent. If the peer only stopped sending,
+/// more may be pushed for it. It returns -1 with errno on failure.
 ///
 /// fdpasser_refused() returns the descriptor that the last fdpasser_process() could not send, once. It returns -1 if
 /// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final.
@@ -515,6 +515,10 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// fdpasser_process() and fdpasser_refused() also fail with this:
 ///
 /// - EINVAL: p is NULL. For fdpasser_process() also: p is a pair whose end is not chosen yet.
+///
+/// # Blocking
+///
+/// It waits only where close(2) does, for a descriptor that was sent.
 ///
 /// # See also
 ///

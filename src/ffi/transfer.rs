@@ -51,7 +51,8 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 /// - EAGAIN: The socket is full, and passer is non-blocking or its SO_SNDTIMEO ran out.
 /// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART and passer has no SO_SNDTIMEO,
 ///   the wait goes on instead.
-/// - ETOOMANYREFS: This user has too many descriptors in flight. See TEMPORARY ERRORS in fdpasser(7) for a second cause.
+/// - ETOOMANYREFS: This user has too many descriptors in flight. See TEMPORARY ERRORS in fdpasser(7) for a second
+///   cause.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
 /// This descriptor cannot be sent, and the next one can:
@@ -119,8 +120,8 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 ///
 /// # Blocking
 ///
-/// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO says.
-/// A system that ignores MSG_DONTWAIT is an exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
+/// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO
+/// says. A system that ignores MSG_DONTWAIT is an exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -163,15 +164,16 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 /// One message was consumed, and the next call takes the next message:
 ///
 /// - EBADMSG: Bytes came without a descriptor.
-/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096 bytes
-///   are final for a stream, because the rest of them joins the next message: close passer.
+/// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096
+///   bytes are final for a stream, because the rest of them joins the next message: close passer.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
 ///   in fdpasser(7). On NetBSD it is ENOLINK.
 ///
 /// Nothing can be received from this passer any more:
 ///
-/// - ECONNRESET: The peer closed its end before it had read everything that was sent to it. On a stream this comes after
-///   everything that the peer had sent. On SOCK_SEQPACKET it comes first, once, and further calls receive the rest.
+/// - ECONNRESET: The peer closed its end before it had read everything that was sent to it. On a stream this comes
+///   after everything that the peer had sent. On SOCK_SEQPACKET it comes first, once, and further calls receive the
+///   rest.
 /// - EBADF: passer is not open.
 /// - ENOTSOCK: passer is not a socket.
 /// - EINVAL, ENOTCONN: passer is not a connected socket.
@@ -336,8 +338,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 /// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_fds() returns it whatever mode passer is
 ///   in.
 /// - EMSGSIZE: The message had more than n descriptors, or more than 4096 bytes. It was consumed, and all descriptors
-///   were closed. After too many descriptors the next call takes the next message. After too many bytes close passer, as
-///   fdpasser_recv_fd(3) says.
+///   were closed. After too many descriptors the next call takes the next message. After too many bytes close passer,
+///   as fdpasser_recv_fd(3) says.
 /// - EINVAL: n is 0 or too large. Nothing was consumed.
 /// - EFAULT: fds is NULL. Nothing was consumed.
 ///
