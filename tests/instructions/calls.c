@@ -181,11 +181,21 @@ CASE(recv_fds_1) { recv_fds(n, 1); }
 CASE(recv_fds_16) { recv_fds(n, 16); }
 CASE(recv_fds_253) { recv_fds(n, 253); }
 
-CASE(try_recv_fds_nothing)
+static inline void recv_nothing(long n)
 {
     while (n-- > 0)
         must(fdpasser_try_recv_fds(passers[1], got, MAX) == -1 && errno == EAGAIN,
              "fdpasser_try_recv_fds");
+}
+
+CASE(try_recv_fds_nothing) { recv_nothing(n); }
+
+/* Here the library peeks, and then polls. */
+CASE(nothing_few_slots)
+{
+    soft_limit(64);
+    recv_nothing(n);
+    soft_limit(1024);
 }
 
 CASE(try_recv_messages_16)
@@ -268,7 +278,7 @@ static const struct {
     ENTRY(send_fds_1),   ENTRY(send_fds_16),  ENTRY(send_fds_253),
     ENTRY(recv_fds_1),   ENTRY(recv_fds_16),  ENTRY(recv_fds_253),
     ENTRY(try_recv_messages_16), ENTRY(try_recv_fds_nothing),
-    ENTRY(recv_fd_few_slots),
+    ENTRY(recv_fd_few_slots), ENTRY(nothing_few_slots),
     ENTRY(queue_send_1), ENTRY(queue_send_25), ENTRY(queue_send_singly),
     ENTRY(queue_receive_1), ENTRY(queue_receive_25), ENTRY(queue_receive_singly),
 };
