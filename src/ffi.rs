@@ -64,11 +64,21 @@ fn guard<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
     guard_or(T::from(-1), body)
 }
 
-/// Turns an error into `failure` and errno. A panic would be a bug. It stops here too.
+/// Turns an error into `failure` and errno.
 ///
 /// A cancellation of the thread takes effect after the call, when the caller has what the call gives it.
 fn guard_or<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
     let _uncancelled = Uncancelled::new();
+    catch(failure, body)
+}
+
+/// [`guard`] for what makes no system call, and so has no cancellation point.
+fn guard_quick<T: From<i8>>(body: impl FnOnce() -> Result<T, Errno>) -> T {
+    catch(T::from(-1), body)
+}
+
+/// Turns an error into `failure` and errno. A panic would be a bug. It stops here too.
+fn catch<T>(failure: T, body: impl FnOnce() -> Result<T, Errno>) -> T {
     // AssertUnwindSafe: only the queues of a passer outlive a call, and they are whole at every moment.
     let errno = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => return value,

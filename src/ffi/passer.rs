@@ -24,7 +24,7 @@
     reason = "the type's name is C's, and the same as the prefix of its functions"
 )]
 
-use super::{borrow, guard, guard_or, number};
+use super::{borrow, guard, guard_or, guard_quick, number};
 use crate::queue::{Events, Progress, Queue};
 use libc::{c_int, c_uint};
 use nix::errno::Errno;
@@ -275,7 +275,7 @@ pub unsafe extern "C" fn fdpasser_free(p: *mut fdpasser) {
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_fileno(p: *const fdpasser) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| Ok(unsafe { passer(p) }?.as_fd().as_raw_fd()))
+    guard_quick(|| Ok(unsafe { passer(p) }?.as_fd().as_raw_fd()))
 }
 
 /// Sets how many descriptors the queue may put into one message.
@@ -296,7 +296,7 @@ pub unsafe extern "C" fn fdpasser_fileno(p: *const fdpasser) -> c_int {
 /// fdpasser_send_fds(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message: c_uint) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let p = unsafe { passer_mut(p) }?;
         p.set_per_message(per_message as usize)?;
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn fdpasser_set_per_message(p: *mut fdpasser, per_message:
 /// fdpasser_push_send_fd(3), fdpasser_queued(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c_uint) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
         passer.set_max_queued((max_queued > 0).then_some(max_queued as usize));
@@ -394,7 +394,7 @@ pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c
 /// fdpasser_process(3), fdpasser_next_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_recv(p: *mut fdpasser, count: c_int) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
         match usize::try_from(count) {
@@ -424,7 +424,7 @@ pub unsafe extern "C" fn fdpasser_push_recv(p: *mut fdpasser, count: c_int) -> c
 /// fdpasser_timeout_ms(3), fdpasser_process(3), poll(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let events = unsafe { passer(p) }?.events();
         let readable = if events.readable { libc::POLLIN } else { 0 };
@@ -456,7 +456,7 @@ pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
 /// fdpasser_events(3), fdpasser_process(3), fdpasser_retry_ms(3), poll(2)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let timeout = unsafe { passer(p) }?.timeout();
         // Rounded up. A loop that wakes a little too early has nothing to do yet.
@@ -556,7 +556,7 @@ pub unsafe extern "C" fn fdpasser_process(p: *mut fdpasser, revents: c_int) -> c
 /// Page: fdpasser_process
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let refused = unsafe { object(p) }?.refused.take();
         Ok(refused.map_or(-1, number))
@@ -583,7 +583,7 @@ pub unsafe extern "C" fn fdpasser_refused(p: *mut fdpasser) -> c_int {
 /// fdpasser_push_recv(3), fdpasser_process(3), fdpasser_recv_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_next_fd(p: *mut fdpasser) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let next = unsafe { passer_mut(p) }?.next_fd();
         next.map(number).ok_or(Errno::EAGAIN)
@@ -605,7 +605,7 @@ pub unsafe extern "C" fn fdpasser_next_fd(p: *mut fdpasser) -> c_int {
 /// fdpasser_drained(3), fdpasser_set_max_queued(3), fdpasser_push_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_queued(p: *const fdpasser) -> c_int {
-    guard(|| {
+    guard_quick(|| {
         // SAFETY: the caller vouches for p.
         let queued = unsafe { passer(p) }?.queued();
         Ok(c_int::try_from(queued).unwrap_or(c_int::MAX))

@@ -539,7 +539,7 @@ unsafe fn receive_many(
     let mut received = Fds::new();
     transfer::recv(borrow(&passer)?, n, &mut received, wait)?;
     let count = received.len();
-    for (i, fd) in received.into_iter().enumerate() {
+    for (i, fd) in received.drain(..).enumerate() {
         // SAFETY: `recv` appends at most n, and the caller vouches for n ints.
         unsafe { fds.add(i).write(fd.into_raw_fd()) };
     }

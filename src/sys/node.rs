@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, FileType, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -27,13 +27,31 @@ pub(super) fn node_at(path: &Path) -> io::Result<Node> {
     fs::symlink_metadata(path).map(|found| Node::of(&found))
 }
 
+fn node_of(file: &File) -> Result<Node, Errno> {
+    file.metadata().map(|found| Node::of(&found)).map_err(errno)
+}
+
+/// Whether this node is at `path`.
+pub(super) fn is_at(path: &Path, node: &Node) -> Result<bool, Errno> {
+    match node_at(path) {
+        Ok(found) => Ok(found == *node),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(errno(e)),
+    }
+}
+
 /// What is at `path`, if there is anything. Links are not followed.
-pub(super) fn find(path: &Path) -> Result<Option<Metadata>, Errno> {
+fn find(path: &Path) -> Result<Option<Metadata>, Errno> {
     match fs::symlink_metadata(path) {
         Ok(found) => Ok(Some(found)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(errno(e)),
     }
+}
+
+/// What kind of thing is at `path`, if there is anything. Links are not followed.
+pub(super) fn kind(path: &Path) -> Result<Option<FileType>, Errno> {
+    Ok(find(path)?.map(|found| found.file_type()))
 }
 
 /// Lets one exclusive server at a time start at a path. Without it two servers could find the same left-over socket. One
@@ -61,8 +79,7 @@ impl Lock {
                 Err((_, error)) => return Err(error),
             };
             // A server that had the lock before us removes the file, and then this one has no name.
-            let ours = file.metadata().map_err(errno)?;
-            if find(&path)?.is_some_and(|found| Node::of(&found) == Node::of(&ours)) {
+            if is_at(&path, &node_of(&file)?)? {
                 return Ok(Self { path, _file: file });
             }
         }
@@ -78,8 +95,8 @@ impl Drop for Lock {
 
 /// Never waits, whatever somebody has put there: a FIFO, a device, a link.
 fn open_or_create(path: &Path) -> Result<File, Errno> {
-    let is_there = |()| find(path).is_ok_and(|found| found.is_some());
-    if find(path)?.is_some_and(|found| !is_usable(&found)) {
+    let is_there = |()| kind(path).is_ok_and(|found| found.is_some());
+    if usable_at(path)? == Some(false) {
         return Err(Errno::ENOLCK);
     }
     let opened = File::options()
@@ -101,6 +118,11 @@ fn open_or_create(path: &Path) -> Result<File, Errno> {
         true => Ok(file),
         false => Err(Errno::ENOLCK),
     }
+}
+
+/// Whether what is at `path` is usable, if there is anything.
+fn usable_at(path: &Path) -> Result<Option<bool>, Errno> {
+    Ok(find(path)?.map(|found| is_usable(&found)))
 }
 
 fn is_usable(found: &Metadata) -> bool {

@@ -2,7 +2,7 @@
 //! The BSD interface's listeners, and their nodes in the file system.
 #![allow(unsafe_code, reason = "fchmodat2(2), which no wrapper knows")]
 
-use super::node::{find, node_at, Lock};
+use super::node::{is_at, kind, node_at, Lock};
 use super::unix_socket::{address, is_abstract, new_socket, stream};
 use crate::error::errno;
 use crate::{Node, ServerOptions};
@@ -29,8 +29,8 @@ pub(crate) fn server(path: &Path, backlog: i32) -> Result<OwnedFd, Errno> {
         Err(Errno::EADDRINUSE) if !is_abstract(path) => {}
         result => return result,
     }
-    match find(path)? {
-        Some(node) if node.file_type().is_socket() => {
+    match kind(path)? {
+        Some(kind) if kind.is_socket() => {
             let (listener, beside) = listen_beside(path, &options)?;
             rename(&beside, path)?;
             Ok(listener)
@@ -53,8 +53,8 @@ pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(Owned
     // A path that is no address must not leave a lock behind.
     address(path)?;
     let _lock = options.exclusive.then(|| Lock::take(path)).transpose()?;
-    match find(path)? {
-        Some(node) if !node.file_type().is_socket() => return Err(Errno::EEXIST),
+    match kind(path)? {
+        Some(kind) if !kind.is_socket() => return Err(Errno::EEXIST),
         Some(_) if options.exclusive && is_live(path)? => return Err(Errno::EADDRINUSE),
         _ => {}
     }
@@ -69,12 +69,7 @@ pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
     if is_abstract(path) {
         return Ok(false);
     }
-    let is_ours = |path| match node_at(path) {
-        Ok(found) => Ok(found == *node),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(errno(e)),
-    };
-    if !is_ours(path)? {
+    if !is_at(path, node)? {
         return Ok(false);
     }
     // Another server may replace it between the look and the removal, and must not lose its node. So
@@ -84,7 +79,7 @@ pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         result => result.map_err(errno)?,
     }
-    let ours = is_ours(&aside)?;
+    let ours = is_at(&aside, node)?;
     if !ours {
         // Back with it, unless there is a newer one already.
         match fs::hard_link(&aside, path) {
