@@ -14,9 +14,9 @@
 //! 1. Write the core: in `transfer.rs`, `endpoint.rs` or `queue.rs`. If that needs a new item of `sys/`, add the item
 //!    to the table and to both `pub use` lists in `sys/mod.rs`.
 //! 2. Write the Rust face: in `api.rs` or `api/passer.rs`, with `pub use` in `lib.rs` and a test in `tests/passing.rs`.
-//! 3. Write the C function in the file of its subject: `guard(|| ...)` around a call of the core. Functions have the
-//!    same order in the header as in the file. A new file needs `mod` and `pub use` below, and a place in `SUBJECTS`
-//!    in `build.rs`.
+//! 3. Write the C function in the file of its subject: `guard(|| ...)` around a call of the core, or `guard_quick` if
+//!    that makes no system call. Functions have the same order in the header as in the file. A new file needs `mod` and
+//!    `pub use` below, and a place in `SUBJECTS` in `build.rs`.
 //! 4. Write its comment. The first line is a whole sentence, and it is all that the header shows. Then come paragraphs
 //!    of description and the sections `# Ownership`, `# Returns`, `# Errors` (a list, `- ERRNO: what happened`),
 //!    `# Blocking`, `# Threads and fork`, `# Examples` and `# See also`. If a comment leaves a section out, the manual

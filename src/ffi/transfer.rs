@@ -51,8 +51,8 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 /// - EAGAIN: The socket is full, and passer is non-blocking or its SO_SNDTIMEO ran out.
 /// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART and passer has no SO_SNDTIMEO,
 ///   the wait goes on instead.
-/// - ETOOMANYREFS: This user has too many descriptors in flight. See TEMPORARY ERRORS in fdpasser(7) for a second
-///   cause.
+/// - ETOOMANYREFS: This user has too many descriptors in flight. (Linux before 4.14 has a second reason: see
+///   TEMPORARY ERRORS in fdpasser(7).)
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
 /// This descriptor cannot be sent, and the next one can:
