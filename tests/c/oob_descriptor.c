@@ -92,10 +92,11 @@ static void over_queue(void)
 /* The limit comes after the fork, because valgrind cannot fork with a low one. */
 static void over_new_pair(rlim_t limit)
 {
-    fdpasser *p = fdpasser_new_pair();
+    static fdpasser *p; /* static, so that valgrind sees it in every child */
     int gate[2];
     pid_t child;
 
+    p = fdpasser_new_pair();
     CHECK(p != NULL);
     EQUAL(pipe(gate), 0);
     if ((child = spawn()) == 0) {
