@@ -37,7 +37,7 @@ static void send_plain(void)
 static void send_out_of_band(void)
 {
     if (hostile_sendmsg(pair[0], "!", 1, NULL, 0, MSG_OOB) == -1)
-        EQUAL(errno, EOPNOTSUPP);
+        CHECK(errno == EOPNOTSUPP || errno == EINVAL); /* there are none here */
 }
 
 static void send_descriptor_out_of_band(void)
@@ -45,7 +45,7 @@ static void send_descriptor_out_of_band(void)
     int fd = numbered(1);
 
     if (hostile_sendmsg(pair[0], "!", 1, &fd, 1, MSG_OOB) == -1)
-        EQUAL(errno, EOPNOTSUPP);
+        CHECK(errno == EOPNOTSUPP || errno == EINVAL); /* there are none here */
     close(fd);
 }
 

@@ -12,7 +12,7 @@ static void send_to(int sock, int number)
     int fd = numbered(number);
 
     if (hostile_sendmsg(sock, "!", 1, &fd, 1, number % 2 ? MSG_OOB : 0) == -1) {
-        EQUAL(errno, EOPNOTSUPP);
+        CHECK(errno == EOPNOTSUPP || errno == EINVAL);
         SKIP("this kernel has no out-of-band data on local sockets");
     }
     close(fd);
@@ -129,7 +129,11 @@ static void with(rlim_t limit)
 static void test(void)
 {
     char name[PATH_MAX];
+    int pair[2];
 
+    make_pair(pair);
+    send_to(pair[0], 1); /* or there is nothing to test */
+    close_pair(pair);
     enter_directory(name);
     IN_CHILD(with(1024)); /* there is room for the largest message */
     IN_CHILD(with(64));   /* there is room, but it takes a peek to prove it */
