@@ -9,7 +9,7 @@
 
 /* In milliseconds: how long the calls have to wait, all at the same time, and how much of the processor all of
  * them together may take for that. A single one that spins takes as much as the machine has. */
-enum { WAIT = 2000, CPU = 500 };
+enum { WAIT = 3000, CPU = 1000 };
 
 static int pair[2];
 static long long *all_used; /* shared by all processes */
