@@ -7,66 +7,58 @@
 /* Only on Linux: it looks in /proc whether a thread waits. */
 #include "cancel.h"
 
-/* What the call needs comes after the cancellation. */
-static void given(const struct call *call)
+/* Ends the wait without giving the call what it needs. What waits in connect(2) notices only that the
+ * listener is closed. */
+static void shut_down(enum need need)
 {
-    pthread_t thread;
-
-    set_up(call->need);
-    thread = start_call(call, 0);
-    wait_until_inside();
-    EQUAL(pthread_cancel(thread), 0);
-    wait_until_inside();
-    give(call->need);
-    join_cancelled(thread);
-    check_given(call->need, caller.result);
-    tear_down();
-}
-
-/* A shutdown ends the wait. What waits in connect(2) notices only that the listener is closed. */
-static void shut_down(const struct call *call)
-{
-    pthread_t thread;
-
-    set_up(call->need);
-    thread = start_call(call, 0);
-    wait_until_inside();
-    EQUAL(pthread_cancel(thread), 0);
-    wait_until_inside();
-    if (call->need == PLACE) {
+    if (need == PLACE) {
         close(listener);
         listener = -1;
     } else {
-        EQUAL(shutdown(call->need == CONNECTION ? listener : pair[call->need == MESSAGE], SHUT_RDWR), 0);
+        EQUAL(shutdown(need == CONNECTION ? listener : pair[need == MESSAGE], SHUT_RDWR), 0);
     }
-    join_cancelled(thread);
-    EQUAL(caller.result, call->error == 0 ? 0 : -1);
-    if (call->error != 0)
-        EQUAL(caller.error, call->error);
-    tear_down();
 }
 
-/* The thread was cancelled before the call, which waits all the same. */
-static void pending(const struct call *call)
+static void check_shut_down(int error)
+{
+    EQUAL(caller.result, error == 0 ? 0 : -1);
+    if (error != 0)
+        EQUAL(caller.error, error);
+}
+
+enum when { BEFORE, MEANWHILE };
+
+static void cancelled(const struct call *call, enum when when, int given)
 {
     pthread_t thread;
 
     set_up(call->need);
-    thread = start_call(call, 1);
+    thread = start_call(call, when == BEFORE);
     wait_until_inside();
-    give(call->need);
+    if (when == MEANWHILE) {
+        EQUAL(pthread_cancel(thread), 0);
+        wait_until_inside();
+    }
+    if (given)
+        give(call->need);
+    else
+        shut_down(call->need);
     join_cancelled(thread);
-    check_given(call->need, caller.result);
+    if (given)
+        check_given(call->need, caller.result);
+    else
+        check_shut_down(call->error);
     tear_down();
 }
 
 static void test(void)
 {
-    for (size_t i = 0; i < LENGTH(calls); i++) {
-        snprintf(round_name, sizeof round_name, "%s: ", calls[i].name);
-        IN_CHILD(given(&calls[i]));
-        if (calls[i].make != call_accept_timed) /* see accept_shut_down.c */
-            IN_CHILD(shut_down(&calls[i]));
-        IN_CHILD(pending(&calls[i]));
-    }
+    for (size_t i = 0; i < LENGTH(calls); i++)
+        for (int given = 0; given < 2; given++) {
+            snprintf(round_name, sizeof round_name, "%s, %s: ", calls[i].name, given ? "given" : "shut down");
+            if (!given && calls[i].make == call_accept_timed)
+                continue; /* see accept_shut_down.c */
+            IN_CHILD(cancelled(&calls[i], BEFORE, given));
+            IN_CHILD(cancelled(&calls[i], MEANWHILE, given));
+        }
 }

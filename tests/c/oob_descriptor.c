@@ -12,7 +12,7 @@ static void send_to(int sock, int number)
     int fd = numbered(number);
 
     if (hostile_sendmsg(sock, "!", 1, &fd, 1, number % 2 ? MSG_OOB : 0) == -1) {
-        EQUAL(errno, EOPNOTSUPP);
+        CHECK(errno == EOPNOTSUPP || errno == EINVAL);
         SKIP("this kernel has no out-of-band data on local sockets");
     }
     close(fd);
@@ -89,12 +89,14 @@ static void over_queue(void)
     close(pair[0]);
 }
 
-static void over_new_pair(void)
+/* The limit comes after the fork, because valgrind cannot fork with a low one. */
+static void over_new_pair(rlim_t limit)
 {
-    fdpasser *p = fdpasser_new_pair();
+    static fdpasser *p; /* static, so that valgrind sees it in every child */
     int gate[2];
     pid_t child;
 
+    p = fdpasser_new_pair();
     CHECK(p != NULL);
     EQUAL(pipe(gate), 0);
     if ((child = spawn()) == 0) {
@@ -102,8 +104,10 @@ static void over_new_pair(void)
         for (int i = 0; i < 10; i++)
             send_to(fdpasser_fileno(p), i);
         wait_at_gate(gate);
+        fdpasser_free(p);
         _exit(0);
     }
+    set_soft_limit(limit);
     EQUAL(fdpasser_i_am_parent(p), 0);
     EQUAL(fdpasser_push_recv(p, 10), 0);
     for (int i = 0; i < 10; i++)
@@ -115,18 +119,21 @@ static void over_new_pair(void)
 
 static void with(rlim_t limit)
 {
-    set_soft_limit(limit);
+    over_new_pair(limit);
     over_pair();
     over_connection(0);
     over_connection(1);
     over_queue();
-    over_new_pair();
 }
 
 static void test(void)
 {
     char name[PATH_MAX];
+    int pair[2];
 
+    make_pair(pair);
+    send_to(pair[0], 1); /* or there is nothing to test */
+    close_pair(pair);
     enter_directory(name);
     IN_CHILD(with(1024)); /* there is room for the largest message */
     IN_CHILD(with(64));   /* there is room, but it takes a peek to prove it */

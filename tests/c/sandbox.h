@@ -16,40 +16,55 @@ enum { SELECT = 1, GETRLIMIT = 2, GETSOCKOPT = 4, SETSOCKOPT = 8, ALL = 15 };
 
 static const struct {
     int group, number;
+    unsigned first; /* the first argument, where one number serves many calls */
 } calls[] = {
 #ifdef __NR_select
-    {SELECT, __NR_select},
+    {SELECT, __NR_select, 0},
 #endif
 #ifdef __NR__newselect
-    {SELECT, __NR__newselect},
+    {SELECT, __NR__newselect, 0},
 #endif
 #ifdef __NR_pselect6
-    {SELECT, __NR_pselect6},
+    {SELECT, __NR_pselect6, 0},
 #endif
 #ifdef __NR_pselect6_time64
-    {SELECT, __NR_pselect6_time64},
+    {SELECT, __NR_pselect6_time64, 0},
 #endif
 #ifdef __NR_getrlimit
-    {GETRLIMIT, __NR_getrlimit},
+    {GETRLIMIT, __NR_getrlimit, 0},
 #endif
 #ifdef __NR_ugetrlimit
-    {GETRLIMIT, __NR_ugetrlimit},
+    {GETRLIMIT, __NR_ugetrlimit, 0},
 #endif
 #ifdef __NR_prlimit64
-    {GETRLIMIT, __NR_prlimit64},
+    {GETRLIMIT, __NR_prlimit64, 0},
 #endif
 #ifdef __NR_getsockopt
-    {GETSOCKOPT, __NR_getsockopt},
+    {GETSOCKOPT, __NR_getsockopt, 0},
 #endif
 #ifdef __NR_setsockopt
-    {SETSOCKOPT, __NR_setsockopt},
+    {SETSOCKOPT, __NR_setsockopt, 0},
+#endif
+#ifdef __NR_socketcall
+    {GETSOCKOPT, __NR_socketcall, 15},
+    {SETSOCKOPT, __NR_socketcall, 14},
 #endif
 };
+
+/* Where the lower half of the first argument is. */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define FIRST_ARGUMENT (offsetof(struct seccomp_data, args) + 4)
+#else
+#define FIRST_ARGUMENT offsetof(struct seccomp_data, args)
+#endif
 
 /* Refuses these groups of calls with this errno from here on. */
 HELPER void refuse(unsigned groups, int error)
 {
-    struct sock_filter filter[2 + 2 * LENGTH(calls)];
+    const struct sock_filter number = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    const struct sock_filter first = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIRST_ARGUMENT);
+    const struct sock_filter refusal = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error);
+    struct sock_filter filter[2 + 5 * LENGTH(calls)];
     struct sock_fprog program = {0, filter};
     struct timeval no_time = {0, 0};
     struct rlimit limit;
@@ -60,12 +75,21 @@ HELPER void refuse(unsigned groups, int error)
 
     if (on_valgrind())
         SKIP("the filter would hold for valgrind too");
-    filter[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < LENGTH(calls); i++)
-        if (calls[i].group & groups) {
+    filter[n++] = number;
+    for (size_t i = 0; i < LENGTH(calls); i++) {
+        if (!(calls[i].group & groups))
+            continue;
+        if (calls[i].first == 0) {
             filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i].number, 0, 1);
-            filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error);
+            filter[n++] = refusal;
+        } else {
+            filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i].number, 0, 4);
+            filter[n++] = first;
+            filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i].first, 0, 1);
+            filter[n++] = refusal;
+            filter[n++] = number;
         }
+    }
     filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     program.len = n;
     EQUAL(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);

@@ -13,7 +13,7 @@ static void own_mounts(void)
 {
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         SKIP("unshare: %s", strerror(errno));
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0)
         SKIP("mounts cannot be made private: %s", strerror(errno));
 }
 
@@ -23,7 +23,7 @@ static void busy(void)
     int live;
 
     own_mounts();
-    if (mount("outside/s", "inside/s", NULL, MS_BIND, NULL) != 0)
+    if (mount("outside/s", "inside/s", "none", MS_BIND, NULL) != 0)
         SKIP("a socket cannot be mounted: %s", strerror(errno));
     for (int i = 0; i < 3; i++) {
         ERRNO(fdpasser_server("inside/s", 0), EBUSY);

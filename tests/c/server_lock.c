@@ -6,7 +6,9 @@
 /* Not in SysV mode: sysv/server.c tests mounts. */
 #include "check.h"
 #include <grp.h>
+#ifdef __linux__
 #include <sys/sysmacros.h>
+#endif
 
 #define LOCK ".s.fdpasser-lock"
 

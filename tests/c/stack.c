@@ -279,18 +279,19 @@ static size_t *figures; /* of each function the largest, shared with the childre
 /* Every call is its process's first. */
 static void one(size_t call, size_t table)
 {
-    set_soft_limit(tables[table].limit);
     set_up();
     stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(stack != MAP_FAILED);
     calls[call].before();
     if (queue == NULL && calls[call].before == a_pair)
         fail(__FILE__, __LINE__, "a pair with a queue");
+    set_soft_limit(tables[table].limit); /* now, because it also bounds what may be in flight */
     while (n_fillers < tables[table].open)
         CHECK((fillers[n_fillers++] = fcntl(0, F_DUPFD_CLOEXEC, 3)) != -1);
     if (tables[table].free < 1000) {
         fill_table();
-        free_slots(tables[table].free);
+        /* There are fewer if the call's own descriptors are more than the limit. */
+        free_slots(n_fillers < tables[table].free ? n_fillers : tables[table].free);
     }
     run_on_paint(calls[call].call);
     CHECK(taken >= 512 && taken < STACK - 4096);
@@ -315,6 +316,10 @@ static void test(void)
             size_t before = figures[call];
             pid_t child;
 
+            if (tables[table].limit > 1024 && hard_limit() < 2000) {
+                printf(" (not tried: the hard limit is %ld)", (long)hard_limit());
+                continue;
+            }
             figures[call] = 0;
             if ((child = spawn()) == 0)
                 one(call, table);

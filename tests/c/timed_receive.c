@@ -87,7 +87,8 @@ static void errors(void)
 
     ERRNO(fdpasser_recv_fd_timed(-1, -1), EBADF);
     ERRNO(fdpasser_recv_fd_timed(file, -1), ENOTSOCK);
-    ERRNO(fdpasser_recv_fd_timed(fd, -1), EINVAL); /* not connected */
+    EQUAL(fdpasser_recv_fd_timed(fd, -1), -1); /* not connected */
+    CHECK(errno == EINVAL || errno == ENOTCONN);
     make_pair(pair);
     hostile_send(pair[0], "x", 1, NULL, 0);
     ERRNO(fdpasser_recv_fd_timed(pair[1], -1), EBADMSG);
