@@ -6,14 +6,17 @@
 use strict;
 use warnings;
 
-use Cwd qw(abs_path);
-use File::Basename qw(dirname);
 use File::Temp ();
+use FindBin;
 use Test::More;
 
-chdir dirname(abs_path(__FILE__)) . '/..' or die "chdir: $!";
-use lib 'benches';
+use lib "$FindBin::Bin/lib", "$FindBin::Bin/../benches";
+use Files qw($root slurp);
+use Processes qw(works);
 use Results qw(read_results shown);
+use Skips qw(loudly);
+
+chdir $root or die "chdir: $!";
 
 # Each row, and what is missing if it is not there.
 my %row = (
@@ -42,11 +45,8 @@ my $traced = 'AnyEvent::FDpasser, pure-Perl loop, bare sender, pipe';
 
 my $dir  = File::Temp->newdir;
 my $only = '^(?:' . join('|', map { quotemeta } sort(keys %row), @round_trips, $queued, $passers, @idle, $traced) . ')$';
-my $text = do {
-    local $ENV{FDPASSER_BENCH_OTHER} = 'perl/blib';
-    `$^X benches/run --quick --rounds 1 --out $dir --only '$only' 2>&1`;
-};
-is($?, 0, 'the run succeeds') or diag $text;
+my $text = works('the run succeeds', { deadline => 1200, env => { FDPASSER_BENCH_OTHER => 'perl/blib' } },
+    $^X, qw(benches/run --quick --rounds 1 --out), $dir, '--only', $only) // '';
 
 # Why the run left something out.
 sub left_out { my ($what) = @_; return $text =~ /^bench: SKIPPED: (\Q$what\E: .*)/m ? $1 : () }
@@ -60,7 +60,7 @@ my %throughput = map { $_->{what} => $_ } @{ $results{throughput} };
 for my $name (sort keys %row) {
   SKIP: {
         my ($why) = defined $row{$name} ? left_out($row{$name}) : ();
-        skip "$name: $why", 2 if defined $why;
+        skip loudly("$name: $why"), 2 if defined $why;
         cmp_ok($throughput{$name}{ratio} // 0, '>', 0, $name);
         cmp_ok($throughput{$name}{us} // 0,    '>', 0, 'and its time');
     }
@@ -77,9 +77,10 @@ chomp(my $limit = `sh -c 'ulimit -Hn'`);
 my %idle = map { $_->{what} => $_ } @{ $results{idle} };
 for my $name (@idle) {
   SKIP: {
-        skip "$name: at most $limit descriptors may be open", 2 if $name =~ /10000/ && $limit =~ /^\d+$/ && $limit < 12_000;
+        skip loudly("$name: at most $limit descriptors may be open"), 2
+          if $name =~ /10000/ && $limit =~ /^\d+$/ && $limit < 12_000;
         my ($why) = $name =~ / EV,/ ? left_out('EV') : ();
-        skip "$name: $why", 2 if defined $why;
+        skip loudly("$name: $why"), 2 if defined $why;
         my $idle = $idle{$name} // {};
         is(($idle->{fds} // 99) + ($idle->{'more fds'} // 99), 1, "an idle passer holds one descriptor: $name");
         # A target for Perl, as are the system calls below.
@@ -89,7 +90,7 @@ for my $name (@idle) {
 
 SKIP: {
     my ($why) = left_out('system calls');
-    skip $why, 2 if defined $why;
+    skip loudly($why), 2 if defined $why;
     my ($calls) = grep { $_->{what} eq $traced && $_->{side} eq 'receiver' } @{ $results{calls} };
     cmp_ok($calls->{all} // 99,  '<=', 6.2, 'system calls for a pipe that a Perl program receives');
     cmp_ok($calls->{poll} // 99, '<',  0.1, 'and the polls among them');
@@ -101,15 +102,14 @@ my @there = grep { $throughput{$_} } @shown;
 cmp_ok(scalar @shown, '<=', 15, 'the picture has at most 15 bars');
 isnt(scalar @there, $_, 'some of them were measured now, and some were not') for 0, scalar @shown;
 
-open my $svg, '<', "$dir/results.svg" or BAIL_OUT("no plot: $!");
-my $plot = do { local $/; readline $svg };
+my $plot = eval { slurp("$dir/results.svg") } // BAIL_OUT("no plot: $@");
 my ($bars, $lacking) = map { scalar(() = $plot =~ /$_/g) } qr/<rect class="bar"/, qr/>not measured</;
 is($bars, @there, 'the picture has a bar for each row that was measured');
 is($lacking, @shown - @there + 2, 'and says so for each other row, and for the two charts, which have one point');
 like($plot, qr/shorter bar is faster/, 'its title says what a short bar means');
 unlike($plot, qr/nan|inf\b|-\d+\.\d"/i, 'it has no impossible numbers');
 
-my $quotes = `$^X benches/quote $dir/results.txt`;
+my $quotes = works('the rows can be quoted', $^X, 'benches/quote', "$dir/results.txt");
 my $absent = () = $quotes =~ /not measured/g;
 is($absent, @shown - @there, 'the quotes say which rows were not measured');
 like($quotes, qr/\| $throughput{'send_fd, recv_fd'}{ratio} \|/, 'and have the others');

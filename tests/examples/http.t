@@ -8,10 +8,10 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use Test::More;
 
 use Examples;
+use Files qw(spew);
 
 my $dispatcher = perl('http/dispatcher.pl');
 my %worker     = (C => compile('http/worker.c'), Perl => perl('http/worker.pl'));
@@ -20,8 +20,7 @@ my $ask        = "GET /path HTTP/1.1\r\nHost: localhost\r\n\r\n";
 # A dispatcher with workers that have joined, and its port.
 sub begin {
     my ($node, @workers) = @_;
-    my $server = start($dispatcher, $node);
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
+    my ($server, $port) = serve($dispatcher, $node);
     return ($server, $port, map { joined($server, $node, $_) } @workers);
 }
 
@@ -42,10 +41,10 @@ sub answered_by {
 
 part 'a dispatcher that cannot be' => sub {
     fails('no such directory', qr/No such file or directory/, $dispatcher, "$dir/none/node");
-    write_file("$dir/file", "precious\n");
+    spew("$dir/file", "precious\n");
     fails('a regular file', qr/File exists/, $dispatcher, "$dir/file");
     is(-s "$dir/file", 9, 'the file is as it was');
-    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+    my $taken = listener();
     fails('a port in use', qr/Address already in use/, $dispatcher, "$dir/node", $taken->sockport);
     ok(!-e "$dir/node", 'and there is no node');
 };
@@ -138,8 +137,7 @@ part 'SIGTERM to a dispatcher with connections that are not sent yet' => sub {
 };
 
 part 'a full descriptor table is logged once' => sub {
-    my $server = start(limited(24, $dispatcher), "$dir/table");
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
+    my ($server, $port) = serve(limited(24, $dispatcher), "$dir/table");
     my @many   = map { local_socket("$dir/table") } 1 .. 24;
     ok(said($server, qr/^accept: Too many open files$/), 'it says so');
     close $_ for @many;

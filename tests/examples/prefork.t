@@ -11,6 +11,8 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 
 use Examples;
+use Processes qw(installed);
+use Skips qw(loudly);
 
 my %prefork = (C => compile('prefork/prefork.c'), Perl => perl('prefork/prefork.pl'));
 
@@ -21,7 +23,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "prefork in $language: 2,000 requests for three workers" => sub {
-        plan skip_all => 'curl is not installed' if !have_curl();
+        plan skip_all => loudly('curl is not installed') if !installed('curl');
         my ($server, $port, $dispatcher, @workers) = prefork($prefork{$language}, 3);
         my $load = load($port, 2000, 50, sub { });
         my %by   = %{ $load->{by} };
@@ -42,7 +44,7 @@ for my $language (qw(C Perl)) {
         # More than the passer takes, so that some stay in the listening socket.
         my @waiting = map { client($port, $get) } 1 .. 500;
         SKIP: {
-            skip 'no /proc here: the dispatcher\'s open files are not counted', 1 if !-d "/proc/$dispatcher/fd";
+            skip loudly("no /proc here: the dispatcher's open files are not counted"), 1 if !-d "/proc/$dispatcher/fd";
             my ($open, $before) = (0, -1);
             while ($open != $before || $open < 64) {    # until no more come in
                 select undef, undef, undef, 0.1;

@@ -8,16 +8,15 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use Test::More;
 
 use Examples;
+use Processes qw(installed);
+use Skips qw(loudly);
 
 my %source  = (C => 'prefork/prefork.c', Perl => 'prefork/prefork.pl');
 my %prefork = (C => compile($source{C}), Perl => perl($source{Perl}));
 my %strict  = (C => edited($source{C}, REQUEST_SECONDS => 1), Perl => edited($source{Perl}, REQUEST => 1));
-
-my $other_half = "\r\nHost: localhost\r\n\r\n";
 
 # Ends a server. No process of it may be left, and it says nothing more but what is expected.
 sub end {
@@ -72,7 +71,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: many requests, and SIGHUP all the time" => sub {
-        plan skip_all => 'curl is not installed' if !have_curl();
+        plan skip_all => loudly('curl is not installed') if !installed('curl');
         my ($server, $port) = prefork($prefork{$language}, 3);
         my $load = load($port, 2000, 20, sub { kill HUP => $server->{pid} if $_[0] % 200 == 0 });
         is($load->{status}, 0, 'curl is content');
@@ -140,7 +139,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: a port in use" => sub {
-        my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+        my $taken = listener();
         fails('a server', qr/Address already in use/, $prefork{$language}, $taken->sockport, 1);
     };
 }

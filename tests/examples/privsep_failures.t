@@ -11,6 +11,8 @@ use lib "$FindBin::Bin/../lib";
 use Test::More;
 
 use Examples;
+use Files qw(spew);
+use Skips qw(loudly);
 
 my %helper = (C => compile('privsep/helper.c'), Perl => perl('privsep/helper.pl'));
 my %client = (C => compile('privsep/client.c'), Perl => perl('privsep/client.pl'));
@@ -19,21 +21,14 @@ my $me     = $$;
 my ($nobody, $stranger) = (65534, 65533);
 
 mkdir "$dir/files" or die "$dir/files: $!";
-write_file("$dir/files/letter", "hello\n");
-
-sub ready {
-    my ($program, $node, $for) = @_;
-    my $helper = start($program, "$dir/files", $node, $for // $user);
-    said($helper, qr/^ready$/);
-    return $helper;
-}
+spew("$dir/files/letter", "hello\n");
 
 for my $language (qw(C Perl)) {
     part "$language: what cannot be" => sub {
         fails('no such directory', qr/No such file or directory/, $helper{$language}, "$dir/none", "$dir/n-$language", $user);
         ok(!-e "$dir/n-$language", 'and there is no node');
         fails('none for the node', qr/No such file or directory/, $helper{$language}, "$dir/files", "$dir/none/node", $user);
-        write_file("$dir/file-$language", "precious\n");
+        spew("$dir/file-$language", "precious\n");
         fails('a regular file as node', qr/File exists/, $helper{$language}, "$dir/files", "$dir/file-$language", $user);
         is(-s "$dir/file-$language", 9, 'the file is as it was');
         fails('no such user', qr/no user no-such-user/, $helper{$language}, "$dir/files", "$dir/n-$language", 'no-such-user');
@@ -43,11 +38,11 @@ for my $language (qw(C Perl)) {
     part "$language: SIGTERM" => sub {
         for my $signal (qw(TERM INT)) {
             my $node   = "$dir/term-$language";
-            my $helper = ready($helper{$language}, $node);
+            my $helper = helper($helper{$language}, $node, $user);
             my $half   = local_socket($node);
             syswrite $half, 'let';
             # The helper has accepted that one before this client.
-            is_deeply([ run($client{C}, $node, 'letter') ], [ 0, "hello\n" ], 'a client is served');
+            is_deeply([ run($client{C}, $node, 'letter') ], [ "hello\n", 0 ], 'a client is served');
             kill $signal => $helper->{pid};
             syswrite $half, 'ter';
             shutdown $half, 1;
@@ -68,17 +63,17 @@ for my $language (qw(C Perl)) {
 
     part "$language: SIGTERM leaves another helper's node alone" => sub {
         my $node   = "$dir/other-$language";
-        my $helper = ready($helper{$language}, $node);
-        my $other  = ready($helper{$language}, $node);    # takes over
+        my $helper = helper($helper{$language}, $node, $user);
+        my $other  = helper($helper{$language}, $node, $user);    # takes over
         is(stop($helper, 'TERM'), 0, 'the first one ends well');
-        is_deeply([ run($client{C}, $node, 'letter') ], [ 0, "hello\n" ], 'the other one serves');
+        is_deeply([ run($client{C}, $node, 'letter') ], [ "hello\n", 0 ], 'the other one serves');
         is(stop($other, 'TERM'), 0, 'and ends well');
         ok(!-e $node, 'and has removed the node');
     };
 
     part "$language: dropped clients are logged" => sub {
         my $node   = "$dir/dropped-$language";
-        my $helper = ready($helper{$language}, $node);
+        my $helper = helper($helper{$language}, $node, $user);
         my $long   = local_socket($node);
         syswrite $long, 'x' x 5000;
         ok(said($helper, qr/^dropped a client: the name is too long$/), 'one with too long a name');
@@ -89,9 +84,9 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: refused users are logged" => sub {
-        plan skip_all => 'not root: there is only one user' if $user != 0;
+        plan skip_all => loudly('not root: there is only one user') if $user != 0;
         my $node   = "$dir/refused-$language";
-        my $helper = ready($helper{$language}, $node, $nobody);
+        my $helper = helper($helper{$language}, $node, $nobody);
         my $root   = local_socket($node);
         ok(said($helper, qr/^refused user 0, process $me$/), 'root, which is not the user');
         is(sysread($root, my $byte, 1), 0, 'it is closed');
@@ -103,11 +98,11 @@ for my $language (qw(C Perl)) {
 
     part "$language: a full descriptor table is logged once" => sub {
         my $node   = "$dir/full-$language";
-        my $helper = ready(limited(20, $helper{$language}), $node);
+        my $helper = helper(limited(20, $helper{$language}), $node, $user);
         my @many   = map { local_socket($node) } 1 .. 20;
         ok(said($helper, qr/^accept: Too many open files$/), 'it says so');
         close $_ for @many;
-        is_deeply([ run($client{C}, $node, 'letter') ], [ 0, "hello\n" ], 'it serves when there is room');
+        is_deeply([ run($client{C}, $node, 'letter') ], [ "hello\n", 0 ], 'it serves when there is room');
         is(stop($helper, 'TERM'), 0, 'it ends well');
         my $lines = () = rest($helper) =~ /^accept: /mg;
         cmp_ok($lines, '<=', 1, 'the log has no line for each try');    # the table may be full another time
@@ -117,7 +112,7 @@ for my $language (qw(C Perl)) {
 # Those in C and in Perl wait at the same time.
 part 'clients, and a helper that is stopped' => sub {
     my $node   = "$dir/stopped";
-    my $helper = ready($helper{C}, $node);
+    my $helper = helper($helper{C}, $node, $user);
     freeze($helper);
     my %waiting = map { $_ => start($client{$_}, $node, 'letter') } qw(C Perl);
     fails("one in $_, which waits for the file", qr/the helper does not answer/, $waiting{$_}) for sort keys %waiting;

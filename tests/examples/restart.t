@@ -12,24 +12,19 @@ use POSIX qw(WNOHANG);
 use Test::More;
 
 use Examples;
+use Processes qw(installed);
+use Skips qw(loudly);
 
 my %restart = (C => compile('restart/restart.c'), Perl => perl('restart/restart.pl'));
 
 part 'restart: 10,000 requests, six restarts, C and Perl, and no client notices' => sub {
-    plan skip_all => 'curl is not installed' if !have_curl();
+    plan skip_all => loudly('curl is not installed') if !installed('curl');
     my ($requests, $at_one_time) = (10_000, 8);
     my @order  = qw(C Perl C C Perl Perl C);
-    my $server = start($restart{ shift @order }, 0, "$dir/load");
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
-    said($server, qr/^ready/);
+    my ($server, $port) = restart($restart{ shift @order }, "$dir/load");
     my @servers = $server;
 
-    my $curl = start(
-        [
-            qw(curl -q --no-progress-meter --noproxy * --parallel --parallel-max), $at_one_time, '--max-time', DEADLINE,
-            '-w', '%{http_code} %{num_connects} %{errormsg}\n', "http://127.0.0.1:$port/[1-$requests]",
-        ]
-    );
+    my $curl = curl($port, $requests, $at_one_time, '%{http_code} %{num_connects} %{errormsg}');
     # What we read lags behind what curl does, by what the pipe takes. On Linux it can take less.
     fcntl $curl->{out}, 1031, 4096 if $^O eq 'linux';    # F_SETPIPE_SZ
     my ($good, $connects, %by, @strange) = (0, 0);
@@ -60,8 +55,7 @@ part 'restart: 10,000 requests, six restarts, C and Perl, and no client notices'
 
 for my $language (qw(C Perl)) {
     part "restart: HTTP in $language" => sub {
-        my $server = start($restart{$language}, 0, "$dir/http-$language");
-        my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
+        my ($server, $port) = serve($restart{$language}, 0, "$dir/http-$language");
         my %to_the_end = (
             "GET / HTTP/1.1\r\nconnection: close\r\n\r\n" => qr{\AHTTP/1\.1 200 OK\r\n},
             "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi" => qr{\AHTTP/1\.1 400 },
@@ -83,9 +77,7 @@ for my $old (qw(C Perl)) {
     my $new = $old eq 'C' ? 'Perl' : 'C';
     my $begin = sub {
         my ($node) = @_;
-        my $server = start($restart{$old}, 0, $node);
-        my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
-        said($server, qr/^ready/);
+        my ($server, $port) = restart($restart{$old}, $node);
         my $idle = client($port, $get);
         is(answer($idle), "$old, pid $server->{pid}", 'the old server answers');
         my $half = client($port, 'GET / HTTP/1.1');
@@ -102,7 +94,7 @@ for my $old (qw(C Perl)) {
     part "restart: $old finishes what it has begun, $new has the connection after that" => sub {
         my ($server, $successor, $port, $half) = $begin->("$dir/half-$old");
         is(waitpid($server->{pid}, WNOHANG), 0, 'the old server waits');
-        syswrite $half, "\r\nHost: localhost\r\n\r\n";
+        syswrite $half, $other_half;
         is(answer($half), "$old, pid $server->{pid}", 'the old server answers what it has begun');
         is(ended($server), 0, 'and ends');
         said($successor, qr/^ready/);
@@ -115,7 +107,7 @@ for my $old (qw(C Perl)) {
         my ($server, $successor, $port, $half) = $begin->("$dir/dies-$old");
         stop($successor);
         is(answer(client($port, $get)), "$old, pid $server->{pid}", 'the old server accepts again');
-        syswrite $half, "\r\nHost: localhost\r\n\r\n";
+        syswrite $half, $other_half;
         is(answer($half), "$old, pid $server->{pid}", 'and answers what it has begun');
         my $third = start($restart{$new}, 0, "$dir/dies-$old");
         said($third, qr/^ready/);

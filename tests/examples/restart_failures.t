@@ -8,7 +8,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket ();
@@ -16,6 +15,8 @@ use Test::More;
 use Time::HiRes ();
 
 use Examples;
+use Files qw(spew);
+use Skips qw(loudly);
 
 my %source  = (C => 'restart/restart.c', Perl => 'restart/restart.pl');
 my %restart = (C => compile($source{C}), Perl => perl($source{Perl}));
@@ -32,15 +33,6 @@ my %strict = (
 
 my $stranger = 65533;
 
-# A server that is ready, and its port.
-sub ready {
-    my ($program, $node) = @_;
-    my $server = start($program, 0, $node);
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
-    said($server, qr/^ready/);
-    return ($server, $port);
-}
-
 # A connection on which the server has half a request, and an idle one.
 sub half {
     my ($port) = @_;
@@ -51,25 +43,33 @@ sub half {
     return ($half, $idle);
 }
 
-my $other_half = "\r\nHost: localhost\r\n\r\n";
+# A handover that waits, as the old server has half a request. Returns both servers, their port, and that connection.
+sub handover {
+    my ($old, $new, $node) = @_;
+    my ($server, $port) = restart($old, $node);
+    my ($half) = half($port);
+    my $successor = start($new, 0, $node);
+    said($successor, qr/^listening/);
+    return ($server, $successor, $port, $half);
+}
 
 for my $language (qw(C Perl)) {
     my $other = $language eq 'C' ? 'Perl' : 'C';
 
     part "$language: a first start with a node that cannot be" => sub {
         fails('no such directory', qr/No such file or directory/, $restart{$language}, 0, "$dir/none/node");
-        write_file("$dir/file-$language", "precious\n");
+        spew("$dir/file-$language", "precious\n");
         fails('a regular file', qr/File exists/, $restart{$language}, 0, "$dir/file-$language");
         is(-s "$dir/file-$language", 9, 'the file is as it was');
         fails('a file as directory', qr/Not a directory/, $restart{$language}, 0, "$dir/file-$language/node");
-        my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+        my $taken = listener();
         fails('a port in use', qr/Address already in use/, $restart{$language}, $taken->sockport, "$dir/port-$language");
     };
 
     part "$language: SIGTERM to an idle server" => sub {
         for my $signal (qw(TERM INT)) {
             my $node = "$dir/idle-$language";
-            my ($server, $port) = ready($restart{$language}, $node);
+            my ($server, $port) = restart($restart{$language}, $node);
             my $idle = client($port, $get);
             answer($idle);
             ok(-S $node, 'there is a node');
@@ -82,7 +82,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: SIGTERM with half a request" => sub {
         my $node = "$dir/term-$language";
-        my ($server, $port) = ready($restart{$language}, $node);
+        my ($server, $port) = restart($restart{$language}, $node);
         my ($half, $idle) = half($port);
         kill TERM => $server->{pid};
         is(sysread($idle, my $byte, 1), 0, 'it closes what is idle');
@@ -95,7 +95,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: a second SIGTERM ends it at once" => sub {
-        my ($server, $port) = ready($restart{$language}, "$dir/twice-$language");
+        my ($server, $port) = restart($restart{$language}, "$dir/twice-$language");
         my ($half, $idle) = half($port);
         kill TERM => $server->{pid};
         sysread $idle, my $byte, 1;    # it is about to end
@@ -104,7 +104,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: SIGTERM leaves another server's node alone" => sub {
         my $node = "$dir/other-$language";
-        my ($server) = ready($restart{$language}, $node);
+        my ($server) = restart($restart{$language}, $node);
         my $another = IO::Socket::UNIX->new(Local => "$node.new", Listen => 1) or die "$node.new: $@";
         rename "$node.new", $node or die "rename: $!";
         is(stop($server, 'TERM'), 0, 'it ends well');
@@ -113,10 +113,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: SIGTERM to the new server during a handover" => sub {
         my $node = "$dir/during-$language";
-        my ($server, $port) = ready($restart{$other}, $node);
-        my ($half) = half($port);
-        my $successor = start($restart{$language}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($restart{$other}, $restart{$language}, $node);
         is(answer(client($port, $get)), "$language, pid $successor->{pid}", 'the new server accepts');
         kill TERM => $successor->{pid};
         syswrite $half, $other_half;
@@ -129,10 +126,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: a third server waits for the second" => sub {
         my $node = "$dir/third-$language";
-        my ($server, $port) = ready($restart{$language}, $node);
-        my ($half) = half($port);
-        my $second = start($restart{$other}, 0, $node);
-        said($second, qr/^listening/);
+        my ($server, $second, $port, $half) = handover($restart{$language}, $restart{$other}, $node);
         my $third = start($restart{$language}, 0, $node);
         said($third, qr/another server takes over, waiting for it$/);
         syswrite $half, $other_half;
@@ -145,10 +139,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: the old server is stopped during a handover" => sub {
         my $node = "$dir/middle-$language";
-        my ($server, $port) = ready($restart{$other}, $node);
-        my ($half) = half($port);
-        my $successor = start($hasty{$language}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($restart{$other}, $hasty{$language}, $node);
         freeze($server);
         said($successor, qr/^taking over: the old server has not finished within 2 seconds$/);
         said($successor, qr/^ready/);
@@ -160,10 +151,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: the new server is stopped during a handover" => sub {
         my $node = "$dir/new-$language";
-        my ($server, $port) = ready($hasty{$language}, $node);
-        my ($half) = half($port);
-        my $successor = start($restart{$other}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($hasty{$language}, $restart{$other}, $node);
         freeze($successor);
         said($server, qr/^the new server has failed, going on with [1-9]\d* connections$/);
         stop($successor);
@@ -174,7 +162,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: dropped connections are logged" => sub {
-        my ($server, $port) = ready($strict{$language}, "$dir/drop-$language");
+        my ($server, $port) = restart($strict{$language}, "$dir/drop-$language");
         close client($port, 'GET / HTTP/1.1');
         ok(said($server, qr/^dropped a connection: it ended within a request$/), 'one that ends too early');
         my $slow = client($port, 'GET / HTTP/1.1');
@@ -188,7 +176,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: a full descriptor table is logged once" => sub {
-        my ($server, $port) = ready(limited(24, $restart{$language}), "$dir/full-$language");
+        my ($server, $port) = restart(limited(24, $restart{$language}), "$dir/full-$language");
         my $first = client($port, $get);
         answer($first);
         my @many = map { client($port) } 1 .. 40;
@@ -208,13 +196,13 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: servers of two users" => sub {
-        plan skip_all => 'not root: there is only one user' if $> != 0;
+        plan skip_all => loudly('not root: there is only one user') if $> != 0;
         my $theirs = "$dir/theirs-$language";
         mkdir $theirs or die "$theirs: $!";
         chown $stranger, $stranger, $theirs or die "$theirs: $!";
-        my ($status) = run(as($stranger, [ $^X, '-e', 'exit(-w $ARGV[0] && -r $ARGV[1] ? 42 : 43)' ]), $theirs, $restart{Perl}[-1]);
-        plan skip_all => "user $stranger cannot run $^X, or cannot reach $dir" if $status >> 8 != 42;
-        my ($server, $port) = ready(as($stranger, $restart{$language}), "$theirs/node");
+        my (undef, $status) = run(as($stranger, [ $^X, '-e', 'exit(-w $ARGV[0] && -r $ARGV[1] ? 42 : 43)' ]), $theirs, $restart{Perl}[-1]);
+        plan skip_all => loudly("user $stranger cannot run $^X, or cannot reach $dir") if $status >> 8 != 42;
+        my ($server, $port) = restart(as($stranger, $restart{$language}), "$theirs/node");
         fails('root as the new server', qr/node: refused user $stranger, process $server->{pid}/, $restart{$other}, 0, "$theirs/node");
         my $root = local_socket("$theirs/node");
         said($server, qr/node: refused user 0, process $$/);
@@ -227,7 +215,7 @@ for my $language (qw(C Perl)) {
 # Those in C and in Perl wait at the same time.
 part 'the old server is stopped' => sub {
     my $node = "$dir/stopped";
-    my ($server, $port) = ready($restart{Perl}, $node);
+    my ($server, $port) = restart($restart{Perl}, $node);
     my $no_answer = qr/\Q$node\E: the server there does not answer within 10 seconds/;
     freeze($server);
     my %waiting = map { $_ => start($restart{$_}, 0, $node) } qw(C Perl);

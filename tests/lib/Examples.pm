@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
 # What the tests in tests/examples/ share: building the examples, running them, and being their clients.
-# The tests run from the root of the repository, after `make`.
+# `make` comes first.
 
 package Examples;
 
 use strict;
 use warnings;
 
-use Cwd            qw(getcwd);
+use CPrograms      qw(cc static_link);
 use Errno          qw(EAGAIN);
 use Exporter       qw(import);
 use File::Basename qw(basename);
 use File::Temp     qw(tempdir);
+use Files          qw($root slurp spew);
 use IO::Socket::INET;
 use IO::Socket::UNIX;
-use POSIX  qw(WUNTRACED);
+use POSIX qw(WUNTRACED);
+use Processes ();
 use Socket qw(AF_UNIX SOCK_STREAM sockaddr_un);
 use Test::More;
 
 our @EXPORT = qw(
-  $dir $get DEADLINE
-  as answer client compile edited ended fails fill_backlog freeze have_curl limited load local_socket part perl
-  prefork rest run said start stop write_file
+  $dir $get $other_half DEADLINE
+  as answer client compile curl edited ended fails fill_backlog freeze helper limited listener load local_socket part
+  perl prefork rest restart run said serve start stop
 );
 
 use constant DEADLINE => 60;    # seconds, for anything that we wait for
 
-my $root = getcwd();
-my $lib  = "$root/target/release";
 my $main = $$;
 my %running;                    # pid => 1
 my $edited = 0;
@@ -42,6 +42,9 @@ $SIG{PIPE} = 'IGNORE';          # a test is told by an error when its peer is go
 # A request that keeps the connection.
 our $get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
+# What is missing after "GET / HTTP/1.1" alone.
+our $other_half = "\r\nHost: localhost\r\n\r\n";
+
 # --- the programs ------------------------------------------------------------------------------------
 
 # Each of these returns a program: a command as a list.
@@ -50,9 +53,9 @@ sub compile {
     my ($source) = @_;
     my $path    = $source =~ m{\A/} ? $source : "$root/examples/$source";
     my $program = "$dir/" . basename($source, '.c');
-    my @cc      = (split(' ', $ENV{CC} || 'cc'), qw(-std=c99 -O2 -g -Wall -Wextra -Werror -pedantic));
-    system(@cc, "-I$root/include", '-o', $program, $path, "$lib/libfdpasser.a", qw(-lpthread -ldl -lm)) == 0
-      or BAIL_OUT("cannot compile $source");
+    my @flags   = (qw(-std=c99 -O2 -g -Wall -Wextra -Werror -pedantic), "-I$root/include");
+    my ($text, $status) = Processes::run(cc(), @flags, '-o', $program, $path, static_link());
+    $status == 0 or BAIL_OUT("cannot compile $source: $text");
     chmod 0755, $program or die "$program: $!";
     return [$program];
 }
@@ -73,12 +76,11 @@ SH
 # A program with other constants, so that a test need not wait for a minute.
 sub edited {
     my ($source, %constant) = @_;
-    my $text = do { local (@ARGV, $/) = "$root/examples/$source"; <> };
+    my $text = slurp("$root/examples/$source");
     for my $name (sort keys %constant) {
         $text =~ s/\b$name(\s*=>?\s*)[0-9][^,]*,/$name$1$constant{$name},/ or die "no $name in $source";
     }
-    my $copy = "$dir/edited-" . ++$edited . '-' . basename($source);
-    write_file($copy, $text);
+    my $copy = spew("$dir/edited-" . ++$edited . '-' . basename($source), $text);
     return $source =~ /\.c\z/ ? compile($copy) : perl($copy);
 }
 
@@ -98,24 +100,13 @@ sub limited {
     return [ 'sh', '-c', "ulimit -n $files && exec \"\$@\"", 'sh', @$program ];
 }
 
-sub have_curl {
-    return scalar grep { -x "$_/curl" } split /:/, $ENV{PATH};
-}
-
 # --- processes ---------------------------------------------------------------------------------------
 
 # Starts a program. said() and rest() read what it prints, standard error included.
 sub start {
     my ($program, @args) = @_;
     pipe my $out, my $write or die "pipe: $!";
-    defined(my $pid = fork) or die "fork: $!";
-    if (!$pid) {
-        setpgrp;    # with everything that it starts itself
-        $SIG{PIPE} = 'DEFAULT';
-        open STDOUT, '>&', $write or POSIX::_exit(126);
-        open STDERR, '>&', $write or POSIX::_exit(126);
-        exec { $program->[0] } @$program, @args or POSIX::_exit(127);
-    }
+    my $pid = Processes::spawn({ out => $write }, @$program, @args);
     close $write;
     $running{$pid} = 1;
     return { pid => $pid, out => $out, all => '' };
@@ -139,11 +130,32 @@ sub rest {
     return $rest // '';
 }
 
+# Starts a server. Returns it and its port.
+sub serve {
+    my $server = start(@_);
+    return ($server, said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/));
+}
+
+# Starts examples/restart. Returns the server when it is ready, and its port.
+sub restart {
+    my ($program, $node) = @_;
+    my ($server, $port) = serve($program, 0, $node);
+    said($server, qr/^ready/);
+    return ($server, $port);
+}
+
+# Starts the helper of examples/privsep for $dir/files and a user, and returns it when it is ready.
+sub helper {
+    my ($program, $node, $user) = @_;
+    my $helper = start($program, "$dir/files", $node, $user);
+    said($helper, qr/^ready$/);
+    return $helper;
+}
+
 # Starts examples/prefork. Returns the supervisor, the port, and the pids of the dispatcher and the workers.
 sub prefork {
     my ($program, $workers) = @_;
-    my $server = start($program, 0, $workers);
-    my $port   = said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/);
+    my ($server, $port) = serve($program, 0, $workers);
     my %pid;
     for (0 .. $workers) {
         my ($job, $pid) = split ' ', said($server, qr/^(\w+ \d+)$/);
@@ -174,11 +186,11 @@ sub freeze {
     return;
 }
 
-# Runs a program to its end. Returns its status and its output.
+# Runs a program to its end. Returns its output and its status.
 sub run {
     my $process = start(@_);
     my $output  = rest($process);
-    return (ended($process), $output);
+    return ($output, ended($process));
 }
 
 # A program must fail, and print one line that matches, and nothing else.
@@ -202,6 +214,11 @@ sub client {
     return $client;
 }
 
+# A listener on a TCP port, which then is in use.
+sub listener {
+    return IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') || die "listen: $@";
+}
+
 # Who answered the next request on a connection: "C, pid 4711".
 sub answer {
     my ($client) = @_;
@@ -212,16 +229,18 @@ sub answer {
     return $got =~ m{\AHTTP/1\.1 200 OK\r\n.*\r\n\r\nanswered by (.*)\n\z}s ? $1 : "not right: $got";
 }
 
+# Starts curl, which makes many requests. It prints a line of this format after each answer.
+sub curl {
+    my ($port, $requests, $at_one_time, $format) = @_;
+    my @options = (qw(-q --no-progress-meter --noproxy * --parallel --parallel-max), $at_one_time, '--max-time', DEADLINE);
+    return start([ 'curl', @options, '-w', "$format\\n", "http://127.0.0.1:$port/[1-$requests]" ]);
+}
+
 # Has curl make many requests. $each is called after each answer. Returns a hash: curl's exit status, how many
 # answers were good, how many each process gave, and everything else that curl said.
 sub load {
     my ($port, $requests, $at_one_time, $each) = @_;
-    my $curl = start(
-        [
-            qw(curl -q --no-progress-meter --noproxy * --parallel --parallel-max), $at_one_time, '--max-time', DEADLINE,
-            '-w', '%{http_code} %{errormsg}\n', "http://127.0.0.1:$port/[1-$requests]",
-        ]
-    );
+    my $curl = curl($port, $requests, $at_one_time, '%{http_code} %{errormsg}');
     my %result = (good => 0, by => {}, strange => '');
     while (defined(my $line = readline $curl->{out})) {
         if    ($line =~ /^200 $/)                     { $each->(++$result{good}) }
@@ -250,14 +269,6 @@ sub fill_backlog {
         }
         push @sockets, $socket;
     }
-}
-
-sub write_file {
-    my ($path, $text) = @_;
-    open my $out, '>', $path or die "$path: $!";
-    print {$out} $text or die "$path: $!";
-    close $out or die "$path: $!";
-    return;
 }
 
 # --- the tests' frame --------------------------------------------------------------------------------
