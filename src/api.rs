@@ -98,7 +98,7 @@ pub fn accept_timed(listener: impl AsFd, timeout: Duration) -> io::Result<OwnedF
 ///
 /// # Errors
 /// - ENOENT: nothing there, or `path` is empty.
-/// - ECONNREFUSED: nobody listens.
+/// - ECONNREFUSED: nobody listens. On the BSDs and macOS also: the backlog is full.
 /// - EACCES: no permission to write to the node.
 /// - EPROTOTYPE: not a stream socket.
 /// - EINTR: a signal came while waiting.
@@ -164,7 +164,7 @@ pub fn send_fd_timed(passer: impl AsFd, fd: impl AsFd, timeout: Duration) -> io:
 
 /// Sends `fds` in order, `per_message` of them (0 means 1) in each message, and returns how many were sent.
 ///
-/// If one message carries fewer descriptors on this system, more messages are sent.
+/// If a message carries fewer descriptors on this system (OpenBSD 127, STREAMS one), it carries as many as it can.
 /// Only a peer that receives with this library, or otherwise expects several descriptors in a
 /// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
 /// message: those before it are sent, and it is the first of the rest.
@@ -221,10 +221,11 @@ pub fn try_send_fds(
 /// - EMSGSIZE: a message with more than one descriptor came, and all were closed. After more than 4096 bytes in a
 ///   message close the passer.
 /// - ENOTRECOVERABLE: the kernel destroyed descriptors of the message, because another thread took the last slots
-///   or a security module refused them.
+///   (or another receiver took the message that was looked at), or a security module refused them.
 ///
 /// The peer is gone:
-/// - ECONNRESET: the peer closed without having read all that was sent to it. What it had sent before comes first.
+/// - ECONNRESET: the peer closed without having read all that was sent to it. What it had sent before comes first,
+///   except on a SOCK_SEQPACKET socket, where it comes after this error.
 pub fn recv_fd(passer: impl AsFd) -> io::Result<Option<OwnedFd>> {
     recv_one(passer.as_fd(), Wait::AsPasser)
 }
@@ -296,9 +297,9 @@ pub fn try_recv_messages(passer: impl AsFd, enough: usize, fds: &mut Vec<OwnedFd
 /// | ETIMEDOUT | the time that the caller gave is over | likewise | never |
 /// | any other | this descriptor cannot be sent, or the passer is not one | the passer is not one | never |
 ///
-/// Kernels before about 6.10 also return ETOOMANYREFS when a socket is sent over a socket that is itself in flight,
-/// more than four levels deep. That passes when somebody receives what is in there. A [`Passer`] that meets such a
-/// descriptor waits for it; dropping the passer gives up.
+/// Linux before 4.14 also returns ETOOMANYREFS for a socket in which sockets wait, with others waiting in those, more than
+/// four levels deep. It can be sent when somebody has received what waits in it. A [`Passer`] that meets such a
+/// descriptor waits for that; dropping the passer gives up.
 pub fn retry(error: &io::Error) -> Retry {
     error
         .raw_os_error()

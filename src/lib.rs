@@ -52,7 +52,7 @@
 //!
 //! Two faces stand over one core. `api` is the Rust face, `ffi` the C face. The core is `endpoint`, which makes
 //! connections, `transfer`, which moves descriptors over them, and `queue`, which does so for event loops. `error`
-//! says which errors pass with time. `sys` is all that knows the operating system.
+//! says which errors are temporary. `sys` is all that knows the operating system.
 #![deny(unsafe_code)]
 
 mod api;

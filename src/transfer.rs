@@ -13,8 +13,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 pub(crate) use crate::sys::{wait::Wait, Fds};
 
-/// No message carries more descriptors than this. (Linux carries as many, other systems fewer, and
-/// STREAMS one.)
+/// No message carries more descriptors than this. (Linux carries as many, OpenBSD 127, and STREAMS one.)
 pub const MAX_PER_MESSAGE: usize = 253;
 
 /// No message has more bytes than this.
@@ -79,7 +78,7 @@ pub(crate) fn send_over_local(
         let message = &fds[sent..fds.len().min(sent + per_message)];
         // The kernel applies SO_SNDTIMEO to each message anew. That is right for the first one. After it we wait
         // ourselves, so that the timeout bounds the whole call.
-        let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.kernel_keeps_time());
+        let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.in_kernel());
         let result = match sys::send(passer, message, may_wait) {
             Err(Errno::EAGAIN) if !may_wait => match waits.wait_writable(passer) {
                 Ok(()) => continue,

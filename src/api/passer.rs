@@ -138,7 +138,7 @@ impl Passer {
     }
 
     /// Sets how many descriptors a message may carry where several are queued. At first it is 1.
-    /// Only a peer that expects several in a message understands more. This crate always does.
+    /// Only a peer that expects several in a message understands more. A [`Passer`] always does.
     ///
     /// # Errors
     /// EINVAL: `count` is 0 or above [`MAX_PER_MESSAGE`](crate::MAX_PER_MESSAGE).

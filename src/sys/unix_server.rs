@@ -4,6 +4,7 @@
 
 use super::node::{is_at, kind, node_at, Lock};
 use super::unix_socket::{address, is_abstract, new_socket, stream};
+use super::wait::set_nonblocking;
 use crate::error::errno;
 use crate::{Node, ServerOptions};
 use nix::errno::Errno;
@@ -15,7 +16,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -216,9 +217,17 @@ fn chmod_at(_: &Path, _: Mode) -> Result<(), Errno> {
 /// A datagram socket cannot be connected to a stream socket, but the system looks the stream socket up first. So
 /// this tells a live one from a left-over without taking a place in its backlog.
 fn is_live(path: &Path) -> Result<bool, Errno> {
-    let probe = new_socket(SockType::Datagram)?;
+    // gVisor says ECONNREFUSED of a live stream socket, so there a connection has to be tried. Where nobody listens it
+    // takes no place.
+    Ok(answers(path, SockType::Datagram)? || answers(path, SockType::Stream)?)
+}
+
+fn answers(path: &Path, kind: SockType) -> Result<bool, Errno> {
+    let probe = new_socket(kind)?;
+    set_nonblocking(probe.as_fd())?;
     match socket::connect(probe.as_raw_fd(), &address(path)?) {
-        Ok(()) | Err(Errno::EPROTOTYPE) => Ok(true),
+        // EAGAIN: a full backlog. EPROTOTYPE: a socket of another kind.
+        Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => Ok(true),
         Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }

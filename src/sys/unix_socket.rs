@@ -109,13 +109,15 @@ fn connect_until(
     };
     let left = deadline.saturating_duration_since(Instant::now());
     // To the kernel a timeout of 0 is for ever. A sandbox may refuse the option.
-    let connected = if left.is_zero() || set_send_timeout(passer, left).is_err() {
-        connect_by_trial(passer, address, deadline)
-    } else {
-        let connected = socket::connect(passer.as_raw_fd(), address);
+    let mut connected = Err(Errno::EAGAIN);
+    if !left.is_zero() && set_send_timeout(passer, left).is_ok() {
+        connected = socket::connect(passer.as_raw_fd(), address);
         set_send_timeout(passer, Duration::ZERO)?;
-        connected
-    };
+    }
+    // gVisor does not wait for room in the backlog.
+    if connected == Err(Errno::EAGAIN) {
+        connected = connect_by_trial(passer, address, deadline);
+    }
     connected.map_err(|error| match error {
         Errno::EAGAIN => Errno::ETIMEDOUT,
         other => other,

@@ -38,8 +38,8 @@ pub(crate) struct Waits {
 #[derive(Clone, Copy)]
 enum Deadline {
     At(Option<Instant>),
-    /// A sandbox does not let us read the socket's timeout, so the kernel has to apply it.
-    KernelKnows,
+    /// There is none, or a sandbox does not let us read it. A call that waits inside the kernel is right about both.
+    InKernel,
 }
 
 impl Waits {
@@ -61,29 +61,45 @@ impl Waits {
 
     /// Sleeps until `receive` may have something. EAGAIN where there is no waiting, or SO_RCVTIMEO is over.
     pub(crate) fn wait_readable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.deadline(fd, super::receive_timeout)? {
+        match self.deadline(fd, |fd| super::receive_timeout(fd).map(Some))? {
             Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLIN, deadline),
-            Deadline::KernelKnows => super::wait_in_kernel(fd),
+            Deadline::InKernel => super::wait_in_kernel(fd),
         }
     }
 
     /// Sleeps until `send` may have room. EAGAIN where there is no waiting, or SO_SNDTIMEO is over.
+    ///
+    /// poll(2) does not report that the peer has shut down its receiving side, and sendmsg(2) does. So a sleep is short,
+    /// and without a deadline the kernel waits.
     pub(crate) fn wait_writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.deadline(fd, super::send_timeout)? {
-            Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLOUT, deadline),
-            Deadline::KernelKnows => Ok(()),
+        const SHORT: Duration = Duration::from_secs(1);
+        let deadline =
+            match self.deadline(fd, |fd| super::send_timeout(fd).map(|time| time.map(Some)))? {
+                Deadline::At(deadline) => deadline,
+                Deadline::InKernel => return Ok(()),
+            };
+        let soon = Instant::now() + SHORT;
+        match deadline {
+            Some(deadline) if deadline <= soon => {
+                self.sleep(fd, PollFlags::POLLOUT, Some(deadline))
+            }
+            _ => match self.sleep(fd, PollFlags::POLLOUT, Some(soon)) {
+                Err(Errno::EAGAIN | Errno::ETIMEDOUT) => Ok(()),
+                result => result,
+            },
         }
     }
 
-    /// True if the socket's timeout cannot be read. Then only a call that waits inside the kernel can keep to it.
-    pub(crate) fn kernel_keeps_time(&self) -> bool {
-        matches!(self.deadline, Some(Deadline::KernelKnows))
+    /// True if the next call is to wait inside the kernel.
+    pub(crate) fn in_kernel(&self) -> bool {
+        matches!(self.deadline, Some(Deadline::InKernel))
     }
 
+    /// `timeout` answers `Some(time)`, where the time may be none, or `None` if the kernel is to wait.
     fn deadline(
         &mut self,
         fd: BorrowedFd<'_>,
-        timeout: fn(BorrowedFd<'_>) -> Result<Option<Duration>, Errno>,
+        timeout: fn(BorrowedFd<'_>) -> Result<Option<Option<Duration>>, Errno>,
     ) -> Result<Deadline, Errno> {
         if let Some(known) = self.deadline {
             return Ok(known);
@@ -93,11 +109,11 @@ impl Waits {
             Wait::Until(deadline) => Deadline::At(deadline),
             Wait::AsPasser if is_nonblocking(fd)? => return Err(Errno::EAGAIN),
             Wait::AsPasser => match timeout(fd) {
-                Ok(time) => {
+                Ok(Some(time)) => {
                     let start = self.start.unwrap_or_else(Instant::now);
                     Deadline::At(time.and_then(|time| start.checked_add(time)))
                 }
-                Err(_) => Deadline::KernelKnows,
+                Ok(None) | Err(_) => Deadline::InKernel,
             },
         };
         self.deadline = Some(found);

@@ -56,8 +56,6 @@ static void test(void)
     for (size_t i = 0; i < LENGTH(calls); i++)
         for (int given = 0; given < 2; given++) {
             snprintf(round_name, sizeof round_name, "%s, %s: ", calls[i].name, given ? "given" : "shut down");
-            if (!given && calls[i].make == call_accept_timed)
-                continue; /* see accept_shut_down.c */
             IN_CHILD(cancelled(&calls[i], BEFORE, given));
             IN_CHILD(cancelled(&calls[i], MEANWHILE, given));
         }
