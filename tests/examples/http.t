@@ -8,7 +8,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use Test::More;
 
 use Examples;
@@ -45,7 +44,7 @@ part 'a dispatcher that cannot be' => sub {
     spew("$dir/file", "precious\n");
     fails('a regular file', qr/File exists/, $dispatcher, "$dir/file");
     is(-s "$dir/file", 9, 'the file is as it was');
-    my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+    my $taken = listener();
     fails('a port in use', qr/Address already in use/, $dispatcher, "$dir/node", $taken->sockport);
     ok(!-e "$dir/node", 'and there is no node');
 };

@@ -8,7 +8,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use Test::More;
 
 use Examples;
@@ -140,7 +139,7 @@ for my $language (qw(C Perl)) {
     };
 
     part "$language: a port in use" => sub {
-        my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+        my $taken = listener();
         fails('a server', qr/Address already in use/, $prefork{$language}, $taken->sockport, 1);
     };
 }

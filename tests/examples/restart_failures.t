@@ -8,7 +8,6 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
-use IO::Socket::INET;
 use IO::Socket::UNIX;
 use POSIX ();
 use Socket ();
@@ -44,6 +43,16 @@ sub half {
     return ($half, $idle);
 }
 
+# A handover that waits, as the old server has half a request. Returns both servers, their port, and that connection.
+sub handover {
+    my ($old, $new, $node) = @_;
+    my ($server, $port) = restart($old, $node);
+    my ($half) = half($port);
+    my $successor = start($new, 0, $node);
+    said($successor, qr/^listening/);
+    return ($server, $successor, $port, $half);
+}
+
 for my $language (qw(C Perl)) {
     my $other = $language eq 'C' ? 'Perl' : 'C';
 
@@ -53,7 +62,7 @@ for my $language (qw(C Perl)) {
         fails('a regular file', qr/File exists/, $restart{$language}, 0, "$dir/file-$language");
         is(-s "$dir/file-$language", 9, 'the file is as it was');
         fails('a file as directory', qr/Not a directory/, $restart{$language}, 0, "$dir/file-$language/node");
-        my $taken = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $@";
+        my $taken = listener();
         fails('a port in use', qr/Address already in use/, $restart{$language}, $taken->sockport, "$dir/port-$language");
     };
 
@@ -104,10 +113,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: SIGTERM to the new server during a handover" => sub {
         my $node = "$dir/during-$language";
-        my ($server, $port) = restart($restart{$other}, $node);
-        my ($half) = half($port);
-        my $successor = start($restart{$language}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($restart{$other}, $restart{$language}, $node);
         is(answer(client($port, $get)), "$language, pid $successor->{pid}", 'the new server accepts');
         kill TERM => $successor->{pid};
         syswrite $half, $other_half;
@@ -120,10 +126,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: a third server waits for the second" => sub {
         my $node = "$dir/third-$language";
-        my ($server, $port) = restart($restart{$language}, $node);
-        my ($half) = half($port);
-        my $second = start($restart{$other}, 0, $node);
-        said($second, qr/^listening/);
+        my ($server, $second, $port, $half) = handover($restart{$language}, $restart{$other}, $node);
         my $third = start($restart{$language}, 0, $node);
         said($third, qr/another server takes over, waiting for it$/);
         syswrite $half, $other_half;
@@ -136,10 +139,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: the old server is stopped during a handover" => sub {
         my $node = "$dir/middle-$language";
-        my ($server, $port) = restart($restart{$other}, $node);
-        my ($half) = half($port);
-        my $successor = start($hasty{$language}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($restart{$other}, $hasty{$language}, $node);
         freeze($server);
         said($successor, qr/^taking over: the old server has not finished within 2 seconds$/);
         said($successor, qr/^ready/);
@@ -151,10 +151,7 @@ for my $language (qw(C Perl)) {
 
     part "$language: the new server is stopped during a handover" => sub {
         my $node = "$dir/new-$language";
-        my ($server, $port) = restart($hasty{$language}, $node);
-        my ($half) = half($port);
-        my $successor = start($restart{$other}, 0, $node);
-        said($successor, qr/^listening/);
+        my ($server, $successor, $port, $half) = handover($hasty{$language}, $restart{$other}, $node);
         freeze($successor);
         said($server, qr/^the new server has failed, going on with [1-9]\d* connections$/);
         stop($successor);

@@ -23,8 +23,8 @@ use Test::More;
 
 our @EXPORT = qw(
   $dir $get $other_half DEADLINE
-  as answer client compile curl edited ended fails fill_backlog freeze helper limited load local_socket part perl
-  prefork rest restart run said serve start stop
+  as answer client compile curl edited ended fails fill_backlog freeze helper limited listener load local_socket part
+  perl prefork rest restart run said serve start stop
 );
 
 use constant DEADLINE => 60;    # seconds, for anything that we wait for
@@ -212,6 +212,11 @@ sub client {
     my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "connect: $@";
     syswrite $client, $text if defined $text;
     return $client;
+}
+
+# A listener on a TCP port, which then is in use.
+sub listener {
+    return IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') || die "listen: $@";
 }
 
 # Who answered the next request on a connection: "C, pid 4711".
