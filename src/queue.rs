@@ -2,9 +2,9 @@
 //! The queue: descriptors to be sent and to be received, in order, moved when the caller's event loop
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
-use crate::error::{self, Retry};
+use crate::error::{self, Retry, NO_DESCRIPTOR, TOO_MANY};
 use crate::sys;
-use crate::transfer::{self, Taken, Wait, MAX_PER_MESSAGE};
+use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::collections::VecDeque;
@@ -24,8 +24,18 @@ pub(crate) struct Queue {
     per_message: usize,
     to_send: VecDeque<OwnedFd>,
     max_queued: usize,
+    /// Data of descriptors in `to_send`, in order. Most have none.
+    data_to_send: VecDeque<(Place, Box<[u8]>)>,
+    /// How many descriptors have left `to_send`.
+    sent: Place,
     /// Taken from the socket, and not yet by the caller.
     received: VecDeque<OwnedFd>,
+    /// Data of descriptors in `received`, in order.
+    received_data: VecDeque<(Place, Box<[u8]>)>,
+    /// How many descriptors have left `received`.
+    handed_out: Place,
+    /// There if the caller wants data.
+    incoming: Option<Incoming>,
     /// How many the caller is still to get.
     wanted: usize,
     sending: Turn,
@@ -36,6 +46,18 @@ pub(crate) struct Queue {
     error: Option<Errno>,
     /// The caller knows of the end, or of the error.
     told: bool,
+}
+
+/// The number of a descriptor, counted from the first one of its direction.
+type Place = u64;
+
+/// What receiving data needs.
+#[derive(Debug)]
+struct Incoming {
+    /// Room for the data of one message.
+    buffer: Box<[u8]>,
+    /// Bytes that came without a descriptor. They belong in front of the next message's data.
+    ahead: Vec<u8>,
 }
 
 /// When a direction may be tried next.
@@ -86,8 +108,13 @@ impl Queue {
             socket,
             per_message: 1,
             to_send: VecDeque::new(),
+            data_to_send: VecDeque::new(),
+            sent: 0,
             max_queued: usize::MAX,
             received: VecDeque::new(),
+            received_data: VecDeque::new(),
+            handed_out: 0,
+            incoming: None,
             wanted: 0,
             sending: Turn::Now,
             receiving: Turn::Now,
@@ -138,6 +165,51 @@ impl Queue {
         }
     }
 
+    /// The same with data, of which there is a copy here. EMSGSIZE: too much data.
+    pub(crate) fn push_send_message(
+        &mut self,
+        fd: OwnedFd,
+        data: &[u8],
+    ) -> Result<(), (OwnedFd, Errno)> {
+        let data = data_of(data);
+        if data.is_empty() {
+            return self.push_send_fd(fd);
+        }
+        if data.len() > MAX_DATA {
+            return Err((fd, Errno::EMSGSIZE));
+        }
+        let copy = match copy_of(data).and_then(|copy| {
+            let reserved = self.data_to_send.try_reserve(1);
+            reserved.map(|()| copy).map_err(|_| Errno::ENOMEM)
+        }) {
+            Ok(copy) => copy,
+            Err(error) => return Err((fd, error)),
+        };
+        let place = self.sent + self.to_send.len() as Place;
+        self.push_send_fd(fd)?;
+        self.data_to_send.push_back((place, copy));
+        Ok(())
+    }
+
+    /// Whether the data of received descriptors is kept for [`next_message`](Self::next_message). At first it is not.
+    pub(crate) fn want_data(&mut self, yes: bool) -> Result<(), Errno> {
+        if !yes {
+            self.incoming = None;
+            return Ok(());
+        }
+        if self.incoming.is_none() {
+            let mut room = Vec::new();
+            room.try_reserve_exact(MAX_DATA)
+                .map_err(|_| Errno::ENOMEM)?;
+            room.resize(MAX_DATA, 0);
+            self.incoming = Some(Incoming {
+                buffer: room.into_boxed_slice(),
+                ahead: Vec::new(),
+            });
+        }
+        Ok(())
+    }
+
     /// At most `count` descriptors more are taken from the socket, rounded up to whole messages.
     pub(crate) fn push_recv(&mut self, count: usize) {
         self.wanted = self.wanted.saturating_add(count);
@@ -184,10 +256,17 @@ impl Queue {
     }
 
     pub(crate) fn next_fd(&mut self) -> Option<OwnedFd> {
+        self.next_message().map(|(fd, _)| fd)
+    }
+
+    /// The next descriptor with its data, if it has any.
+    pub(crate) fn next_message(&mut self) -> Option<(OwnedFd, Option<Box<[u8]>>)> {
         let wanted = self.wanted.checked_sub(1)?;
         let fd = self.received.pop_front()?;
         self.wanted = wanted;
-        Some(fd)
+        let data = data_at(&mut self.received_data, self.handed_out);
+        self.handed_out += 1;
+        Some((fd, data))
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -228,11 +307,13 @@ impl Queue {
             match self.send_next(left) {
                 Ok(sent) => {
                     self.to_send.drain(..sent);
+                    self.forget_data(sent);
                     left = left.saturating_sub(sent);
                 }
                 // EBADF means that somebody closed a descriptor of the queue. Others may be somebody else's by now.
-                Err(error) if error != Errno::EBADF && transfer::refuses_one(error) => {
+                Err(error) if self.refuses_first(error) => {
                     self.sending = Turn::Now;
+                    self.forget_data(1);
                     return self.to_send.pop_front().map(|fd| (fd, error));
                 }
                 Err(error) => {
@@ -248,13 +329,48 @@ impl Queue {
         None
     }
 
-    /// Sends from the front of the queue, about as many as that, and says how many were sent.
+    /// Whether the error is about the first descriptor only. EMSGSIZE is about its data, for which the socket's buffer
+    /// is too small.
+    fn refuses_first(&self, error: Errno) -> bool {
+        match error {
+            Errno::EBADF => false,
+            Errno::EMSGSIZE => self.data_of_first().is_some(),
+            _ => transfer::refuses_one(error),
+        }
+    }
+
+    fn data_of_first(&self) -> Option<&[u8]> {
+        match self.data_to_send.front() {
+            Some((place, data)) if *place == self.sent => Some(data),
+            _ => None,
+        }
+    }
+
+    /// So many descriptors are about to leave, or have left, the front of `to_send`.
+    fn forget_data(&mut self, count: usize) {
+        if self.data_of_first().is_some() {
+            self.data_to_send.pop_front();
+        }
+        self.sent += count as Place;
+    }
+
+    /// Sends from the front of the queue, about as many as that, and says how many were sent. A descriptor with data goes
+    /// in a message of its own.
     fn send_next(&self, about: usize) -> Result<usize, Errno> {
         self.can_send?;
+        if let Some(data) = self.data_of_first() {
+            let fd = self.to_send[0].as_fd();
+            transfer::send_message_over_local(self.as_fd(), &[fd], data, Wait::Never)?;
+            return Ok(1);
+        }
+        let without_data = match self.data_to_send.front() {
+            Some((place, _)) => (*place - self.sent) as usize,
+            None => usize::MAX,
+        };
         let fds: ArrayVec<BorrowedFd<'_>, MAX_PER_MESSAGE> = self
             .to_send
             .iter()
-            .take(about.max(self.per_message))
+            .take(about.max(self.per_message).min(without_data))
             .map(AsFd::as_fd)
             .collect();
         transfer::send_over_local(self.as_fd(), &fds, self.per_message, Wait::Never)
@@ -269,7 +385,12 @@ impl Queue {
         }
         match result {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
-            Ok(Taken::Shutdown) => self.ended = true,
+            Ok(Taken::Shutdown) => {
+                self.ended = true;
+                if self.incoming.as_ref().is_some_and(|i| !i.ahead.is_empty()) {
+                    self.fail(NO_DESCRIPTOR);
+                }
+            }
             Err(error) => match Turn::after(error) {
                 // Sending found that the peer is gone, so nothing comes after what has come.
                 Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
@@ -288,9 +409,48 @@ impl Queue {
         self.received
             .try_reserve(most - 1 + MAX_PER_MESSAGE)
             .map_err(|_| Errno::ENOMEM)?;
-        transfer::recv_messages(self.socket.as_fd(), most, |fd| {
-            self.received.push_back(fd);
-        })
+        match self.incoming.take() {
+            None => transfer::recv_messages(self.socket.as_fd(), most, |fd| {
+                self.received.push_back(fd);
+            }),
+            Some(mut incoming) => {
+                let result = self.receive_with_data(most, &mut incoming);
+                self.incoming = Some(incoming);
+                result
+            }
+        }
+    }
+
+    fn receive_with_data(&mut self, most: usize, incoming: &mut Incoming) -> Result<Taken, Errno> {
+        let Incoming { buffer, ahead } = incoming;
+        // Bytes without a descriptor are no message, and there may be one behind them.
+        for _ in 0..FAIR_SHARE {
+            let before = self.received.len();
+            let left = most.saturating_sub(self.received.len() - before);
+            let mut len = 0;
+            let mut kept = Ok(());
+            let taken = transfer::recv_messages_with_data(
+                self.socket.as_fd(),
+                left,
+                buffer,
+                &mut len,
+                |fd, data| {
+                    let place = self.handed_out + self.received.len() as Place;
+                    self.received.push_back(fd);
+                    if !ahead.is_empty() || !data.is_empty() {
+                        let data = join(ahead, data);
+                        kept =
+                            kept.and(data.map(|data| self.received_data.push_back((place, data))));
+                    }
+                },
+            );
+            kept?;
+            match taken {
+                Err(NO_DESCRIPTOR) => keep(ahead, &buffer[..len])?,
+                taken => return taken,
+            }
+        }
+        Ok(Taken::Enough)
     }
 
     /// Keeps the first final error. Receiving is tried at once, and not when the socket is ready: what has reached this
@@ -300,6 +460,36 @@ impl Queue {
         if matches!(self.receiving, Turn::WhenReady) {
             self.receiving = Turn::Now;
         }
+    }
+}
+
+fn copy_of(data: &[u8]) -> Result<Box<[u8]>, Errno> {
+    let mut copy = Vec::new();
+    keep(&mut copy, data)?;
+    Ok(copy.into_boxed_slice())
+}
+
+/// Appends, but no more than a message may have.
+fn keep(kept: &mut Vec<u8>, more: &[u8]) -> Result<(), Errno> {
+    if kept.len() + more.len() > MAX_DATA {
+        return Err(TOO_MANY);
+    }
+    kept.try_reserve_exact(more.len())
+        .map_err(|_| Errno::ENOMEM)?;
+    kept.extend_from_slice(more);
+    Ok(())
+}
+
+/// The data of a message, with the bytes that came ahead of it.
+fn join(ahead: &mut Vec<u8>, data: &[u8]) -> Result<Box<[u8]>, Errno> {
+    keep(ahead, data)?;
+    Ok(std::mem::take(ahead).into_boxed_slice())
+}
+
+fn data_at(all: &mut VecDeque<(Place, Box<[u8]>)>, place: Place) -> Option<Box<[u8]>> {
+    match all.front() {
+        Some((of, _)) if *of == place => all.pop_front().map(|(_, data)| data),
+        _ => None,
     }
 }
 

@@ -2,12 +2,12 @@
 //! Sending and receiving: a descriptor is with the sender, in the kernel or with the receiver. On the way it is
 //! never lost, doubled, leaked or mistaken.
 //!
-//! One message is one NUL byte with descriptors attached: one descriptor, unless the caller asks for more.
-//! Receiving takes messages of every size, and drops all bytes.
+//! One message is one NUL byte with descriptors attached: one descriptor, unless the caller asks for more. Other bytes are
+//! the message's data. Receiving takes messages of every size, and drops the data unless the caller asks for it.
 
 use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
 use crate::sys::wait::Waits;
-use crate::sys::{self, table::all_above_stdio};
+use crate::sys::{self, table::all_above_stdio, Message};
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -16,12 +16,29 @@ pub(crate) use crate::sys::{wait::Wait, Fds};
 /// No message carries more descriptors than this. (Linux carries as many, OpenBSD 127, and STREAMS one.)
 pub const MAX_PER_MESSAGE: usize = 253;
 
-/// No message has more bytes than this.
-#[cfg_attr(
-    fdpasser_sysv,
-    allow(dead_code, reason = "there a message has one byte")
-)]
-pub(crate) const MAX_DATA: usize = 4096;
+/// No message has more bytes of data than this.
+pub const MAX_DATA: usize = 4096;
+
+/// The byte that carries the descriptors of a message without data: a message of no bytes would carry nothing.
+const NUL: &[u8] = &[0];
+
+/// What a message with this data has in it. A lone NUL is no data.
+pub(crate) fn bytes_of(data: &[u8]) -> &[u8] {
+    if data.is_empty() {
+        NUL
+    } else {
+        data
+    }
+}
+
+/// The data of a message with these bytes.
+pub(crate) fn data_of(bytes: &[u8]) -> &[u8] {
+    if bytes == NUL {
+        &[]
+    } else {
+        bytes
+    }
+}
 
 const _: () = assert!(sys::MAX_PER_MESSAGE <= MAX_PER_MESSAGE);
 
@@ -32,12 +49,38 @@ pub(crate) fn send_one(
     fd: BorrowedFd<'_>,
     wait: Wait,
 ) -> Result<(), Errno> {
+    send_message(passer, &[fd], NUL, wait)
+}
+
+/// Sends one message with all of `fds`, and with `data` if that is not empty.
+pub(crate) fn send_message(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    data: &[u8],
+    wait: Wait,
+) -> Result<(), Errno> {
+    if fds.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    if data.len() > MAX_DATA {
+        return Err(Errno::EMSGSIZE);
+    }
     sys::must_be_local(passer)?;
+    send_message_over_local(passer, fds, data, wait)
+}
+
+/// [`send_message`] over what is known to be a local socket, with at least one descriptor, and not too much data.
+pub(crate) fn send_message_over_local(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    data: &[u8],
+    wait: Wait,
+) -> Result<(), Errno> {
     // The kernel applies SO_SNDTIMEO to this one message, which is the whole call.
     let may_wait = wait == Wait::AsPasser;
     let mut waits = Waits::new(wait);
     loop {
-        match sys::send(passer, &[fd], may_wait) {
+        match sys::send(passer, fds, bytes_of(data), may_wait) {
             Err(Errno::EAGAIN) if !may_wait => waits.wait_writable(passer)?,
             result => return result,
         }
@@ -79,7 +122,7 @@ pub(crate) fn send_over_local(
         // The kernel applies SO_SNDTIMEO to each message anew. That is right for the first one. After it we wait
         // ourselves, so that the timeout bounds the whole call.
         let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.in_kernel());
-        let result = match sys::send(passer, message, may_wait) {
+        let result = match sys::send(passer, message, NUL, may_wait) {
             Err(Errno::EAGAIN) if !may_wait => match waits.wait_writable(passer) {
                 Ok(()) => continue,
                 Err(error) => Err(error),
@@ -107,16 +150,41 @@ pub(crate) fn refuses_one(error: Errno) -> bool {
 
 // --- receiving -----------------------------------------------------------------------------------
 
-/// Receives one message of at most `max` descriptors; none at orderly shutdown.
+/// Receives one message of at most `max` descriptors, and drops its data. None at orderly shutdown.
 pub(crate) fn recv(
     passer: BorrowedFd<'_>,
     max: usize,
     fds: &mut Fds,
     wait: Wait,
 ) -> Result<(), Errno> {
+    recv_with(passer, wait, || take(passer, max, fds))
+}
+
+/// The same with the message's data, for which `data` has room, and `len` says how much it is. On EBADMSG it is the
+/// bytes that came without a descriptor.
+pub(crate) fn recv_message(
+    passer: BorrowedFd<'_>,
+    max: usize,
+    fds: &mut Fds,
+    data: &mut [u8],
+    len: &mut usize,
+    wait: Wait,
+) -> Result<(), Errno> {
+    let result = recv_with(passer, wait, || take_with_data(passer, max, fds, data, len));
+    if result.is_ok() {
+        *len = data_of(&data[..*len]).len();
+    }
+    result
+}
+
+fn recv_with(
+    passer: BorrowedFd<'_>,
+    wait: Wait,
+    mut take: impl FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let mut waits = Waits::new(wait);
     loop {
-        match prove_room(passer).and_then(|()| take(passer, max, fds)) {
+        match prove_room(passer).and_then(|()| take()) {
             // Whatever was proven before a sleep is stale after it, so start over.
             Err(Errno::EAGAIN) if wait != Wait::Never => waits.wait_readable(passer)?,
             result => return result,
@@ -139,8 +207,42 @@ pub(crate) enum Taken {
 /// message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
-    mut enough: usize,
+    enough: usize,
     mut into: impl FnMut(OwnedFd),
+) -> Result<Taken, Errno> {
+    recv_messages_with(passer, enough, |fds| {
+        take(passer, MAX_PER_MESSAGE, fds)?;
+        let count = fds.len();
+        fds.drain(..).for_each(&mut into);
+        Ok(count)
+    })
+}
+
+/// The same with data. `into` gets each descriptor with its data: the first of a message has the message's, and the others
+/// have none. `data` has room for the data of a message, and on EBADMSG `len` bytes that came without a descriptor.
+pub(crate) fn recv_messages_with_data(
+    passer: BorrowedFd<'_>,
+    enough: usize,
+    data: &mut [u8],
+    len: &mut usize,
+    mut into: impl FnMut(OwnedFd, &[u8]),
+) -> Result<Taken, Errno> {
+    recv_messages_with(passer, enough, |fds| {
+        take_with_data(passer, MAX_PER_MESSAGE, fds, data, len)?;
+        let count = fds.len();
+        let mut with_it = data_of(&data[..*len]);
+        for fd in fds.drain(..) {
+            into(fd, std::mem::take(&mut with_it));
+        }
+        Ok(count)
+    })
+}
+
+/// `take` takes one message, and says how many descriptors it had.
+fn recv_messages_with(
+    passer: BorrowedFd<'_>,
+    mut enough: usize,
+    mut take: impl FnMut(&mut Fds) -> Result<usize, Errno>,
 ) -> Result<Taken, Errno> {
     let mut ask_for = enough;
     while enough > 0 {
@@ -155,7 +257,7 @@ pub(crate) fn recv_messages(
         // A rehearsal proves room for one message only. To count it as MAX_PER_MESSAGE slots is safe all the same: a
         // message takes at least one of them, so what is left is too few for another.
         let slots = ask_for.max(1) * MAX_PER_MESSAGE;
-        if take_several(passer, slots, &mut enough, &mut into)? == Taken::Shutdown {
+        if take_several(slots, &mut enough, &mut take)? == Taken::Shutdown {
             return Ok(Taken::Shutdown);
         }
     }
@@ -166,20 +268,18 @@ pub(crate) fn recv_messages(
 /// descriptors. Most have one, so a proof lasts for many.
 #[inline(never)] // the descriptors are not on the stack while room is proven
 fn take_several(
-    passer: BorrowedFd<'_>,
     mut slots: usize,
     enough: &mut usize,
-    into: &mut impl FnMut(OwnedFd),
+    take: &mut impl FnMut(&mut Fds) -> Result<usize, Errno>,
 ) -> Result<Taken, Errno> {
     let mut fds = Fds::new();
     while slots >= MAX_PER_MESSAGE && *enough > 0 {
-        take(passer, MAX_PER_MESSAGE, &mut fds)?;
-        if fds.is_empty() {
+        let count = take(&mut fds)?;
+        if count == 0 {
             return Ok(Taken::Shutdown);
         }
-        slots -= fds.len();
-        *enough = enough.saturating_sub(fds.len());
-        fds.drain(..).for_each(&mut *into);
+        slots -= count;
+        *enough = enough.saturating_sub(count);
     }
     Ok(Taken::Enough)
 }
@@ -195,8 +295,24 @@ fn prove_room(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
     let message = sys::receive(passer, fds)?;
+    judge(&message, max, fds)
+}
 
-    // All of it is ours from here on, and is closed if the verdict goes against it.
+fn take_with_data(
+    passer: BorrowedFd<'_>,
+    max: usize,
+    fds: &mut Fds,
+    data: &mut [u8],
+    len: &mut usize,
+) -> Result<(), Errno> {
+    *len = 0;
+    let message = sys::receive_with_data(passer, fds, data)?;
+    *len = message.bytes.min(MAX_DATA);
+    judge(&message, max, fds)
+}
+
+/// All descriptors of the message are ours, and are closed if the verdict goes against it.
+fn judge(message: &Message, max: usize, fds: &mut Fds) -> Result<(), Errno> {
     let verdict = if message.truncated {
         Err(DESTROYED)
     } else if fds.is_empty() && message.bytes > 0 {

@@ -15,10 +15,11 @@
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
-//! | `send(passer, fds, may_wait)` | one message, all of `fds` or nothing; never SIGPIPE; EAGAIN if it may not wait |
+//! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits may not fit, with nothing consumed; `Ok` if it fits, or if nothing waits that needs a slot |
 //! | `receive(passer, fds)` | takes one message if there is one, appending its descriptors; never waits |
+//! | `receive_with_data(passer, fds, data)` | the same, with the message's bytes |
 //! | `unread_by_peer(passer)` | how much of what was sent the peer has not taken, in whatever unit; EOPNOTSUPP where the system does not tell |
 //! | `receive_timeout(passer)`, `send_timeout(passer)` | how long the application lets a blocking call wait |
 //! | `wait_in_kernel(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
@@ -62,7 +63,7 @@ pub(crate) use self::{
     peer::{peer_cred, unread_by_peer},
     rehearsal::rehearse,
     room::room_for_messages,
-    scm::{receive, send, MAX_PER_MESSAGE, MODE},
+    scm::{receive, receive_with_data, send, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
     unix_socket::{
         accept, connect, keep_in_line, must_be_local, pair, receive_timeout, send_timeout,
@@ -73,8 +74,8 @@ pub(crate) use self::{
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
     accept, connect, keep_in_line, must_be_local, pair, peer_cred, receive, receive_timeout,
-    rehearse, room_for_messages, send, send_timeout, server, server_with, unlink, unread_by_peer,
-    wait_in_kernel, MAX_PER_MESSAGE, MODE,
+    receive_with_data, rehearse, room_for_messages, send, send_timeout, server, server_with,
+    unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE, MODE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.

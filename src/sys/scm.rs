@@ -38,6 +38,7 @@ use crate::transfer::MAX_DATA;
 use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
@@ -67,34 +68,54 @@ const fn space(len: usize) -> usize {
     unsafe { libc::CMSG_SPACE(len as u32) as usize }
 }
 
-/// The byte that carries the descriptors: a message of no bytes would carry nothing.
-const NUL: u8 = 0;
-
 // --- sending -------------------------------------------------------------------------------------
 
-/// Sends one message with all of `fds`, or nothing. Waits for room only if it `may_wait` and the passer is in
-/// blocking mode.
+/// Sends one message with all of `fds` and all bytes, or nothing. Waits for room only if it `may_wait` and the passer is
+/// in blocking mode.
+///
+/// EPROTO if the kernel cut the message all the same: somebody made the send buffer smaller at this moment.
 pub(crate) fn send(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
     may_wait: bool,
 ) -> Result<(), Errno> {
-    match fds.len() {
-        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, may_wait),
-        2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, may_wait),
-        _ => Err(Errno::EINVAL),
+    must_fit(passer, bytes)?;
+    let sent = match fds.len() {
+        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, bytes, may_wait)?,
+        2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, bytes, may_wait)?,
+        _ => return Err(Errno::EINVAL),
+    };
+    match sent == bytes.len() {
+        true => Ok(()),
+        false => Err(Errno::EPROTO),
+    }
+}
+
+/// EMSGSIZE if the kernel would cut a message of so many bytes. A stream does that beyond half of SO_SNDBUF, and says
+/// that all was sent. The smallest buffer that Linux allows is enough for [`ALWAYS_FITS`].
+fn must_fit(passer: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Errno> {
+    const ALWAYS_FITS: usize = 2048;
+    const OVERHEAD: usize = 64;
+    if bytes.len() <= ALWAYS_FITS {
+        return Ok(());
+    }
+    match getsockopt(&passer, sockopt::SndBuf) {
+        Ok(size) if bytes.len() > (size / 2).saturating_sub(OVERHEAD) => Err(Errno::EMSGSIZE),
+        // A sandbox that does not let us ask must not keep us from sending.
+        _ => Ok(()),
     }
 }
 
 fn send_with<const N: usize>(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
     may_wait: bool,
-) -> Result<(), Errno> {
-    let mut byte = NUL;
+) -> Result<usize, Errno> {
     let mut iov = libc::iovec {
-        iov_base: ptr::from_mut(&mut byte).cast(),
-        iov_len: 1,
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
     };
     let mut control = MaybeUninit::<Control<N>>::uninit();
     let len = mem::size_of_val(fds);
@@ -120,8 +141,9 @@ fn send_with<const N: usize>(
     if !may_wait {
         flags |= libc::MSG_DONTWAIT;
     }
-    // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
-    Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) }).map(drop)
+    // SAFETY: `msg` points at `iov` and `control`, which outlive the call. sendmsg only reads what they point at.
+    let sent = Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) })?;
+    Ok(sent as usize)
 }
 
 /// A passer that the caller made may not have this yet.
@@ -156,6 +178,29 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
         iov_len: SHARE,
     };
     recvmsg(passer, &mut [share; SHARES], Room::ForAll, fds, 0)
+}
+
+/// Takes one message if there is one, with its bytes. `data` has room for the longest message.
+#[inline(never)] // as above
+pub(crate) fn receive_with_data(
+    passer: BorrowedFd<'_>,
+    fds: &mut Fds,
+    data: &mut [u8],
+) -> Result<Message, Errno> {
+    debug_assert!(data.len() >= MAX_DATA);
+    // One byte more shows that a message is too long.
+    let mut surplus = MaybeUninit::<u8>::uninit();
+    let mut iov = [
+        libc::iovec {
+            iov_base: data.as_mut_ptr().cast(),
+            iov_len: MAX_DATA,
+        },
+        libc::iovec {
+            iov_base: surplus.as_mut_ptr().cast(),
+            iov_len: 1,
+        },
+    ];
+    recvmsg(passer, &mut iov, Room::ForAll, fds, 0)
 }
 
 /// How many descriptors a control buffer has room for.

@@ -389,11 +389,15 @@ pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
 pub(crate) fn send(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
     may_wait: bool,
 ) -> Result<(), Errno> {
     let [fd] = fds else {
         return Err(Errno::EINVAL);
     };
+    if bytes != [NUL] {
+        return Err(Errno::EOPNOTSUPP);
+    }
     fcntl(fd, FcntlArg::F_GETFD)?;
     let timeout = match may_wait && !is_nonblocking(passer)? {
         true => PollTimeout::NONE,
@@ -515,6 +519,16 @@ pub(crate) fn receive(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<Message, 
         }
     }
     Ok(message(1)) // bytes, and no descriptor
+}
+
+/// The same. There is no data, so a message has the NUL.
+pub(crate) fn receive_with_data(
+    passer: BorrowedFd<'_>,
+    fds: &mut Fds,
+    data: &mut [u8],
+) -> Result<Message, Errno> {
+    data[0] = NUL;
+    receive(passer, fds)
 }
 
 fn message(bytes: usize) -> Message {
