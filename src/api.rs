@@ -7,7 +7,7 @@ pub use passer::{Passer, PasserPair, Progress, Refused};
 
 use crate::endpoint::{self, Node, PeerCred, ServerOptions};
 use crate::error::{self, Retry};
-use crate::transfer::{self, Fds, Taken, Wait, MAX_PER_MESSAGE};
+use crate::transfer::{self, Fds, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -203,6 +203,32 @@ pub fn try_send_fds(
     )?)
 }
 
+/// Sends one message: `data`, with all of `fds` attached. Waits for room in the socket as [`send_fd`] does.
+///
+/// The message is sent whole or not at all. No data, or a single NUL byte, is what [`send_fd`] sends. Other data is for a
+/// peer that is known to read it: older ones take one byte for each message. Do not write anything else to the passer:
+/// bytes without a descriptor would join the next message's data.
+///
+/// # Errors
+/// As [`send_fd`], and:
+/// - EINVAL: `fds` is empty, or has more than one message carries.
+/// - EMSGSIZE: `data` has more than [`MAX_DATA`] bytes, or more than the socket's send buffer lets pass in one message:
+///   half of SO_SNDBUF less 64 bytes. A buffer of 8320 bytes is large enough for everything.
+/// - EOPNOTSUPP: there is data, and this is the SysV interface.
+/// - EPROTO: the message was cut, because somebody made the send buffer smaller at that moment. Close the passer.
+pub fn send_message(
+    passer: impl AsFd,
+    fds: &[BorrowedFd<'_>],
+    data: &[u8],
+) -> io::Result<()> {
+    Ok(transfer::send_message(
+        passer.as_fd(),
+        fds,
+        data,
+        Wait::AsPasser,
+    )?)
+}
+
 // --- receiving -----------------------------------------------------------------------------------
 
 /// Receives one descriptor. Returns `None` when the peer has shut down in good order. Waits for a descriptor if the
@@ -253,6 +279,34 @@ pub fn recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result
 /// As [`recv_fds`]. EAGAIN: nothing has arrived.
 pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result<usize> {
     recv_into(passer.as_fd(), fds, Wait::Never)
+}
+
+/// Receives the next message: appends its descriptors, in order, to `fds`, and puts its data into `data`. Returns how many
+/// bytes the data has, which is 0 for a message without data, or `None` when the peer has shut down in good order. Waits as
+/// [`recv_fd`] does.
+///
+/// # Errors
+/// As [`recv_fds`]. With EBADMSG the bytes that came without a descriptor are lost; a [`Passer`] keeps them. EMSGSIZE: the
+/// message has more than [`MAX_DATA`] bytes. Its descriptors were closed. On a stream close the passer: what is left
+/// would join the next message.
+pub fn recv_message(
+    passer: impl AsFd,
+    fds: &mut impl Extend<OwnedFd>,
+    data: &mut [u8; MAX_DATA],
+) -> io::Result<Option<usize>> {
+    let mut received = Fds::new();
+    let mut len = 0;
+    transfer::recv_message(
+        passer.as_fd(),
+        MAX_PER_MESSAGE,
+        &mut received,
+        data,
+        &mut len,
+        Wait::AsPasser,
+    )?;
+    let some = !received.is_empty();
+    fds.extend(received);
+    Ok(some.then_some(len))
 }
 
 /// Why [`try_recv_messages`] took no more.

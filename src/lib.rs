@@ -68,14 +68,14 @@ mod sys;
 mod transfer;
 
 pub use api::{
-    accept, accept_timed, connect, connect_timed, peer_cred, recv_fd, recv_fd_timed, recv_fds,
-    retry, send_fd, send_fd_timed, send_fds, server, server_with, socketpair, try_recv_fds,
+    accept, accept_timed, connect, connect_timed, peer_cred, recv_fd, recv_fd_timed, recv_fds, recv_message,
+    retry, send_fd, send_fd_timed, send_fds, send_message, server, server_with, socketpair, try_recv_fds,
     try_recv_messages, try_send_fds, unlink, Passer, PasserPair, Progress, Refused, Stop,
 };
 pub use endpoint::{Node, PeerCred, ServerOptions};
 pub use error::Retry;
 pub use queue::Events;
-pub use transfer::MAX_PER_MESSAGE;
+pub use transfer::{MAX_DATA, MAX_PER_MESSAGE};
 
 /// The interface to the operating system that descriptors travel by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

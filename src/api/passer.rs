@@ -166,6 +166,31 @@ impl Passer {
         })
     }
 
+    /// Queues a descriptor with data, of which the passer has a copy until it is sent. It goes in a message of its own.
+    /// See [`send_message`](crate::send_message) for what a peer understands.
+    ///
+    /// # Errors
+    /// As [`push_send_fd`](Self::push_send_fd). EMSGSIZE: `data` has more than [`MAX_DATA`](crate::MAX_DATA) bytes.
+    pub fn push_send_message(&mut self, fd: OwnedFd, data: &[u8]) -> Result<(), Refused> {
+        self.0
+            .push_send_message(fd, data)
+            .map_err(|(fd, error)| Refused {
+                fd,
+                error: error.into(),
+            })
+    }
+
+    /// Keeps the data of received descriptors for [`next_message`](Self::next_message), or drops it, as at first.
+    ///
+    /// A passer that keeps data has at most [`MAX_DATA`](crate::MAX_DATA) bytes for each descriptor that was asked for and
+    /// not taken. Bytes that come without a descriptor are kept too, and belong to the next descriptor.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn want_data(&mut self, yes: bool) -> io::Result<()> {
+        Ok(self.0.want_data(yes)?)
+    }
+
     /// Says that the caller is ready to take `count` more descriptors.
     ///
     /// At most that many are taken from the socket, rounded up to whole messages. The surplus of the last message
@@ -198,7 +223,7 @@ impl Passer {
     /// These are final, and each further call reports them again.
     /// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone.
     /// - EBADMSG: bytes came without a descriptor.
-    /// - EMSGSIZE: a message had more than 4096 bytes.
+    /// - EMSGSIZE: a message had more than 4096 bytes (together with bytes that came before it without a descriptor).
     /// - ENOTRECOVERABLE: the kernel destroyed descriptors of a message, see [`recv_fd`](crate::recv_fd).
     /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: this is not a connected local socket.
     /// - EBADF: another part of the program closed a descriptor of the passer.
@@ -219,6 +244,12 @@ impl Passer {
     /// Takes the next received descriptor, if there is one and it was asked for.
     pub fn next_fd(&mut self) -> Option<OwnedFd> {
         self.0.next_fd()
+    }
+
+    /// Takes the next received descriptor with its data, if there is one and it was asked for. If several descriptors came
+    /// in one message, the first one has the data.
+    pub fn next_message(&mut self) -> Option<(OwnedFd, Option<Box<[u8]>>)> {
+        self.0.next_message()
     }
 
     /// Returns how many descriptors are queued and not yet sent.
