@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 
-/* Glue between Perl and libfdpasser. It passes numbers and errno, and does nothing else. */
+/* The part of AnyEvent::FDpasser that runs once for each descriptor: make a handle of a received
+ * descriptor, call the callback that waits for it, send the next handle in the queue. FDpasser.pm decides
+ * everything else: when to do this, what to wait for, and what an error means. */
 
 #define PERL_NO_GET_CONTEXT
 #include "EXTERN.h"
 #include "perl.h"
 #include "XSUB.h"
+#include "perliol.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define FDPASSER_NO_SHORT_NAMES
@@ -28,20 +33,129 @@ fd_of(pTHX_ SV *sv)
     return fd >= 0 && fd <= INT_MAX && fd == (int)fd ? (int)fd : -1; /* rejects NaN too */
 }
 
-/* One call takes at most this many messages. The stack holds an int for each of their descriptors. */
-#define MESSAGES 16
+/* The bytes of a path. FDpasser.pm has already rejected paths that are not bytes. */
+static const char *
+path_of(pTHX_ SV *sv, STRLEN *len)
+{
+    return SvPVbyte(sv, *len);
+}
 
-/* Makes the handle that `open my $fh, '+<&=', $fd` would make, in half the time. A socket gets a second
- * buffer. The handle is close-on-exec, unless its number is at most $^F. The function owns the descriptor,
- * even if it fails. Then it returns NULL and sets errno. */
+/* Connects without waiting for room in the backlog. */
+static int
+connect_now(const char *path, STRLEN len)
+{
+#ifdef FDPASSER_HAS_CONNECT_TIMED
+    return fdpasser_connect_timed(path, len, 0);
+#else
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    bool abstract = len && !path[0];
+    int fd, error;
+
+    if (fdpasser_mode() != 1)
+        return fdpasser_connect_n(path, len);
+    errno = !len                                                      ? ENOENT
+            : len > sizeof address.sun_path - !abstract               ? ENAMETOOLONG
+            : !abstract && memchr(path, 0, len)                       ? EINVAL
+                                                                      : 0;
+    if (errno || (fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
+        return -1;
+    memcpy(address.sun_path, path, len);
+    len += offsetof(struct sockaddr_un, sun_path) + !abstract;
+    if (connect(fd, (struct sockaddr *)&address, len) == 0 && fcntl(fd, F_SETFL, 0) == 0)
+        return fd;
+    error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+#endif
+}
+
+/* --- signals ---------------------------------------------------------------------------------------- */
+
+/* Perl runs the program's signal handlers between two operations, and a handler may die. In the middle of
+ * this module that would lose an entry of a queue or leave a passer without a watcher. So while the module
+ * works, signals stay pending: PL_signalhook points to a function that does nothing. The handlers run at
+ * the next operation after that, or inside the next callback. */
+
+static despatch_signals_proc_t usual_hook;
+
+static void
+leave_pending(pTHX)
+{
+    PERL_UNUSED_CONTEXT;
+}
+
+/* --- handles ---------------------------------------------------------------------------------------- */
+
+/* A received handle has to be what `open my $fh, '+<&=', $fd` makes. Perl's own function for that makes
+ * system calls that a pipe or a socket does not need: it sets close-on-exec, which the library has done,
+ * asks whether the descriptor is a terminal, and asks for its position. So this builds the same two layers
+ * without these calls. */
+
+/* PerlIO's "unix" layer takes its descriptor from the layer below it. This layer is below it for a moment,
+ * to tell it the number. */
+typedef struct {
+    struct _PerlIO base;
+    int fd;
+} Number;
+
+static IV
+number_fileno(pTHX_ PerlIO *f)
+{
+    PERL_UNUSED_CONTEXT;
+    return PerlIOSelf(f, Number)->fd;
+}
+
+static PerlIO_funcs number_layer; /* filled at BOOT */
+static PerlIO_funcs quiet_perlio; /* "perlio", but pushing it makes no system calls */
+static bool usual_layers;         /* unless the environment variable PERLIO asks for others */
+
+static PerlIO *
+layers_over(pTHX_ int fd, const char *mode, const struct stat *st)
+{
+    bool quiet = S_ISFIFO(st->st_mode) || S_ISSOCK(st->st_mode) || S_ISREG(st->st_mode);
+    PerlIO *f;
+    PerlIOl *number;
+
+    if (!usual_layers)
+        return PerlIO_fdopen(fd, mode);
+    f = PerlIO_allocate(aTHX);
+    if (!f || !PerlIO_push(aTHX_ f, &number_layer, mode, NULL))
+        return NULL;
+    PerlIOSelf(f, Number)->fd = fd;
+    if (!PerlIO_push(aTHX_ f, PERLIO_FUNCS_CAST(&PerlIO_unix), mode, NULL)) {
+        PerlIO_pop(aTHX_ f);
+        return NULL;
+    }
+    PerlIOBase(f)->flags |= PERLIO_F_OPEN;
+    number = *PerlIONext(f);
+    *PerlIONext(f) = NULL;
+    Safefree(number);
+    if (!PerlIO_push(aTHX_ f, quiet ? &quiet_perlio : PERLIO_FUNCS_CAST(&PerlIO_perlio), mode, NULL)) {
+        PerlIO_close(f);
+        return NULL;
+    }
+    if (quiet) {
+        PerlIOBase(f)->tab = PERLIO_FUNCS_CAST(&PerlIO_perlio);
+        if (S_ISREG(st->st_mode)) {
+            Off_t position = PerlIO_tell(PerlIONext(f));
+            if (position != (Off_t)-1)
+                PerlIOSelf(f, PerlIOBuf)->posn = position;
+        }
+    }
+    return f;
+}
+
+/* Makes the handle. A socket gets a second buffer. The handle is close-on-exec, unless its number is at most
+ * $^F. The function owns the descriptor, even if it fails. Then it returns NULL and sets errno. */
 static SV *
 handle_of(pTHX_ int fd)
 {
     struct stat st;
     PerlIO *in = NULL, *out = NULL;
 
-    if (fstat(fd, &st) == 0 && (in = PerlIO_fdopen(fd, "r+")) != NULL)
-        out = S_ISSOCK(st.st_mode) ? PerlIO_fdopen(fd, "w") : in;
+    if (fstat(fd, &st) == 0 && (in = layers_over(aTHX_ fd, "r+", &st)) != NULL)
+        out = S_ISSOCK(st.st_mode) ? layers_over(aTHX_ fd, "w", &st) : in;
     if (!out || (fd <= PL_maxsysfd && fcntl(fd, F_SETFD, 0) != 0)) {
         int error = errno;
         if (out && out != in)
@@ -63,9 +177,225 @@ handle_of(pTHX_ int fd)
     return newRV_noinc((SV *)gv);
 }
 
+/* The descriptor number of a handle at this moment, or -1. An ordinary glob needs no Perl code. */
+static int
+fileno_of(pTHX_ SV *handle)
+{
+    int fd;
+
+    if (SvROK(handle) && isGV_with_GP(SvRV(handle)) && !SvAMAGIC(handle)) {
+        IO *io = GvIO((GV *)SvRV(handle));
+        if (io && IoIFP(io) && !SvRMAGICAL((SV *)io))
+            return PerlIO_fileno(IoIFP(io));
+    }
+    dSP;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    XPUSHs(handle);
+    PUTBACK;
+    call_pv("AnyEvent::FDpasser::_fileno", G_SCALAR);
+    SPAGAIN;
+    fd = fd_of(aTHX_ POPs);
+    PUTBACK;
+    FREETMPS;
+    LEAVE;
+    return fd;
+}
+
+/* --- a passer, which is a hash ------------------------------------------------------------------------ */
+
+#define member(self, name) hv_fetchs(self, name, 0)
+
+static AV *
+array_in(SV **slot)
+{
+    return slot && SvROK(*slot) && SvTYPE(SvRV(*slot)) == SVt_PVAV ? (AV *)SvRV(*slot) : NULL;
+}
+
+#define queue_in(self, name) array_in(member(self, name))
+#define length_of(av)        ((av) ? AvFILLp(av) + 1 : 0)
+
+static AV *
+new_queue_in(pTHX_ HV *self, const char *name)
+{
+    AV *av = newAV();
+    (void)hv_store(self, name, strlen(name), newRV_noinc((SV *)av), 0);
+    return av;
+}
+
+static int
+passer_fd(pTHX_ HV *self)
+{
+    SV **fh = member(self, "fh");
+    return fh ? fileno_of(aTHX_ *fh) : -1;
+}
+
+/* Several are in hand: a callback that runs the event loop must get the others there. */
+static void
+several_in_hand(pTHX_ SV *passer, const char *dir)
+{
+    dSP;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    EXTEND(SP, 2);
+    PUSHs(passer);
+    mPUSHp(dir, strlen(dir));
+    PUTBACK;
+    call_pv("AnyEvent::FDpasser::_several_in_hand", G_VOID | G_DISCARD);
+    FREETMPS;
+    LEAVE;
+}
+
+/* Calls a callback of the program, and drops it and its argument afterwards. Signal handlers may run. An
+ * exception leaves this function, and the functions that call it. */
+static void
+call_back(pTHX_ SV *callback, SV *argument)
+{
+    dSP;
+    ENTER;
+    SAVETMPS;
+    sv_2mortal(callback);
+    SAVEVPTR(PL_signalhook);
+    PL_signalhook = usual_hook;
+    PUSHMARK(SP);
+    if (argument)
+        mXPUSHs(argument);
+    PUTBACK;
+    call_sv(callback, G_VOID | G_DISCARD);
+    FREETMPS;
+    LEAVE;
+}
+
+/* --- sending ---------------------------------------------------------------------------------------- */
+
+/* An entry of `send_queue` and of `sent`. */
+enum { SEND_FH, SEND_CALLBACK };
+
+static SV *
+part_of(pTHX_ SV *entry, int which)
+{
+    SV **slot = SvROK(entry) ? av_fetch((AV *)SvRV(entry), which, 0) : NULL;
+    return slot ? *slot : &PL_sv_undef;
+}
+
+/* Sends one message. In the same step its entries leave `send_queue`, so that no entry is sent twice. If there
+ * is one, it goes to *entry; several go to `sent`. Returns 1, or an errno, negated. */
+static int
+send_message(pTHX_ SV *passer, HV *self, AV *queue, SV **entry)
+{
+    int fds[FDPASSER_MAX_PER_MESSAGE];
+    SV **limit = member(self, "max_fds_per_message");
+    int per_message = limit ? (int)SvIV(*limit) : 1;
+    int i, n, wanted = (int)length_of(queue);
+    SV *first = AvARRAY(queue)[0];
+    bool changed;
+
+    if (wanted > per_message)
+        wanted = per_message;
+    /* A tied handle runs Perl code here, which may do anything. If it changes the queue, start over. */
+    SvREFCNT_inc_simple_void_NN(queue);
+    SvREFCNT_inc_simple_void_NN(first);
+    for (i = 0; i < wanted && i < length_of(queue); i++)
+        fds[i] = fileno_of(aTHX_ part_of(aTHX_ AvARRAY(queue)[i], SEND_FH));
+    changed = queue_in(self, "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
+    SvREFCNT_dec(first);
+    SvREFCNT_dec((SV *)queue);
+    if (changed)
+        return 1;
+
+    n = (int)fdpasser_try_send_fds(passer_fd(aTHX_ self), fds, wanted, per_message);
+    if (n < 0)
+        return -errno;
+    if (n == 1) {
+        *entry = av_shift(queue);
+        return 1;
+    }
+    AV *sent = new_queue_in(aTHX_ self, "sent");
+    for (i = 0; i < n; i++)
+        av_push(sent, av_shift(queue));
+    several_in_hand(aTHX_ passer, "send");
+    return 1;
+}
+
+/* Drops the handle of an entry, and then calls its callback. */
+static void
+tell_sent(pTHX_ SV *entry)
+{
+    SV *callback = SvREFCNT_inc_simple_NN(part_of(aTHX_ entry, SEND_CALLBACK));
+    SvREFCNT_dec(entry);
+    if (SvTRUE(callback))
+        call_back(aTHX_ callback, NULL);
+    else
+        SvREFCNT_dec(callback);
+}
+
+/* --- receiving -------------------------------------------------------------------------------------- */
+
+/* _recv takes at most this many descriptors from the socket at once, and what is left of the last message. */
+#define MOST_AT_ONCE 128
+
+/* Takes descriptors from the socket until `enough` have come or there are no more, and makes handles of them.
+ * If there is one, it goes to *one; several go to `received`. Returns the status of fdpasser_try_recv_some: 1 for
+ * enough, 0 at orderly shutdown, or an errno, negated. */
+static int
+take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
+{
+    int fds[MOST_AT_ONCE + FDPASSER_MAX_PER_MESSAGE];
+    int i, n, status, fd = passer_fd(aTHX_ self);
+
+#ifdef FDPASSER_HAS_TRY_RECV_SOME
+    n = (int)fdpasser_try_recv_some(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
+#else
+    PERL_UNUSED_VAR(enough);
+    n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), 1, &status);
+#endif
+    *count = n < 0 ? 0 : n;
+    if (n < 0)
+        return -errno;
+    AV *received = n > 1 ? new_queue_in(aTHX_ self, "received") : NULL;
+    for (i = 0; i < n; i++) {
+        SV *handle = handle_of(aTHX_ fds[i]);
+        if (!handle)
+            status = -errno;
+        else if (received)
+            av_push(received, handle);
+        else
+            *one = handle;
+    }
+    if (received)
+        several_in_hand(aTHX_ passer, "recv");
+    return status;
+}
+
+/* Keeps a status that the socket may not report a second time. */
+static void
+note(pTHX_ HV *self, const char *name, int status)
+{
+    if (!hv_exists(self, name, strlen(name)))
+        (void)hv_store(self, name, strlen(name), newSViv(status), 0);
+}
+
+/* A look that finds nothing costs as much as one that finds something. So after an event that brought one
+ * descriptor and a vain look for a second one, this many events take one descriptor and do not look further. */
+#define QUIET_EVENTS 15
+
 MODULE = AnyEvent::FDpasser    PACKAGE = AnyEvent::FDpasser
 
 PROTOTYPES: DISABLE
+
+BOOT:
+    usual_hook = PL_signalhook;
+    usual_layers = !PerlEnv_getenv("PERLIO");
+    number_layer.fsize = sizeof(PerlIO_funcs);
+    number_layer.name = "fdpasser";
+    number_layer.size = sizeof(Number);
+    number_layer.kind = PERLIO_K_RAW;
+    number_layer.Pushed = PerlIOBase_pushed;
+    number_layer.Fileno = number_fileno;
+    quiet_perlio = PerlIO_perlio;
+    quiet_perlio.Pushed = PerlIOBase_pushed;
 
 int
 fdpasser_mode()
@@ -98,7 +428,7 @@ int
 _server(SV *path, int backlog)
   CODE:
     STRLEN len;
-    const char *name = SvPV(path, len);
+    const char *name = path_of(aTHX_ path, &len);
     RETVAL = fdpasser_server_n(name, len, backlog);
   OUTPUT:
     RETVAL
@@ -108,7 +438,7 @@ void
 _server_with(SV *path, int backlog, int mode, bool exclusive)
   PPCODE:
     STRLEN len;
-    const char *name = SvPV(path, len);
+    const char *name = path_of(aTHX_ path, &len);
     fdpasser_node node;
     int fd = fdpasser_server_with(name, len, backlog, mode, exclusive ? FDPASSER_EXCLUSIVE : 0, &node);
     if (fd >= 0) {
@@ -121,7 +451,7 @@ int
 _unlink(SV *path, SV *made)
   CODE:
     STRLEN len, made_len;
-    const char *name = SvPV(path, len), *bytes = SvPV(made, made_len);
+    const char *name = path_of(aTHX_ path, &len), *bytes = SvPV(made, made_len);
     fdpasser_node node;
     if (made_len != sizeof node)
         croak("not a node");
@@ -155,7 +485,7 @@ int
 _connect(SV *path)
   CODE:
     STRLEN len;
-    const char *name = SvPV(path, len);
+    const char *name = path_of(aTHX_ path, &len);
     RETVAL = fdpasser_connect_n(name, len);
   OUTPUT:
     RETVAL
@@ -177,38 +507,110 @@ _retry_ms(int err)
   OUTPUT:
     RETVAL
 
-# Sends what it can without waiting, with up to per_message descriptors in each message. Returns how many it
-# sent. If it fails: -1, and $! is set.
-int
-_send(SV *passer, int per_message, ...)
+# Signals stay pending until the caller's scope is left.
+void
+_hold_signals()
   CODE:
-    int fds[FDPASSER_MAX_PER_MESSAGE];
-    int i, n = items - 2;
-    if (n > FDPASSER_MAX_PER_MESSAGE)
-        n = FDPASSER_MAX_PER_MESSAGE;
-    for (i = 0; i < n; i++)
-        fds[i] = fd_of(aTHX_ ST(i + 2));
-    RETVAL = fdpasser_try_send_fds(fd_of(aTHX_ passer), fds, n, per_message);
+    LEAVE; /* Perl puts ENTER and LEAVE around a call of an XS function */
+    SAVEVPTR(PL_signalhook);
+    PL_signalhook = leave_pending;
+    ENTER;
+
+# Calls a callback. Signal handlers may run in it.
+void
+_call(SV *callback)
+  CODE:
+    call_back(aTHX_ newSVsv(callback), NULL);
+
+# Returns a descriptor, or -1 with $! set. EAGAIN or ETIMEDOUT: the listener's backlog is full now.
+int
+_connect_now(SV *path)
+  CODE:
+    STRLEN len;
+    const char *name = path_of(aTHX_ path, &len);
+    RETVAL = connect_now(name, len);
   OUTPUT:
     RETVAL
 
-# Takes up to that many messages without waiting. Returns (status, handle...). The status is that of
-# fdpasser_try_recv_messages: it says why there are no more.
-void
-_recv(SV *passer, int messages)
-  PPCODE:
-    int fds[MESSAGES * FDPASSER_MAX_PER_MESSAGE];
-    int i, n, status;
-    n = fdpasser_try_recv_messages(fd_of(aTHX_ passer), fds, C_ARRAY_LENGTH(fds),
-                                   messages > MESSAGES ? MESSAGES : messages, &status);
-    if (n < 0)
-        XSRETURN_IV(-errno);
-    EXTEND(SP, n + 1);
-    mPUSHi(status);
-    for (i = 0; i < n; i++) {
-        SV *handle = handle_of(aTHX_ fds[i]);
-        if (handle)
-            mPUSHs(handle);
-        else
-            ST(0) = sv_2mortal(newSViv(-errno));
+# Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty or the share is
+# used up, otherwise an errno, negated.
+int
+_send(SV *passer, int share)
+  CODE:
+    HV *self = (HV *)SvRV(passer);
+    RETVAL = 1;
+    while (share > 0) {
+        AV *sent = queue_in(self, "sent"), *queue;
+        SV *entry = NULL;
+
+        if (length_of(sent))
+            entry = av_shift(sent);
+        else if (!length_of(queue = queue_in(self, "send_queue")))
+            break;
+        else if ((RETVAL = send_message(aTHX_ passer, self, queue, &entry)) < 0)
+            break;
+        if (entry) {
+            share--;
+            tell_sent(aTHX_ entry);
+        }
     }
+  OUTPUT:
+    RETVAL
+
+# Calls at most `share` callbacks with what has arrived. Takes no more from the socket than the callbacks that wait,
+# and what is left of the last message. Returns 1 if no callback waits, the share is used up, or there may be more;
+# otherwise why there is no more: 0 at orderly shutdown, or an errno, negated. A callback may die before it returns,
+# so a final status is noted in `ended` at once.
+int
+_recv(SV *passer, int share)
+  CODE:
+    HV *self = (HV *)SvRV(passer);
+    SV **quiet = member(self, "quiet");
+    bool one_only = quiet && SvIV(*quiet) > 0 && !member(self, "failing");
+    bool was_reset = FALSE;
+    int total = 0;
+
+    if (one_only)
+        sv_setiv(*quiet, SvIV(*quiet) - 1);
+    RETVAL = 1;
+    while (share > 0) {
+        AV *queue = queue_in(self, "recv_queue"), *received = queue_in(self, "received");
+        SV *handle = NULL, **ended;
+        int count = 0;
+
+        if (!length_of(queue)) {
+            RETVAL = 1;
+            break;
+        }
+        if (length_of(received))
+            handle = av_shift(received);
+        else if ((ended = member(self, "ended"))) {
+            RETVAL = (int)SvIV(*ended);
+            break;
+        }
+        else if (RETVAL != 1 || (one_only && total))
+            break;
+        else {
+            int enough = one_only ? 1 : (int)length_of(queue) < share ? (int)length_of(queue) : share;
+            RETVAL = take(aTHX_ passer, self, enough < MOST_AT_ONCE ? enough : MOST_AT_ONCE, &count, &handle);
+            total += count;
+            if (RETVAL == -EAGAIN && total == 1 && !one_only)
+                (void)hv_stores(self, "quiet", newSViv(QUIET_EVENTS));
+            if (RETVAL == -ECONNRESET && !was_reset) {
+                /* SOCK_SEQPACKET reports it before the data. */
+                was_reset = TRUE;
+                note(aTHX_ self, "failing", RETVAL);
+                RETVAL = 1;
+            }
+            else if (RETVAL == 0 || (RETVAL < 0 && fdpasser_retry_ms(-RETVAL) < 0))
+                note(aTHX_ self, "ended", RETVAL);
+            else if (count && RETVAL < 0 && fdpasser_retry_ms(-RETVAL) > 0)
+                RETVAL = 1; /* the callbacks may free slots of the descriptor table */
+            if (!handle)
+                continue;
+        }
+        share--;
+        call_back(aTHX_ av_shift(queue), handle);
+    }
+  OUTPUT:
+    RETVAL

@@ -41,10 +41,42 @@ use constant FAIR_SHARE => 100;
 #   sent                      entries of send_queue that were sent but whose callback has not run yet
 #   recv_queue                callback...
 #   received                  handles that were received but not given to a callback yet
-#   failing                   [reason] sending is over; what has already arrived is delivered first
-#   ended                     [reason] receiving is over; what has already arrived is delivered first
-#   send_io, recv_io          the watchers. They exist only while the queue is not empty, and they
+#   failing                   a status: sending is over; what has already arrived is delivered first
+#   ended                     a status: receiving is over; what has already arrived is delivered first
+#   reported                  the shutdown was reported to `error`
+#   quiet                     for how many events _recv does not look for a second descriptor
+#   send_io, recv_io          the watchers. They exist only while there is something to do, and they
 #   send_timer, recv_timer    keep the passer alive.
+#
+# A status is 0 at orderly shutdown, or an errno, negated.
+#
+# The life of a received handle: the loop calls a watcher of the passer, which calls _move. _move calls _recv (in
+# FDpasser.xs). _recv takes the descriptor from the socket, makes a handle of it and gives the handle to the first
+# callback of recv_queue. Handles that came in the same message wait in `received` until their callbacks are called.
+# Afterwards _settle gives the passer the watcher that it needs next, or none.
+
+# What differs between the directions.
+my %DIRECTION = (
+    send => { queue => 'send_queue', in_hand => 'sent',     io => 'send_io', timer => 'send_timer', poll_for_write => 1 },
+    recv => { queue => 'recv_queue', in_hand => 'received', io => 'recv_io', timer => 'recv_timer', poll_for_write => 0 },
+);
+
+# What differs between event loops, by the name of AnyEvent's adaptor.
+#
+#   cheap_timer     a timer that is due at once costs less than a watcher that is ready at once
+#   by_socket       a timer that is due at once is no good: the loop does not look at sockets while a timer is due, or
+#                   loses the timer if a signal handler dies
+#   blocks_source   the loop does not call a watcher or timer again while its callback runs
+#   keeps_timer     a cancelled timer is never freed, and a repeated one never ends
+#   has_family      a watcher is a child of the watcher in whose callback it was made
+my %LOOP = (
+    'AnyEvent::Impl::EV'      => { cheap_timer   => 1 },
+    'AnyEvent::Impl::Perl'    => { by_socket     => 1 },
+    'AnyEvent::Impl::Glib'    => { blocks_source => 1 },
+    'AnyEvent::Impl::IOAsync' => { by_socket     => 1, keeps_timer => 1 },
+    'AnyEvent::Impl::POE'     => { has_family    => 1 },
+);
+my $loop;    # the entry for the loop that is in use, from the first push on
 
 sub new {
     my ($class, %arg) = @_;
@@ -92,8 +124,9 @@ sub push_send_fh {
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    _hold_signals();
     push @{ $self->{send_queue} }, [ $fh, $cb ];
-    $self->_settle('send') unless $self->{send_io} || $self->{send_timer};
+    $self->_settle('send', _loop()->{cheap_timer} ? 0 : undef) unless $self->{send_io} || $self->{send_timer};
     return;
 }
 
@@ -101,6 +134,7 @@ sub push_recv_fh {
     my ($self, $cb) = @_;
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
+    _hold_signals();
     push @{ $self->{recv_queue} }, $cb;
     $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
     return;
@@ -116,199 +150,162 @@ sub _assert_usable {
 # Shuts the passer down, once. Everything is closed and dropped before on_error is called.
 sub error {
     my ($self, $reason) = @_;
+    _hold_signals();
     return if $self->{error_state};
 
     $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
     {
-        local $@;    # destructors may run here, for example those of POE's watchers
-        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
+        local ($@, $!);     # destructors may run here, for example those of POE's watchers
+        no warnings 'io';   # about handles that are dropped with unwritten data in their buffers
+        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
         close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         delete @$self{qw(send_queue sent recv_queue received)};
     }
 
     if ($on_error) {
         local $@ = $reason;
-        $on_error->();
+        _call($on_error);
     }
     return;
 }
 
 # --- called by the event loop --------------------------------------------------------------------------
 
-# I/O happens here and nowhere else. Callbacks run here and nowhere else, except on_error. A callback's
-# exception leaves these functions at once and goes to the event loop. The guard `$settle` does what must be
-# done in any case. Entries whose callback has not run yet stay in `sent` and `received`.
+# A signal handler of the program may die, for example to end a loop that takes too long. Perl runs signal handlers at
+# the branches and loops of Perl code, and the code here is no exception. So _hold_signals() makes them wait until the
+# scope is left. They run while a callback runs.
 
-sub _send_now {
-    my ($self) = @_;
-    my $settle = AnyEvent::FDpasser::Settle->new($self, 'send');
-
-    for (my $left = FAIR_SHARE ; ; $left--) {
-        my $sent = $self->{sent};
-        if (!$sent || !@$sent) {
-            my $queue = $self->{send_queue};
-            return if !$queue || !@$queue || $left <= 0;
-            my $n;
-            if (my $per_message = $self->{max_fds_per_message}) {
-                my $count = $per_message < @$queue ? $per_message : @$queue;
-                $n = _send(fileno $self->{fh}, $per_message, map { _fileno($_->[0]) } @$queue[ 0 .. $count - 1 ]);
-            }
-            else {
-                my $fh = $queue->[0][0];
-                # _fileno begins with the same check. Calling it here would cost 4 % more instructions for
-                # each descriptor.
-                $n = _send(fileno $self->{fh}, 1, ref $fh eq 'GLOB' && !tied *$fh ? fileno $fh : _fileno($fh));
-            }
-            if ($n < 0) {
-                my $reason = _error($!);
-                my $ms     = _retry_ms($reason);
-                return                     if $ms == 0;
-                return $settle->pause($ms) if $ms > 0;
-                return $self->_fail($reason);
-            }
-            $sent = $queue;
-            if ($n > 1) {
-                $self->{sent} = $sent = [ splice @$queue, 0, $n ];
-                $self->_soon('send') if !$self->{send_timer};
-            }
-        }
-        my $cb = (shift @$sent)->[1];    # the handle is closed here, unless the caller keeps a reference
-        $cb->() if $cb;
+# Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
+# leaves this function at once and goes to the event loop. The guard `$settle` does what must be done in any case.
+sub _move {
+    my ($self, $dir) = @_;
+    local ($@, $!);
+    my $status;
+    {
+        _hold_signals();
+        no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
+        my $settle = bless { passer => $self, dir => $dir }, 'AnyEvent::FDpasser::Settle';
+        $status = $dir eq 'send' ? _send($self, FAIR_SHARE) : _recv($self, FAIR_SHARE);
+        my $ms = $status < 0 ? _retry_ms(-$status) : $status - 1;
+        if ($ms > 0) { $settle->{pause} = $ms }
+        elsif ($ms < 0 && !$self->{error_state}) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
     }
+    return if !defined $self->{failing} && !defined $self->{ended};
+    # What has already arrived is delivered before the end is reported.
+    return $dir eq 'send' ? $self->_move('recv') : $self->_report($status);
 }
 
-sub _recv_now {
-    my ($self) = @_;
-    my $settle = AnyEvent::FDpasser::Settle->new($self, 'recv');
-    my $reset;
-
-    for (my $left = FAIR_SHARE ; ; $left--) {
-        my ($queue, $received) = @$self{qw(recv_queue received)};
-        # The common case.
-        if ($left > 0 && $received && @$received && $queue && @$queue) {
-            (shift @$queue)->(shift @$received);
-            next;
-        }
-        $queue    ||= [];
-        $received ||= $self->{received} = [];
-        return $self->_finish if $self->{ended}   && !@$received;
-        return $self->_finish if $self->{failing} && !@$queue;
-        return                if !@$queue || $left <= 0;
-
-        if (!@$received) {
-            (my $status, @$received) = _recv(fileno $self->{fh}, scalar @$queue);
-            my $ms = $status < 0 ? _retry_ms(-$status) : 0;
-            if ($status == 0) {
-                $self->{ended} = [undef];
-            }
-            elsif ($status == -Errno::ECONNRESET && !$reset++) {
-                $self->{failing} ||= [ _error(-$status) ];    # SOCK_SEQPACKET reports it before the data
-            }
-            elsif ($ms < 0) {
-                $self->{ended} = [ _error(-$status) ];
-            }
-            elsif ($status < 0 && !@$received) {
-                return $settle->pause($ms) if $ms > 0;
-                return $self->_finish      if $self->{failing};
-                return;
-            }
-            $self->_soon('recv') if @$received > 1 && !$self->{recv_timer};
-            next if !@$received;
-        }
-        (shift @$queue)->(shift @$received);
+# Calls `error` if a direction is over and nothing more can be delivered.
+sub _report {
+    my ($self, $status) = @_;
+    my $reason;
+    {
+        _hold_signals();
+        my $drained = !_length($self->{recv_queue}) || $status <= 0 && _retry_ms(-$status) <= 0;
+        my $over    = defined $self->{failing} && $drained || defined $self->{ended} && !_length($self->{received});
+        return if !$over || $self->{reported};
+        my $why = $self->{failing} // $self->{ended};
+        $reason = _error(-$why) if $why;
+        $self->{reported} = 1;
     }
-}
-
-# Sending is over. What has already arrived is delivered before on_error is called.
-sub _fail {
-    my ($self, $reason) = @_;
-    $self->{failing} = [$reason];
-    $self->_recv_now;
+    # There is no branch between this and the line before, so no signal comes between them.
+    $self->error($reason);
     return;
 }
 
-sub _finish {
-    my ($self) = @_;
-    $self->error(($self->{failing} || $self->{ended})->[0]);
+# _send and _recv call this while more than one entry waits for its callback. The first callback may run the event
+# loop, and the others have to get their turn there.
+sub _several_in_hand {
+    my ($self, $dir) = @_;
+    $self->_later($dir, 0) if !$self->{ $DIRECTION{$dir}{timer} };
     return;
 }
 
 # --- watchers --------------------------------------------------------------------------------------
-
-my %NOW = (send => \&_send_now, recv => \&_recv_now);
 
 # Gives one direction the watcher that its state needs. With `$pause` it waits for that many milliseconds.
 sub _settle {
     my ($self, $dir, $pause) = @_;
     return if $self->{error_state};
 
-    my ($queue, $moved) = @$self{ "${dir}_queue", $dir eq 'send' ? 'sent' : 'received' };
-    my $waiting = $queue && @$queue;
-    my $in_hand = $moved && @$moved;
-    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has not been called yet
+    my $is      = $DIRECTION{$dir};
+    my $waiting = _length($self->{ $is->{queue} });
+    my $in_hand = _length($self->{ $is->{in_hand} });
+    my $over    = defined $self->{failing} || defined $self->{ended} && !$in_hand;
     my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
+    local ($@, $!);
 
-    delete $self->{ $dir eq 'send' ? 'sent' : 'received' } if !$in_hand;
-    if (!$busy) {
-        delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" };
+    delete $self->{ $is->{in_hand} } if !$in_hand;
+    delete $self->{ $is->{queue} }   if !$waiting;
+    if (!$busy || $self->{reported}) {
+        delete @$self{ $is->{io}, $is->{timer} };
         return;
     }
     $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
-    return $self->_pause($dir, $pause) if defined $pause;
-    delete $self->{"${dir}_timer"};
-    $self->_watch($dir) if !$self->{"${dir}_io"};
+    if (defined $pause) {
+        # While nothing can be done the socket may still poll ready, and a watcher would make the loop spin.
+        delete $self->{ $is->{io} } if $pause > 0;
+        return $self->_later($dir, $pause);
+    }
+    delete $self->{ $is->{timer} };
+    $self->_watch($dir) if !$self->{ $is->{io} };
     return;
 }
 
 # Waits for the socket.
 sub _watch {
     my ($self, $dir) = @_;
-    my $now = $NOW{$dir};
-    my $cb = sub {
-        # A callback may run the event loop. GLib blocks a source while it dispatches it, so make a new one.
-        $self->_watch($dir) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
-        $self->$now;
-    };
+    my $is = $DIRECTION{$dir};
+    my $cb = sub { $self->_move($dir) };
+    if (_loop()->{blocks_source}) {
+        # The callbacks may run the event loop. So there has to be a new watcher before they are called.
+        $cb = sub {
+            { _hold_signals(); $self->_watch($dir) }
+            $self->_move($dir);
+        };
+    }
     # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
     # timer takes the watcher's place: it tries the transfer too.
-    my $io = defined fileno $self->{fh} && do {
-        local ($@, $SIG{__DIE__});
-        eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
-    };
-    return $self->_pause($dir, _retry_ms(Errno::EMFILE)) if !$io;
-    $self->{"${dir}_io"} = _on_its_own($io);
+    if   (my $io = $self->_io($is->{poll_for_write}, $cb)) { $self->{ $is->{io} } = $io }
+    else                                                  { $self->_later($dir, _retry_ms(Errno::EMFILE)) }
     return;
 }
 
-# Waits for a timer only. While nothing can be done the socket may still poll ready, and a watcher would make
-# the loop spin.
-sub _pause {
+# Tries again after that many milliseconds, or in the loop's next turn; and then again and again, until the slot is
+# dropped.
+sub _later {
     my ($self, $dir, $ms) = @_;
-    delete $self->{"${dir}_io"};
-    $self->_soon($dir, $ms);
-    return;
-}
-
-# Tries again after that many milliseconds, or in the loop's next turn.
-sub _soon {
-    my ($self, $dir, $ms) = @_;
-    my $now = $NOW{$dir};
-    # AnyEvent's adaptor for IO::Async never frees a cancelled timer. So on that loop the passer cancels no
-    # timer. It drops the slot instead. The timer finds the slot gone and does nothing.
-    my $slot = $self->{"${dir}_timer"} = { passer => $self };
+    my $loop  = _loop();
+    my $again = $ms || 10;
+    my $slot  = $self->{ $DIRECTION{$dir}{timer} } = { passer => $self };
     Scalar::Util::weaken(my $weak = $slot);
     my $until_it_fires;
-    my $timer = AE::timer(($ms || 0) / 1000, 0, sub {
-        undef $until_it_fires;
-        my $self = $weak && $weak->{passer} or return;
-        # A callback may run the event loop while something is in hand. So set the timer again first.
-        $self->_soon($dir, $ms || 10);
-        $self->$now;
-    });
-    if ($AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync') { $until_it_fires = $timer }
-    else                                               { $slot->{timer}  = _on_its_own($timer) }
+    my $fire = sub {
+        my $self;
+        {
+            _hold_signals();
+            undef $until_it_fires;
+            $self = $weak && $weak->{passer} or return;
+            $self->_later($dir, $again) if $loop->{blocks_source} || $loop->{keeps_timer};
+        }
+        $self->_move($dir);
+    };
+    # A socket is writable as a rule. If it is not, the timer comes.
+    $slot->{io} = $self->_io(1, $fire) if !$ms && $loop->{by_socket};
+    $ms = $again if $slot->{io};
+    # If the loop never frees a cancelled timer, the passer cancels none. It drops the slot instead. The timer finds
+    # the slot gone and does nothing.
+    if ($loop->{keeps_timer}) { $until_it_fires = AE::timer($ms / 1000, 0, $fire) }
+    else                      { $slot->{timer}  = _on_its_own(AE::timer($ms / 1000, $again / 1000, $fire)) }
     return;
+}
+
+sub _io {
+    my ($self, $for_write, $cb) = @_;
+    local ($@, $SIG{__DIE__});
+    my $io = eval { defined fileno $self->{fh} && AE::io($self->{fh}, $for_write, $cb) };
+    return $io && _on_its_own($io);
 }
 
 # POE makes a watcher that is created in a callback a child of the watcher that called back. POE keeps a parent
@@ -316,11 +313,20 @@ sub _soon {
 # whole. So each watcher is detached from its parent.
 sub _on_its_own {
     my ($watcher) = @_;
-    return $watcher if $AnyEvent::MODEL ne 'AnyEvent::Impl::POE';
+    return $watcher if !_loop()->{has_family};
     my $poe = ref $watcher eq 'AnyEvent::Strict::io' ? $watcher->[1] : $watcher;
     local $!;    # detach_child fails if the watcher has no parent
     POE::Kernel->detach_child($$$poe) if ref $poe eq 'AnyEvent::Impl::POE';
     return $watcher;
+}
+
+sub _loop {
+    return $loop ||= $LOOP{ AnyEvent::detect() } || {};
+}
+
+sub _length {
+    my ($queue) = @_;
+    return $queue ? scalar @$queue : 0;
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
@@ -397,22 +403,10 @@ sub _croak {
 # A guard: settles one direction of a passer when the scope is left, also by an exception.
 package AnyEvent::FDpasser::Settle;
 
-sub new {
-    my ($class, $passer, $dir) = @_;
-    return bless { passer => $passer, dir => $dir }, $class;
-}
-
-sub pause {
-    my ($self, $ms) = @_;
-    $self->{pause} = $ms;
-    return;
-}
-
 sub DESTROY {
     my ($self) = @_;
     return if ${^GLOBAL_PHASE} eq 'DESTRUCT';
-    local ($@, $!);
-    $self->{passer}->_settle($self->{dir}, $self->{pause});
+    $self->{passer}->_settle(@$self{qw(dir pause)});
     return;
 }
 

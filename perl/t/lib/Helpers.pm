@@ -154,9 +154,9 @@ sub raw_recv_number {
 
 # --- a system that refuses ------------------------------------------------------------------------
 
-# Puts the code in the place of the module's own call that sends ('send') or receives ('recv'), until the
-# returned guard is dropped. The code gets the real call as its argument. It returns `$real->()` to go on, or
-# `refuse($dir, $errno)`, which is what the module sees when the system refuses.
+# Puts the code in the place of the module's own function that sends ('send') or receives ('recv'), until the
+# returned guard is dropped. The code gets the real function as its argument. It returns `$real->()` to go on, or
+# `refuse($errno)`, which is what the module sees when the system refuses.
 sub stand_in {
     my ($dir, $code) = @_;
     my $name = "AnyEvent::FDpasser::_$dir";
@@ -168,10 +168,8 @@ sub stand_in {
 }
 
 sub refuse {
-    my ($dir, $errno) = @_;
-    return -$errno if $dir eq 'recv';
-    $! = $errno;
-    return -1;
+    my ($errno) = @_;
+    return -$errno;
 }
 
 # A guard: the code runs when the last reference to it goes.
