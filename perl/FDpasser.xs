@@ -72,17 +72,39 @@ connect_now(const char *path, STRLEN len)
 
 /* --- signals ---------------------------------------------------------------------------------------- */
 
-/* Perl runs the program's signal handlers between two operations, and a handler may die. In the middle of
- * this module that would lose an entry of a queue or leave a passer without a watcher. So while the module
- * works, signals stay pending: PL_signalhook points to a function that does nothing. The handlers run at
- * the next operation after that, or inside the next callback. */
+/* Perl runs the program's signal handlers between two operations, and a handler may die. In the middle of this
+ * module that would lose an entry of a queue, or leave a passer without a watcher. So PL_signalhook, which runs the
+ * handlers, is replaced while the module works. */
 
 static despatch_signals_proc_t usual_hook;
 
+/* While the module works: no handler runs. */
 static void
-leave_pending(pTHX)
+hold_signals(pTHX)
 {
     PERL_UNUSED_CONTEXT;
+}
+
+/* While a callback runs: handlers run, but not between the statements of the callback itself. So a callback without
+ * loops and branches is done as a whole or not at all. */
+static I32 callback_depth;
+
+static void
+signals_in_callback(pTHX)
+{
+    if (!PL_op || PL_op->op_type != OP_NEXTSTATE || cxstack_ix != callback_depth)
+        usual_hook(aTHX);
+}
+
+/* Runs the handlers of pending signals. One that dies leaves this function, and the functions that call it. */
+static void
+run_signal_handlers(pTHX)
+{
+    ENTER;
+    SAVEVPTR(PL_signalhook);
+    PL_signalhook = usual_hook;
+    PERL_ASYNC_CHECK();
+    LEAVE;
 }
 
 /* --- handles ---------------------------------------------------------------------------------------- */
@@ -248,8 +270,8 @@ several_in_hand(pTHX_ SV *passer, const char *dir)
     LEAVE;
 }
 
-/* Calls a callback of the program, and drops it and its argument afterwards. Signal handlers may run. An
- * exception leaves this function, and the functions that call it. */
+/* Calls a callback of the program, and drops it and its argument afterwards. An exception leaves this function,
+ * and the functions that call it. */
 static void
 call_back(pTHX_ SV *callback, SV *argument)
 {
@@ -258,7 +280,9 @@ call_back(pTHX_ SV *callback, SV *argument)
     SAVETMPS;
     sv_2mortal(callback);
     SAVEVPTR(PL_signalhook);
-    PL_signalhook = usual_hook;
+    PL_signalhook = signals_in_callback;
+    SAVEI32(callback_depth);
+    callback_depth = cxstack_ix + 1;
     PUSHMARK(SP);
     if (argument)
         mXPUSHs(argument);
@@ -333,7 +357,7 @@ tell_sent(pTHX_ SV *entry)
 
 /* --- receiving -------------------------------------------------------------------------------------- */
 
-/* _recv takes at most this many descriptors from the socket at once, and what is left of the last message. */
+/* _recv_some takes at most this many descriptors from the socket at once, and what is left of the last message. */
 #define MOST_AT_ONCE 128
 
 /* Takes descriptors from the socket until `enough` have come or there are no more, and makes handles of them.
@@ -513,14 +537,29 @@ _hold_signals()
   CODE:
     LEAVE; /* Perl puts ENTER and LEAVE around a call of an XS function */
     SAVEVPTR(PL_signalhook);
-    PL_signalhook = leave_pending;
+    PL_signalhook = hold_signals;
     ENTER;
 
-# Calls a callback. Signal handlers may run in it.
+# Calls a callback that is not in a queue.
 void
 _call(SV *callback)
   CODE:
     call_back(aTHX_ newSVsv(callback), NULL);
+
+# For tests: sends descriptors by their numbers, with up to per_message of them in each message, without waiting.
+# Returns how many it sent. If it fails: -1, and $! is set.
+int
+_send(SV *passer, int per_message, ...)
+  CODE:
+    int fds[FDPASSER_MAX_PER_MESSAGE];
+    int i, n = items - 2;
+    if (n > FDPASSER_MAX_PER_MESSAGE)
+        n = FDPASSER_MAX_PER_MESSAGE;
+    for (i = 0; i < n; i++)
+        fds[i] = fd_of(aTHX_ ST(i + 2));
+    RETVAL = fdpasser_try_send_fds(fd_of(aTHX_ passer), fds, n, per_message);
+  OUTPUT:
+    RETVAL
 
 # Returns a descriptor, or -1 with $! set. EAGAIN or ETIMEDOUT: the listener's backlog is full now.
 int
@@ -535,21 +574,26 @@ _connect_now(SV *path)
 # Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty or the share is
 # used up, otherwise an errno, negated.
 int
-_send(SV *passer, int share)
+_send_some(SV *passer, int share)
   CODE:
     HV *self = (HV *)SvRV(passer);
     RETVAL = 1;
     while (share > 0) {
-        AV *sent = queue_in(self, "sent"), *queue;
+        AV *sent, *queue;
         SV *entry = NULL;
 
+        if (PL_sig_pending)
+            run_signal_handlers(aTHX);
+        sent = queue_in(self, "sent");
         if (length_of(sent))
             entry = av_shift(sent);
         else if (!length_of(queue = queue_in(self, "send_queue")))
             break;
         else if ((RETVAL = send_message(aTHX_ passer, self, queue, &entry)) < 0)
             break;
-        if (entry) {
+        if (entry && PL_sig_pending)
+            av_push(new_queue_in(aTHX_ self, "sent"), entry);
+        else if (entry) {
             share--;
             tell_sent(aTHX_ entry);
         }
@@ -562,7 +606,7 @@ _send(SV *passer, int share)
 # otherwise why there is no more: 0 at orderly shutdown, or an errno, negated. A callback may die before it returns,
 # so a final status is noted in `ended` at once.
 int
-_recv(SV *passer, int share)
+_recv_some(SV *passer, int share)
   CODE:
     HV *self = (HV *)SvRV(passer);
     SV **quiet = member(self, "quiet");
@@ -574,10 +618,14 @@ _recv(SV *passer, int share)
         sv_setiv(*quiet, SvIV(*quiet) - 1);
     RETVAL = 1;
     while (share > 0) {
-        AV *queue = queue_in(self, "recv_queue"), *received = queue_in(self, "received");
+        AV *queue, *received;
         SV *handle = NULL, **ended;
         int count = 0;
 
+        if (PL_sig_pending)
+            run_signal_handlers(aTHX);
+        queue = queue_in(self, "recv_queue");
+        received = queue_in(self, "received");
         if (!length_of(queue)) {
             RETVAL = 1;
             break;
@@ -606,7 +654,9 @@ _recv(SV *passer, int share)
                 note(aTHX_ self, "ended", RETVAL);
             else if (count && RETVAL < 0 && fdpasser_retry_ms(-RETVAL) > 0)
                 RETVAL = 1; /* the callbacks may free slots of the descriptor table */
-            if (!handle)
+            if (handle && PL_sig_pending)
+                av_push(new_queue_in(aTHX_ self, "received"), handle);
+            if (!handle || PL_sig_pending)
                 continue;
         }
         share--;

@@ -44,14 +44,14 @@ use constant FAIR_SHARE => 100;
 #   failing                   a status: sending is over; what has already arrived is delivered first
 #   ended                     a status: receiving is over; what has already arrived is delivered first
 #   reported                  the shutdown was reported to `error`
-#   quiet                     for how many events _recv does not look for a second descriptor
+#   quiet                     for how many events _recv_some does not look for a second descriptor
 #   send_io, recv_io          the watchers. They exist only while there is something to do, and they
 #   send_timer, recv_timer    keep the passer alive.
 #
 # A status is 0 at orderly shutdown, or an errno, negated.
 #
-# The life of a received handle: the loop calls a watcher of the passer, which calls _move. _move calls _recv (in
-# FDpasser.xs). _recv takes the descriptor from the socket, makes a handle of it and gives the handle to the first
+# The life of a received handle: the loop calls a watcher of the passer, which calls _move. _move calls _recv_some
+# (in FDpasser.xs). _recv_some takes the descriptor from the socket, makes a handle of it and gives the handle to the first
 # callback of recv_queue. Handles that came in the same message wait in `received` until their callbacks are called.
 # Afterwards _settle gives the passer the watcher that it needs next, or none.
 
@@ -173,8 +173,8 @@ sub error {
 # --- called by the event loop --------------------------------------------------------------------------
 
 # A signal handler of the program may die, for example to end a loop that takes too long. Perl runs signal handlers at
-# the branches and loops of Perl code, and the code here is no exception. So _hold_signals() makes them wait until the
-# scope is left. They run while a callback runs.
+# any statement, and the code here is no exception. So _hold_signals() makes them wait until the scope is left. They run
+# while a callback runs.
 
 # Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
 # leaves this function at once and goes to the event loop. The guard `$settle` does what must be done in any case.
@@ -186,7 +186,7 @@ sub _move {
         _hold_signals();
         no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
         my $settle = bless { passer => $self, dir => $dir }, 'AnyEvent::FDpasser::Settle';
-        $status = $dir eq 'send' ? _send($self, FAIR_SHARE) : _recv($self, FAIR_SHARE);
+        $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
         my $ms = $status < 0 ? _retry_ms(-$status) : $status - 1;
         if ($ms > 0) { $settle->{pause} = $ms }
         elsif ($ms < 0 && !$self->{error_state}) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
@@ -199,22 +199,18 @@ sub _move {
 # Calls `error` if a direction is over and nothing more can be delivered.
 sub _report {
     my ($self, $status) = @_;
-    my $reason;
-    {
-        _hold_signals();
-        my $drained = !_length($self->{recv_queue}) || $status <= 0 && _retry_ms(-$status) <= 0;
-        my $over    = defined $self->{failing} && $drained || defined $self->{ended} && !_length($self->{received});
-        return if !$over || $self->{reported};
-        my $why = $self->{failing} // $self->{ended};
-        $reason = _error(-$why) if $why;
-        $self->{reported} = 1;
-    }
-    # There is no branch between this and the line before, so no signal comes between them.
-    $self->error($reason);
+    _hold_signals();
+    my $drained = !_length($self->{recv_queue}) || $status <= 0 && _retry_ms(-$status) <= 0;
+    my $over    = defined $self->{failing} && $drained || defined $self->{ended} && !_length($self->{received});
+    return if !$over || $self->{reported};
+    my $why    = $self->{failing} // $self->{ended};
+    my $reason = $why ? _error(-$why) : undef;
+    $self->{reported} = 1;
+    _call(sub { $self->error($reason) });
     return;
 }
 
-# _send and _recv call this while more than one entry waits for its callback. The first callback may run the event
+# _send_some and _recv_some call this while more than one entry waits for its callback. The first callback may run the event
 # loop, and the others have to get their turn there.
 sub _several_in_hand {
     my ($self, $dir) = @_;
@@ -244,8 +240,9 @@ sub _settle {
     }
     $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
     if (defined $pause) {
-        # While nothing can be done the socket may still poll ready, and a watcher would make the loop spin.
-        delete $self->{ $is->{io} } if $pause > 0;
+        # During a pause the socket may poll ready, and a watcher would make the loop spin. If there is no pause, a
+        # watcher would give this passer a second turn in the same round of the loop.
+        delete $self->{ $is->{io} };
         return $self->_later($dir, $pause);
     }
     delete $self->{ $is->{timer} };
@@ -292,7 +289,10 @@ sub _later {
         $self->_move($dir);
     };
     # A socket is writable as a rule. If it is not, the timer comes.
-    $slot->{io} = $self->_io(1, $fire) if !$ms && $loop->{by_socket};
+    if (!$ms && $loop->{by_socket}) {
+        AE::now_update();
+        $slot->{io} = $self->_io(1, $fire);
+    }
     $ms = $again if $slot->{io};
     # If the loop never frees a cancelled timer, the passer cancels none. It drops the slot instead. The timer finds
     # the slot gone and does nothing.

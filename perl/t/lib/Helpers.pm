@@ -159,7 +159,7 @@ sub raw_recv_number {
 # `refuse($errno)`, which is what the module sees when the system refuses.
 sub stand_in {
     my ($dir, $code) = @_;
-    my $name = "AnyEvent::FDpasser::_$dir";
+    my $name = "AnyEvent::FDpasser::_${dir}_some";
     no strict 'refs';
     no warnings 'redefine';
     my $real = \&$name;
