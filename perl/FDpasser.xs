@@ -358,7 +358,7 @@ tell_sent(pTHX_ SV *entry)
 /* --- receiving -------------------------------------------------------------------------------------- */
 
 /* _recv_some takes at most this many descriptors from the socket at once, and what is left of the last message. */
-#define MOST_AT_ONCE 128
+#define MOST_AT_ONCE 64
 
 /* Takes descriptors from the socket until `enough` have come or there are no more, and makes handles of them.
  * If there is one, it goes to *one; several go to `received`. Returns the status of fdpasser_try_recv_some: 1 for
