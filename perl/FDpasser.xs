@@ -292,6 +292,66 @@ call_back(pTHX_ SV *callback, SV *argument)
     LEAVE;
 }
 
+/* What the two directions have in a passer. */
+typedef struct {
+    const char *name, *queue, *in_hand, *io, *timer;
+} Direction;
+
+static const Direction sending = { "send", "send_queue", "sent", "send_io", "send_timer" };
+static const Direction receiving = { "recv", "recv_queue", "received", "recv_io", "recv_timer" };
+
+#define fetch(self, key)  hv_fetch(self, key, strlen(key), 0)
+#define has(self, key)    hv_exists(self, key, strlen(key))
+#define remove(self, key) (void)hv_delete(self, key, strlen(key), G_DISCARD)
+
+/* Gives a direction its watcher in the two common cases. If something is queued and the passer waits for the socket,
+ * there is nothing to do. If nothing is queued, there must be no watcher. _settle in FDpasser.pm knows all cases. */
+static bool
+is_settled(pTHX_ HV *self, const Direction *is)
+{
+    bool queued = length_of(array_in(fetch(self, is->queue))) > 0;
+
+    if (length_of(array_in(fetch(self, is->in_hand))) || has(self, "pause") || has(self, "failing") || has(self, "ended"))
+        return FALSE;
+    if (queued && (!has(self, is->io) || has(self, is->timer)))
+        return FALSE;
+    remove(self, is->in_hand);
+    if (!queued) {
+        remove(self, is->queue);
+        remove(self, is->io);
+        remove(self, is->timer);
+    }
+    return TRUE;
+}
+
+typedef struct {
+    SV *passer;
+    const Direction *is;
+} Scope;
+
+static void
+settle(pTHX_ void *arg)
+{
+    Scope *scope = arg;
+    if (PL_phase != PERL_PHASE_DESTRUCT && !is_settled(aTHX_ (HV *)SvRV(scope->passer), scope->is)) {
+        dSP;
+        PUSHSTACKi(PERLSI_DESTROY);
+        ENTER;
+        SAVETMPS;
+        PUSHMARK(SP);
+        EXTEND(SP, 2);
+        PUSHs(scope->passer);
+        mPUSHp(scope->is->name, 4);
+        PUTBACK;
+        call_pv("AnyEvent::FDpasser::_settle", G_VOID | G_DISCARD | G_EVAL | G_KEEPERR);
+        FREETMPS;
+        LEAVE;
+        POPSTACK;
+    }
+    SvREFCNT_dec(scope->passer);
+    Safefree(scope);
+}
+
 /* --- sending ---------------------------------------------------------------------------------------- */
 
 /* An entry of `send_queue` and of `sent`. */
@@ -531,13 +591,29 @@ _retry_ms(int err)
   OUTPUT:
     RETVAL
 
-# Signals stay pending until the caller's scope is left.
+# Signals stay pending until the caller's scope is left. $! is then what it is now.
 void
 _hold_signals()
   CODE:
     LEAVE; /* Perl puts ENTER and LEAVE around a call of an XS function */
+    SAVEINT(errno);
     SAVEVPTR(PL_signalhook);
     PL_signalhook = hold_signals;
+    ENTER;
+
+# The same, and the direction gets the watcher that it needs when the scope is left.
+void
+_begin(SV *passer, SV *dir)
+  CODE:
+    Scope *scope;
+    LEAVE;
+    SAVEINT(errno);
+    SAVEVPTR(PL_signalhook);
+    PL_signalhook = hold_signals;
+    Newx(scope, 1, Scope);
+    scope->passer = newRV_inc(SvRV(passer));
+    scope->is = *SvPV_nolen(dir) == 's' ? &sending : &receiving;
+    SAVEDESTRUCTOR_X(settle, scope);
     ENTER;
 
 # Calls a callback that is not in a queue.
@@ -571,7 +647,7 @@ _connect_now(SV *path)
   OUTPUT:
     RETVAL
 
-# Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty or the share is
+# Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty, 2 if the share is
 # used up, otherwise an errno, negated.
 int
 _send_some(SV *passer, int share)
@@ -598,6 +674,8 @@ _send_some(SV *passer, int share)
             tell_sent(aTHX_ entry);
         }
     }
+    if (share == 0 && length_of(queue_in(self, "send_queue")))
+        RETVAL = 2;
   OUTPUT:
     RETVAL
 

@@ -45,7 +45,8 @@ use constant FAIR_SHARE => 48;
 #   received                  handles that were received but not given to a callback yet
 #   failing                   a status: sending is over; what has already arrived is delivered first
 #   ended                     a status: receiving is over; what has already arrived is delivered first
-#   reported                  the shutdown was reported to `error`
+#   reported                  `error` was called
+#   pause                     in milliseconds, from _move to _settle
 #   quiet                     for how many events _recv_some does not look for a second descriptor
 #   send_io, recv_io          the watchers. They exist only while there is something to do, and they
 #   send_timer, recv_timer    keep the passer alive.
@@ -158,8 +159,8 @@ sub error {
     $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
     {
-        local ($@, $!);     # destructors may run here, for example those of POE's watchers
-        no warnings 'io';   # about handles that are dropped with unwritten data in their buffers
+        local $@;            # destructors may run here, for example those of POE's watchers
+        no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
         delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
         close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         delete @$self{qw(send_queue sent recv_queue received)};
@@ -179,32 +180,35 @@ sub error {
 # while a callback runs.
 
 # Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
-# leaves this function at once and goes to the event loop. The guard `$settle` does what must be done in any case.
+# leaves this function at once and goes to the event loop. _begin() holds signals, and calls _settle when the scope is
+# left, also by an exception.
 sub _move {
     my ($self, $dir) = @_;
-    local ($@, $!);
-    my $status;
-    {
-        _hold_signals();
-        no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-        my $settle = bless { passer => $self, dir => $dir }, 'AnyEvent::FDpasser::Settle';
-        $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
-        my $ms = $status < 0 ? _retry_ms(-$status) : $status - 1;
-        if ($ms > 0) { $settle->{pause} = $ms }
-        elsif ($ms < 0 && !$self->{error_state}) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
-    }
-    return if !defined $self->{failing} && !defined $self->{ended};
-    # What has already arrived is delivered before the end is reported.
-    return $dir eq 'send' ? $self->_move('recv') : $self->_report($status);
+    no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
+    _begin($self, $dir);
+    my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
+    $self->_stopped($dir, $status)
+      if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
+    return;
 }
 
-# Calls `error` if a direction is over and nothing more can be delivered.
-sub _report {
-    my ($self, $status) = @_;
-    _hold_signals();
-    my $drained = !_length($self->{recv_queue}) || $status <= 0 && _retry_ms(-$status) <= 0;
-    my $over    = defined $self->{failing} && $drained || defined $self->{ended} && !_length($self->{received});
-    return if !$over || $self->{reported};
+# Decides what a status means. It may be a reason to pause, or a direction may be over. When a direction is over, what
+# has already arrived is delivered first, and then `error` is called.
+sub _stopped {
+    my ($self, $dir, $status) = @_;
+    return if $self->{error_state} || $self->{reported};
+
+    # A socket polls writable only while it is nearly empty, but it may take more now. So go on without polling.
+    $self->{pause} = 0 if $status == 2;
+
+    my $ms = $status < 0 ? _retry_ms(-$status) : $status == 0 ? -1 : 0;
+    if    ($ms > 0) { $self->{pause} = $ms }
+    elsif ($ms < 0) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
+    return if !defined $self->{failing} && !defined $self->{ended};
+    return $self->_move('recv') if $dir eq 'send';
+
+    my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
+    return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
     my $why    = $self->{failing} // $self->{ended};
     my $reason = $why ? _error(-$why) : undef;
     $self->{reported} = 1;
@@ -222,33 +226,34 @@ sub _several_in_hand {
 
 # --- watchers --------------------------------------------------------------------------------------
 
-# Gives one direction the watcher that its state needs. With `$pause` it waits for that many milliseconds.
+# Gives one direction the watcher that its state needs. `pause` is in milliseconds: it waits that long first.
 sub _settle {
     my ($self, $dir, $pause) = @_;
     return if $self->{error_state};
 
-    my $is      = $DIRECTION{$dir};
-    my $waiting = _length($self->{ $is->{queue} });
-    my $in_hand = _length($self->{ $is->{in_hand} });
+    my ($queue, $moved, $io, $timer) = @{ $DIRECTION{$dir} }{qw(queue in_hand io timer)};
+    my $waiting = _length($self->{$queue});
+    my $in_hand = _length($self->{$moved});
     my $over    = defined $self->{failing} || defined $self->{ended} && !$in_hand;
     my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
-    local ($@, $!);
+    local $@;
 
-    delete $self->{ $is->{in_hand} } if !$in_hand;
-    delete $self->{ $is->{queue} }   if !$waiting;
+    $pause //= delete $self->{pause};
+    delete $self->{$moved} if !$in_hand;
+    delete $self->{$queue} if !$waiting;
     if (!$busy || $self->{reported}) {
-        delete @$self{ $is->{io}, $is->{timer} };
+        delete @$self{ $io, $timer };
         return;
     }
     $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
     if (defined $pause) {
         # During a pause the socket may poll ready, and a watcher would make the loop spin. If there is no pause, a
         # watcher would give this passer a second turn in the same round of the loop.
-        delete $self->{ $is->{io} };
+        delete $self->{$io};
         return $self->_later($dir, $pause);
     }
-    delete $self->{ $is->{timer} };
-    $self->_watch($dir) if !$self->{ $is->{io} };
+    delete $self->{$timer};
+    $self->_watch($dir) if !$self->{$io};
     return;
 }
 
@@ -271,36 +276,56 @@ sub _watch {
     return;
 }
 
-# Tries again after that many milliseconds, or in the loop's next turn; and then again and again, until the slot is
-# dropped.
+# Tries again after that many milliseconds, or in the loop's next turn; and then again and again, until it is dropped.
 sub _later {
     my ($self, $dir, $ms) = @_;
     my $loop  = _loop();
+    my $timer = $DIRECTION{$dir}{timer};
     my $again = $ms || 10;
-    my $slot  = $self->{ $DIRECTION{$dir}{timer} } = { passer => $self };
+    return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
+
+    my $cb = sub { $self->_move($dir) };
+    if ($loop->{blocks_source}) {
+        $cb = sub {
+            { _hold_signals(); $self->_later($dir, $again) }
+            $self->_move($dir);
+        };
+    }
+    my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
+    # A socket is writable as a rule. If it is not, the timer comes.
+    my $timed = _on_its_own(AE::timer(($io ? $again : $ms) / 1000, $again / 1000, $cb));
+    $self->{$timer} = $io ? [ $io, $timed ] : $timed;
+    return;
+}
+
+# The same for a loop that never frees a cancelled timer. So the passer cancels none. It drops the slot instead. The
+# timer finds the slot gone and does nothing.
+sub _later_for_good {
+    my ($self, $dir, $ms, $again) = @_;
+    my $slot = $self->{ $DIRECTION{$dir}{timer} } = { passer => $self };
     Scalar::Util::weaken(my $weak = $slot);
     my $until_it_fires;
-    my $fire = sub {
+    my $cb = sub {
         my $self;
         {
             _hold_signals();
             undef $until_it_fires;
             $self = $weak && $weak->{passer} or return;
-            $self->_later($dir, $again) if $loop->{blocks_source} || $loop->{keeps_timer};
+            $self->_later($dir, $again);
         }
         $self->_move($dir);
     };
-    # A socket is writable as a rule. If it is not, the timer comes.
-    if (!$ms && $loop->{by_socket}) {
-        AE::now_update();
-        $slot->{io} = $self->_io(1, $fire);
-    }
-    $ms = $again if $slot->{io};
-    # If the loop never frees a cancelled timer, the passer cancels none. It drops the slot instead. The timer finds
-    # the slot gone and does nothing.
-    if ($loop->{keeps_timer}) { $until_it_fires = AE::timer($ms / 1000, 0, $fire) }
-    else                      { $slot->{timer}  = _on_its_own(AE::timer($ms / 1000, $again / 1000, $fire)) }
+    my $io = !$ms && $self->_soon($cb);
+    $slot->{io} = $io if $io;
+    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, $cb);
     return;
+}
+
+# Waits until the socket is writable, which it is as a rule.
+sub _soon {
+    my ($self, $cb) = @_;
+    AE::now_update();
+    return $self->_io(1, $cb);
 }
 
 sub _io {
@@ -323,7 +348,10 @@ sub _on_its_own {
 }
 
 sub _loop {
-    return $loop ||= $LOOP{ AnyEvent::detect() } || {};
+    return $loop ||= do {
+        local $@;
+        $LOOP{ AnyEvent::detect() } || {};
+    };
 }
 
 sub _length {
@@ -358,8 +386,9 @@ sub fdpasser_socketpair {
 
 sub fdpasser_server {
     my ($path, $backlog, @options) = @_;
-    return _server_with_options($path, $backlog, @options) if @options;
-    my $fd = _server($path, $backlog || 0);
+    my $bytes = _bytes_of_path('fdpasser_server', $path);
+    return _server_with_options($bytes, $backlog, @options) if @options;
+    my $fd = _server($bytes, $backlog || 0);
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
 }
 
@@ -389,8 +418,48 @@ sub fdpasser_accept {
 
 sub fdpasser_connect {
     my ($path) = @_;
-    my $fd = _connect($path);
+    my $fd = _connect(_bytes_of_path('fdpasser_connect', $path));
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
+}
+
+sub fdpasser_connect_cb {
+    my ($path, $cb, %option) = @_;
+    my $timeout = delete $option{timeout} // 10;
+    Carp::croak 'fdpasser_connect_cb: unknown option ' . join ', ', sort keys %option if %option;
+    Carp::croak 'fdpasser_connect_cb needs a callback' unless $cb;
+    my $bytes    = _bytes_of_path('fdpasser_connect_cb', $path);
+    my $deadline = AE::time() + $timeout;
+
+    # A full backlog cannot be waited for by poll. So a timer tries again.
+    my %attempt;
+    my $try = sub {
+        my $cb = $attempt{cb} or return;
+        my $fd = _connect_now($bytes);
+        my $full = $fd < 0 && ($! == Errno::EAGAIN || $! == Errno::ETIMEDOUT);
+        return if $full && AE::time() < $deadline;
+        my $fh = $fd < 0 ? undef : _handle($fd);
+        my $errno = $full ? Errno::ETIMEDOUT : $! + 0;
+        %attempt = ();
+        return $cb->($fh) if $fh;
+        $! = $errno;
+        return $cb->();
+    };
+    $attempt{cb}    = $cb;
+    $attempt{timer} = AE::timer(0, 0.01, $try);
+    return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
+}
+
+# The bytes of a path, as for Perl's own bind and connect: the same whether the string is flagged as UTF-8 or not.
+sub _bytes_of_path {
+    my ($function, $path) = @_;
+    if (${^TAINT} && Scalar::Util::tainted($path)) {
+        my $message = "Insecure dependency in $function while running with " . (${^TAINT} > 0 ? '-T' : '-t') . ' switch';
+        Carp::croak $message if ${^TAINT} > 0;
+        Carp::carp $message;
+    }
+    my $bytes = ref $path ? "$path" : $path;
+    utf8::downgrade($bytes, 1) or Carp::croak "Wide character in $function";
+    return $bytes;
 }
 
 # Dies with $! in the message. $! stays as it was.
@@ -400,16 +469,6 @@ sub _croak {
     my $message = Carp::shortmess("$what: $errno");
     $! = $errno;
     die $message;
-}
-
-# A guard: settles one direction of a passer when the scope is left, also by an exception.
-package AnyEvent::FDpasser::Settle;
-
-sub DESTROY {
-    my ($self) = @_;
-    return if ${^GLOBAL_PHASE} eq 'DESTRUCT';
-    $self->{passer}->_settle(@$self{qw(dir pause)});
-    return;
 }
 
 1;
@@ -670,6 +729,9 @@ name. A file that is not a socket is left alone, and the function dies with C<EE
 
 On Linux a path that begins with a NUL is an abstract address. Abstract addresses are not replaced.
 
+A path is a string of bytes. It dies if the path has a character above 255, or if the path is tainted and Perl runs
+with C<-T>. The same holds for the functions that connect.
+
 Closing the listener does not remove its node.
 
 The options are:
@@ -707,17 +769,44 @@ It waits if the listener is in blocking mode. For a watcher, set the listener to
 
     my $listener = AnyEvent::FDpasser::fdpasser_server('/run/myserver');
     AnyEvent::Util::fh_nonblocking($listener, 1);
-    my $accepting = AE::io $listener, 0, sub {
-        while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
-            my $passer = AnyEvent::FDpasser->new(fh => $fh);
-            ...
-        }
+
+    my ($watcher, $accept);
+    $accept = sub {
+        $watcher = AE::io $listener, 0, sub {
+            while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
+                my $passer = AnyEvent::FDpasser->new(fh => $fh);
+                ...
+            }
+            return if $!{EAGAIN} || $!{EINTR} || $!{ECONNABORTED};
+            warn "accept: $!";
+            $watcher = AE::timer 0.1, 0, $accept;
+        };
     };
+    $accept->();
+
+The pause matters when the descriptor table is full (C<EMFILE>). The connection then stays in the backlog, so the
+listener stays readable, and a watcher without a pause would make the loop spin.
 
 =head2 AnyEvent::FDpasser::fdpasser_connect($path)
 
 Connects to a listener and returns a handle. If it fails, it dies with the path and the reason. C<$!> is set to the
 reason too.
+
+It waits while the listener's backlog is full, and the event loop stands still meanwhile. In an event-based program use
+C<fdpasser_connect_cb>.
+
+=head2 my $guard = AnyEvent::FDpasser::fdpasser_connect_cb($path, $cb->($fh) [, timeout => $seconds])
+
+Connects to a listener without waiting. The event loop calls the callback once, with a handle. If connecting fails, it
+calls the callback without arguments, and C<$!> is the reason.
+
+While the listener's backlog is full it tries again every 10 milliseconds. After the timeout the reason is C<ETIMEDOUT>.
+The default timeout is 10 seconds.
+
+It returns a guard. If you drop the guard, the attempt is given up and the callback is not called. If you call the
+function in void context, there is no guard.
+
+On SysV systems a listener has no backlog, and connecting waits until the server accepts.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 
