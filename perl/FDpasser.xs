@@ -85,8 +85,8 @@ hold_signals(pTHX)
     PERL_UNUSED_CONTEXT;
 }
 
-/* While a callback runs: handlers run, but not between the statements of the callback itself. So a callback without
- * loops and branches is done as a whole or not at all. */
+/* While a callback runs: handlers run, but not between the statements of the callback itself. So a callback of a few
+ * plain statements is done as a whole. Inside loops, branches, calls and whatever waits, handlers run as usual. */
 static I32 callback_depth;
 
 static void
