@@ -304,12 +304,10 @@ sub _later_for_good {
     my ($self, $dir, $ms, $again) = @_;
     my $slot = $self->{ $DIRECTION{$dir}{timer} } = { passer => $self };
     Scalar::Util::weaken(my $weak = $slot);
-    my $until_it_fires;
     my $cb = sub {
         my $self;
         {
             _hold_signals();
-            undef $until_it_fires;
             $self = $weak && $weak->{passer} or return;
             $self->_later($dir, $again);
         }
@@ -317,7 +315,8 @@ sub _later_for_good {
     };
     my $io = !$ms && $self->_soon($cb);
     $slot->{io} = $io if $io;
-    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, $cb);
+    my $until_it_fires;
+    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
     return;
 }
 
