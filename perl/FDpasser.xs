@@ -667,9 +667,12 @@ _send_some(SV *passer, int share)
             break;
         else if ((RETVAL = send_message(aTHX_ passer, self, queue, &entry)) < 0)
             break;
-        if (entry && PL_sig_pending)
+        else if (entry && PL_sig_pending) {
+            /* A handler may die, so the entry has to be in the passer. */
             av_push(new_queue_in(aTHX_ self, "sent"), entry);
-        else if (entry) {
+            continue;
+        }
+        if (entry) {
             share--;
             tell_sent(aTHX_ entry);
         }
@@ -732,7 +735,7 @@ _recv_some(SV *passer, int share)
                 note(aTHX_ self, "ended", RETVAL);
             else if (count && RETVAL < 0 && fdpasser_retry_ms(-RETVAL) > 0)
                 RETVAL = 1; /* the callbacks may free slots of the descriptor table */
-            if (handle && PL_sig_pending)
+            if (handle && PL_sig_pending) /* the same for a handle */
                 av_push(new_queue_in(aTHX_ self, "received"), handle);
             if (!handle || PL_sig_pending)
                 continue;
