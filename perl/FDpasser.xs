@@ -616,6 +616,21 @@ _begin(SV *passer, SV *dir)
     SAVEDESTRUCTOR_X(settle, scope);
     ENTER;
 
+# Calls the code that is the last argument while signals are held. Returns 1.
+int
+_call_held(...)
+  CODE:
+    ENTER;
+    SAVEVPTR(PL_signalhook);
+    PL_signalhook = hold_signals;
+    SV *code = ST(items - 1);
+    PUSHMARK(SP);
+    call_sv(code, G_VOID | G_DISCARD);
+    LEAVE;
+    RETVAL = 1;
+  OUTPUT:
+    RETVAL
+
 # Calls a callback that is not in a queue.
 void
 _call(SV *callback)

@@ -11,11 +11,11 @@ use Helpers;
 use Exceptions;
 use Time::HiRes qw(setitimer ITIMER_REAL);
 
-# Glib removes the source of a callback that dies, before any code of the module runs.
-plan skip_all => 'Glib drops a watcher when a signal handler dies in it' if $ENV{PERL_ANYEVENT_MODEL} eq 'Glib';
-
 warm_up();
 Exceptions::collect();
+
+# AnyEvent's adaptor for Glib removes this test's own timers twice if a signal handler dies in them.
+$SIG{__WARN__} = sub { warn @_ if $_[0] !~ m{^GLib-CRITICAL.*AnyEvent/Impl/Glib} };
 
 my $armed = 0;
 $SIG{ALRM} = $SIG{USR1} = sub { die "signal\n" if $armed };
@@ -36,8 +36,9 @@ sub transfer_is_whole {
     my $died = 0;
     for (1 .. 100_000) {
         last if %sent == $total && %got == $total;
-        my $turn = AE::cv();
-        my $timer = AE::timer(0.002, 0.002, sub { $turn->send });    # a signal handler may die in it
+        # A signal handler may die in a timer's callback, and then it is lost on some loops.
+        my $turn  = AE::cv();
+        my @timer = map { AE::timer(0.002 * $_, 0.002, sub { $turn->send }) } 1 .. 5;
         $died++ if !eval { $armed = 1; $step->(); $turn->recv; 1 };
         $armed = 0;
     }

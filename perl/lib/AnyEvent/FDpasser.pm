@@ -69,13 +69,14 @@ my %DIRECTION = (
 #   cheap_timer     a timer that is due at once costs less than a watcher that is ready at once
 #   by_socket       a timer that is due at once is no good: the loop does not look at sockets while a timer is due, or
 #                   loses the timer if a signal handler dies
-#   blocks_source   the loop does not call a watcher or timer again while its callback runs
+#   is_glib         the loop does not call a watcher or timer again while its callback runs, and drops it if the
+#                   callback dies; see _on_glib
 #   keeps_timer     a cancelled timer is never freed, and a repeated one never ends
 #   has_family      a watcher is a child of the watcher in whose callback it was made
 my %LOOP = (
     'AnyEvent::Impl::EV'      => { cheap_timer   => 1 },
     'AnyEvent::Impl::Perl'    => { by_socket     => 1 },
-    'AnyEvent::Impl::Glib'    => { blocks_source => 1 },
+    'AnyEvent::Impl::Glib'    => { is_glib       => 1 },
     'AnyEvent::Impl::IOAsync' => { by_socket     => 1, keeps_timer => 1 },
     'AnyEvent::Impl::POE'     => { has_family    => 1 },
 );
@@ -262,7 +263,7 @@ sub _watch {
     my ($self, $dir) = @_;
     my $is = $DIRECTION{$dir};
     my $cb = sub { $self->_move($dir) };
-    if (_loop()->{blocks_source}) {
+    if (_loop()->{is_glib}) {
         # The callbacks may run the event loop. So there has to be a new watcher before they are called.
         $cb = sub {
             { _hold_signals(); $self->_watch($dir) }
@@ -285,7 +286,7 @@ sub _later {
     return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
 
     my $cb = sub { $self->_move($dir) };
-    if ($loop->{blocks_source}) {
+    if ($loop->{is_glib}) {
         $cb = sub {
             { _hold_signals(); $self->_later($dir, $again) }
             $self->_move($dir);
@@ -293,7 +294,8 @@ sub _later {
     }
     my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
     # A socket is writable as a rule. If it is not, the timer comes.
-    my $timed = _on_its_own(AE::timer(($io ? $again : $ms) / 1000, $again / 1000, $cb));
+    my $timed = $loop->{is_glib} ? _on_glib('Timeout', $ms, $cb)
+      : _on_its_own(AE::timer(($io ? $again : $ms) / 1000, $again / 1000, $cb));
     $self->{$timer} = $io ? [ $io, $timed ] : $timed;
     return;
 }
@@ -330,8 +332,22 @@ sub _soon {
 sub _io {
     my ($self, $for_write, $cb) = @_;
     local ($@, $SIG{__DIE__});
-    my $io = eval { defined fileno $self->{fh} && AE::io($self->{fh}, $for_write, $cb) };
+    my $io = eval {
+        my $fd = fileno $self->{fh};
+        !defined $fd ? undef
+          : _loop()->{is_glib} ? _on_glib('IO', $fd, $for_write ? [qw(out hup)] : [qw(in hup)], $cb)
+          : AE::io($self->{fh}, $for_write, $cb);
+    };
     return $io && _on_its_own($io);
+}
+
+# AnyEvent's adaptor for Glib calls a Perl function for each event. If a signal handler dies at the beginning of that
+# function, Glib drops the watcher before our code has made the next one. _call_held begins with signals held.
+sub _on_glib {
+    my ($class, @what) = @_;
+    my $cb = pop @what;
+    my $id = $class eq 'IO' ? Glib::IO->add_watch(@what, \&_call_held, $cb) : Glib::Timeout->add(@what, \&_call_held, $cb);
+    return AnyEvent::Util::guard(sub { Glib::Source->remove($id) });
 }
 
 # POE makes a watcher that is created in a callback a child of the watcher that called back. POE keeps a parent
