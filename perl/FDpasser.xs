@@ -270,12 +270,13 @@ several_in_hand(pTHX_ SV *passer, const char *dir)
     LEAVE;
 }
 
-/* Calls a callback of the program, and drops it and its argument afterwards. An exception leaves this function,
+/* Calls a callback of the program, and drops it and its arguments afterwards. An exception leaves this function,
  * and the functions that call it. */
 static void
-call_back(pTHX_ SV *callback, SV *argument)
+call_back(pTHX_ SV *callback, int n, SV **arguments)
 {
     dSP;
+    int i;
     ENTER;
     SAVETMPS;
     sv_2mortal(callback);
@@ -284,8 +285,9 @@ call_back(pTHX_ SV *callback, SV *argument)
     SAVEI32(callback_depth);
     callback_depth = cxstack_ix + 1;
     PUSHMARK(SP);
-    if (argument)
-        mXPUSHs(argument);
+    EXTEND(SP, n);
+    for (i = 0; i < n; i++)
+        mPUSHs(arguments[i]);
     PUTBACK;
     call_sv(callback, G_VOID | G_DISCARD);
     FREETMPS;
@@ -410,7 +412,7 @@ tell_sent(pTHX_ SV *entry)
     SV *callback = SvREFCNT_inc_simple_NN(part_of(aTHX_ entry, SEND_CALLBACK));
     SvREFCNT_dec(entry);
     if (SvTRUE(callback))
-        call_back(aTHX_ callback, NULL);
+        call_back(aTHX_ callback, 0, NULL);
     else
         SvREFCNT_dec(callback);
 }
@@ -633,9 +635,10 @@ _call_held(...)
 
 # Calls a callback that is not in a queue.
 void
-_call(SV *callback)
+_call(SV *callback, SV *a = NULL, SV *b = NULL)
   CODE:
-    call_back(aTHX_ newSVsv(callback), NULL);
+    SV *arguments[] = { a ? newSVsv(a) : NULL, b ? newSVsv(b) : NULL };
+    call_back(aTHX_ newSVsv(callback), items - 1, arguments);
 
 # For tests: sends descriptors by their numbers, with up to per_message of them in each message, without waiting.
 # Returns how many it sent. If it fails: -1, and $! is set.
@@ -756,7 +759,7 @@ _recv_some(SV *passer, int share)
                 continue;
         }
         share--;
-        call_back(aTHX_ av_shift(queue), handle);
+        call_back(aTHX_ av_shift(queue), 1, &handle);
     }
   OUTPUT:
     RETVAL

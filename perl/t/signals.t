@@ -81,4 +81,30 @@ for my $step (qw(_move _settle _watch _later _io _stopped _several_in_hand _send
     }
 }
 
+# --- when an error is reported
+for my $nth (1 .. 6) {
+    my $errors = [];
+    my ($x, $y) = raw_pair($errors);
+    my $n = 0;
+    my @steps = map {
+        my $dir = $_;
+        stand_in($dir => sub { my ($real) = @_; kill USR1 => $$ if ++$n == $nth; return $real->() })
+    } qw(send recv);
+    peer_sends($y, 1);
+    my $got = 0;
+    $x->push_send_fh(numbered(1)) for 1 .. 3;
+    $x->push_recv_fh(sub { $got++ }) for 1 .. 3;
+    close $y;
+    $armed = 1;
+    for (1 .. 1000) {
+        last if @$errors;
+        my @timer;
+        eval { my $turn = AE::cv(); @timer = map { AE::timer(0.002 * $_, 0.002, sub { $turn->send }) } 1 .. 5; $turn->recv };
+    }
+    $armed = 0;
+    is scalar @$errors, 1, "on_error runs once, with a signal at step $nth";
+    is $got, 1, 'what had arrived was delivered';
+    @Exceptions::died = ();
+}
+
 done_testing;

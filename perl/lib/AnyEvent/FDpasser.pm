@@ -53,10 +53,13 @@ use constant FAIR_SHARE => 48;
 #
 # A status is 0 at orderly shutdown, or an errno, negated.
 #
-# The life of a received handle: the loop calls a watcher of the passer, which calls _move. _move calls _recv_some
-# (in FDpasser.xs). _recv_some takes the descriptor from the socket, makes a handle of it and gives the handle to the first
-# callback of recv_queue. Handles that came in the same message wait in `received` until their callbacks are called.
-# Afterwards _settle gives the passer the watcher that it needs next, or none.
+# The life of a received handle: the event loop calls a watcher of the passer, and the watcher calls _move. _move calls
+# _recv_some (in FDpasser.xs). _recv_some takes the descriptor from the socket, makes a handle of it and gives the
+# handle to the first callback of recv_queue. Handles that come in the same message wait in `received` until their
+# callbacks are called. Afterwards _settle gives the passer the watcher that it needs next, or none.
+#
+# An entry of send_queue may get a third element, and the places of the first two are in FDpasser.xs. A callback in
+# recv_queue and a handle in `received` are no plain arrays, so an entry that has more can become one.
 
 # What differs between the directions.
 my %DIRECTION = (
@@ -213,12 +216,12 @@ sub _stopped {
     my $why    = $self->{failing} // $self->{ended};
     my $reason = $why ? _error(-$why) : undef;
     $self->{reported} = 1;
-    _call(sub { $self->error($reason) });
+    _call($self->can('error'), $self, $reason);
     return;
 }
 
-# _send_some and _recv_some call this while more than one entry waits for its callback. The first callback may run the event
-# loop, and the others have to get their turn there.
+# _send_some and _recv_some call this while more than one entry waits for its callback. The first callback may run the
+# event loop, and the others have to get their turn there.
 sub _several_in_hand {
     my ($self, $dir) = @_;
     $self->_later($dir, 0) if !$self->{ $DIRECTION{$dir}{timer} };
@@ -699,7 +702,8 @@ A server that serves only its own user:
 
 =head2 $passer->error($reason)
 
-Shuts the passer down as if an error with that reason had occurred. A subclass may override it.
+Shuts the passer down as if an error with that reason had occurred. A subclass may override it. The module calls it
+once for an error. If the method of the subclass does not call the inherited one, the passer does nothing any more.
 
 =head2 Callbacks and exceptions
 
@@ -708,6 +712,14 @@ loop.
 
 If a callback dies, its exception goes to the event loop, as from any watcher. The queue goes on with the next
 entry.
+
+A signal handler may die too, for example to end a loop that takes too long. No descriptor is lost or sent twice by
+that, and no callback runs twice. Handlers do not run while the module works. They run while a callback runs, but not
+between the statements of the callback itself. So a callback of a few plain statements runs as a whole. A handler that
+dies inside a loop, a branch or a function call of a callback ends that callback.
+
+In one round of the loop a passer moves at most 48 descriptors in each direction. So other watchers and timers get their
+turn, also if the peer never stops.
 
 =head2 Lifetime
 
