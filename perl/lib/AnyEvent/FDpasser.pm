@@ -797,17 +797,21 @@ It waits if the listener is in blocking mode. For a watcher, set the listener to
     my $listener = AnyEvent::FDpasser::fdpasser_server('/run/myserver');
     AnyEvent::Util::fh_nonblocking($listener, 1);
 
-    my ($watcher, $accept);
+    my ($watcher, $pause, $accept);
     $accept = sub {
-        $watcher = AE::io $listener, 0, sub {
-            while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
-                my $passer = AnyEvent::FDpasser->new(fh => $fh);
-                ...
-            }
-            return if $!{EAGAIN} || $!{EINTR} || $!{ECONNABORTED};
+        while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
+            my $passer = AnyEvent::FDpasser->new(fh => $fh);
+            ...
+        }
+        if ($!{EAGAIN}) {
+            undef $pause;
+            $watcher ||= AE::io $listener, 0, $accept;
+        }
+        else {
             warn "accept: $!";
-            $watcher = AE::timer 0.1, 0, $accept;
-        };
+            undef $watcher;
+            $pause = AE::timer 0.1, 0, $accept;
+        }
     };
     $accept->();
 
