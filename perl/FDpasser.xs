@@ -419,7 +419,7 @@ tell_sent(pTHX_ SV *entry)
 
 /* --- receiving -------------------------------------------------------------------------------------- */
 
-/* _recv_some takes at most this many descriptors from the socket at once, and what is left of the last message. */
+/* One call takes at most this many descriptors from the socket, and what is left of the last message. */
 #define MOST_AT_ONCE 64
 
 /* Takes descriptors from the socket until `enough` have come or there are no more, and makes handles of them.
@@ -431,6 +431,8 @@ take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
     int fds[MOST_AT_ONCE + FDPASSER_MAX_PER_MESSAGE];
     int i, n, status, fd = passer_fd(aTHX_ self);
 
+    if (enough > MOST_AT_ONCE)
+        enough = MOST_AT_ONCE;
 #ifdef FDPASSER_HAS_TRY_RECV_SOME
     n = (int)fdpasser_try_recv_some(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
 #else
@@ -466,6 +468,34 @@ note(pTHX_ HV *self, const char *name, int status)
 /* A look that finds nothing costs as much as one that finds something. So after an event that brought one
  * descriptor and a vain look for a second one, this many events take one descriptor and do not look further. */
 #define QUIET_EVENTS 15
+
+/* What one call of _recv_some has seen of the socket. */
+typedef struct {
+    int total;
+    bool was_reset;
+} Seen;
+
+/* As take, and keeps what the status means for later. Returns 1 if it is worth looking again. */
+static int
+look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
+{
+    int count, status = take(aTHX_ passer, self, enough, &count, one);
+    int retry = status < 0 ? fdpasser_retry_ms(-status) : -1;
+
+    seen->total += count;
+    if (status == -EAGAIN && seen->total == 1)
+        (void)hv_stores(self, "quiet", newSViv(QUIET_EVENTS));
+    if (status == -ECONNRESET && !seen->was_reset) {
+        /* SOCK_SEQPACKET reports it before the data. */
+        seen->was_reset = TRUE;
+        note(aTHX_ self, "failing", status);
+        return 1;
+    }
+    if (status <= 0 && retry < 0)
+        note(aTHX_ self, "ended", status);
+    /* The callbacks may free slots of a full descriptor table. */
+    return retry > 0 && count ? 1 : status;
+}
 
 MODULE = AnyEvent::FDpasser    PACKAGE = AnyEvent::FDpasser
 
@@ -710,8 +740,7 @@ _recv_some(SV *passer, int share)
     HV *self = (HV *)SvRV(passer);
     SV **quiet = member(self, "quiet");
     bool one_only = quiet && SvIV(*quiet) > 0 && !member(self, "failing");
-    bool was_reset = FALSE;
-    int total = 0;
+    Seen seen = { 0, FALSE };
 
     if (one_only)
         sv_setiv(*quiet, SvIV(*quiet) - 1);
@@ -719,7 +748,6 @@ _recv_some(SV *passer, int share)
     while (share > 0) {
         AV *queue, *received;
         SV *handle = NULL, **ended;
-        int count = 0;
 
         if (PL_sig_pending)
             run_signal_handlers(aTHX);
@@ -735,31 +763,21 @@ _recv_some(SV *passer, int share)
             RETVAL = (int)SvIV(*ended);
             break;
         }
-        else if (RETVAL != 1 || (one_only && total))
+        else if (RETVAL != 1 || (one_only && seen.total))
             break;
         else {
-            int enough = one_only ? 1 : (int)length_of(queue) < share ? (int)length_of(queue) : share;
-            RETVAL = take(aTHX_ passer, self, enough < MOST_AT_ONCE ? enough : MOST_AT_ONCE, &count, &handle);
-            total += count;
-            if (RETVAL == -EAGAIN && total == 1 && !one_only)
-                (void)hv_stores(self, "quiet", newSViv(QUIET_EVENTS));
-            if (RETVAL == -ECONNRESET && !was_reset) {
-                /* SOCK_SEQPACKET reports it before the data. */
-                was_reset = TRUE;
-                note(aTHX_ self, "failing", RETVAL);
-                RETVAL = 1;
-            }
-            else if (RETVAL == 0 || (RETVAL < 0 && fdpasser_retry_ms(-RETVAL) < 0))
-                note(aTHX_ self, "ended", RETVAL);
-            else if (count && RETVAL < 0 && fdpasser_retry_ms(-RETVAL) > 0)
-                RETVAL = 1; /* the callbacks may free slots of the descriptor table */
-            if (handle && PL_sig_pending) /* the same for a handle */
+            int enough = (int)length_of(queue) < share ? (int)length_of(queue) : share;
+            RETVAL = look(aTHX_ passer, self, one_only ? 1 : enough, &seen, &handle);
+            if (handle && PL_sig_pending) {
+                /* A handler may die, so the handle has to be in the passer. */
                 av_push(new_queue_in(aTHX_ self, "received"), handle);
-            if (!handle || PL_sig_pending)
                 continue;
+            }
         }
-        share--;
-        call_back(aTHX_ av_shift(queue), 1, &handle);
+        if (handle) {
+            share--;
+            call_back(aTHX_ av_shift(queue), 1, &handle);
+        }
     }
   OUTPUT:
     RETVAL

@@ -158,6 +158,7 @@ for (@kinds) {
 
 # The system calls for one handle.
 SKIP: {
+    skip 'STREAMS need other system calls', 3 if sysv();
     skip 'strace is not installed', 3 if !`sh -c 'command -v strace'`;
     my $trace = "$dir/trace";
     my $program = <<'PERL';
