@@ -428,7 +428,11 @@ tell_sent(pTHX_ SV *entry)
 static int
 take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
 {
+#ifdef FDPASSER_HAS_TRY_RECV_SOME
     int fds[MOST_AT_ONCE + FDPASSER_MAX_PER_MESSAGE];
+#else
+    int fds[16 * FDPASSER_MAX_PER_MESSAGE];
+#endif
     int i, n, status, fd = passer_fd(aTHX_ self);
 
     if (enough > MOST_AT_ONCE)
@@ -436,8 +440,7 @@ take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
 #ifdef FDPASSER_HAS_TRY_RECV_SOME
     n = (int)fdpasser_try_recv_some(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
 #else
-    PERL_UNUSED_VAR(enough);
-    n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), 1, &status);
+    n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough < 32 ? 1 : 16, &status);
 #endif
     *count = n < 0 ? 0 : n;
     if (n < 0)

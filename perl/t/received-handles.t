@@ -27,14 +27,7 @@ use open ':utf8';    # applies to the handles that are opened below
 
 my ($x, $y) = passers();
 
-sub arrives {
-    my ($handle) = @_;
-    my $got;
-    $x->push_send_fh($handle);
-    $y->push_recv_fh(sub { $got = shift });
-    wait_for { $got };
-    return $got;
-}
+sub arrives { return pass_over($x, $y, @_) }
 
 sub properties {
     my ($fh) = @_;

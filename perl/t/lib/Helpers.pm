@@ -20,7 +20,7 @@ our @EXPORT = qw(
   sysv is_server
   numbered number_of same_file temp_dir
   passer passers raw_pair raw_state raw_recv_number
-  wait_for nested_wait_for ticks warm_up calls_per_pause
+  wait_for nested_wait_for ticks pass_over warm_up calls_per_pause
   open_fds is_open fill_table
   in_child child_ok child_verdict
   peer_sends send_message can_send_messages patiently
@@ -224,13 +224,19 @@ sub calls_per_pause {
     return ($calls + $$count) / ((AE::time() - $start) / 0.05);
 }
 
-# Uses the loop once, so that it opens and loads what it needs.
-sub warm_up {
-    my ($x, $y) = passers();
+# Sends a handle from one passer to the other, and returns what arrives.
+sub pass_over {
+    my ($x, $y, $handle) = @_;
     my $got;
-    $x->push_send_fh(numbered(1));
+    $x->push_send_fh($handle);
     $y->push_recv_fh(sub { $got = shift });
     wait_for { $got };
+    return $got;
+}
+
+# Uses the loop once, so that it opens and loads what it needs.
+sub warm_up {
+    pass_over(passers(), numbered(1));
     ticks(1);
 }
 
