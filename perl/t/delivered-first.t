@@ -32,7 +32,7 @@ sub sending_first {
     my $tried = 0;
     my @order = (
         stand_in(send => sub { my ($real) = @_; $tried = 1; return $real->() }),
-        stand_in(recv => sub { my ($real) = @_; return $tried ? $real->() : refuse(recv => EAGAIN) }),
+        stand_in(recv => sub { my ($real) = @_; return $tried ? $real->() : refuse(EAGAIN) }),
     );
     $code->();
     return;
@@ -107,7 +107,7 @@ for my $full (0, 1) {
         my $reset = stand_in(send => sub {
             my ($real) = @_;
             my $status = $real->();
-            { local $!; POSIX::dup2(2, fileno $y) }    # closes the peer without freeing a slot in the table
+            POSIX::dup2(2, fileno $y);    # closes the peer without freeing a slot in the table
             return $status;
         });
         sending_first(sub {
