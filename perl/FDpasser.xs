@@ -15,7 +15,6 @@
 #include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define FDPASSER_NO_SHORT_NAMES
@@ -44,30 +43,9 @@ path_of(pTHX_ SV *sv, STRLEN *len)
 static int
 connect_now(const char *path, STRLEN len)
 {
-#ifdef FDPASSER_HAS_CONNECT_TIMED
-    return fdpasser_connect_timed(path, len, 0);
-#else
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    bool abstract = len && !path[0];
-    int fd, error;
-
-    if (fdpasser_mode() != 1)
+    if (fdpasser_mode() == FDPASSER_MODE_SYSV) /* there the system always waits */
         return fdpasser_connect_n(path, len);
-    errno = !len                                                      ? ENOENT
-            : len > sizeof address.sun_path - !abstract               ? ENAMETOOLONG
-            : !abstract && memchr(path, 0, len)                       ? EINVAL
-                                                                      : 0;
-    if (errno || (fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) < 0)
-        return -1;
-    memcpy(address.sun_path, path, len);
-    len += offsetof(struct sockaddr_un, sun_path) + !abstract;
-    if (connect(fd, (struct sockaddr *)&address, len) == 0 && fcntl(fd, F_SETFL, 0) == 0)
-        return fd;
-    error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-#endif
+    return fdpasser_connect_timed(path, len, 0);
 }
 
 /* --- signals ---------------------------------------------------------------------------------------- */
@@ -423,25 +401,17 @@ tell_sent(pTHX_ SV *entry)
 #define MOST_AT_ONCE 64
 
 /* Takes descriptors from the socket until `enough` have come or there are no more, and makes handles of them.
- * If there is one, it goes to *one; several go to `received`. Returns the status of fdpasser_try_recv_some: 1 for
+ * If there is one, it goes to *one; several go to `received`. Returns the status of fdpasser_try_recv_messages: 1 for
  * enough, 0 at orderly shutdown, or an errno, negated. */
 static int
 take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
 {
-#ifdef FDPASSER_HAS_TRY_RECV_SOME
-    int fds[MOST_AT_ONCE + FDPASSER_MAX_PER_MESSAGE];
-#else
-    int fds[16 * FDPASSER_MAX_PER_MESSAGE];
-#endif
+    int fds[MOST_AT_ONCE - 1 + FDPASSER_MAX_PER_MESSAGE];
     int i, n, status, fd = passer_fd(aTHX_ self);
 
     if (enough > MOST_AT_ONCE)
         enough = MOST_AT_ONCE;
-#ifdef FDPASSER_HAS_TRY_RECV_SOME
-    n = (int)fdpasser_try_recv_some(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
-#else
-    n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough < 32 ? 1 : 16, &status);
-#endif
+    n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
     *count = n < 0 ? 0 : n;
     if (n < 0)
         return -errno;

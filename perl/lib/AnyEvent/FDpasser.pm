@@ -30,8 +30,7 @@ require XSLoader;
 XSLoader::load(__PACKAGE__, $VERSION);
 
 # One event moves at most this many descriptors. A loop may serve a passer last in one round and first in the next, so
-# another watcher gets its turn at least once in 96 descriptors. It is a multiple of 16, because the library receives
-# up to 16 messages after one look at the descriptor table.
+# another watcher gets its turn at least once in 96 descriptors.
 use constant FAIR_SHARE => 48;
 
 # A passer is a hash. It has only the keys that its state needs:
