@@ -59,7 +59,7 @@ lib: ## build target/release/libfdpasser.so and libfdpasser.a
 	@ln -f $(sealed) $(static)
 	@ln -sf libfdpasser.so $(shared).$(abi)
 
-$(sealed): $(static) $(header) scripts/seal-archive
+$(sealed): $(static) $(header) scripts/seal-archive tests/lib/Header.pm tests/lib/Files.pm
 	scripts/seal-archive $(static) $(header) $@
 
 header: ## bring include/fdpasser.h up to date with src/ffi
@@ -206,7 +206,7 @@ check-install: all
 # --- packaging ----------------------------------------------------------------------------------
 
 # The mark is newer than all pages. No cargo, no cbindgen: whoever packages this needs Perl only.
-target/man/made: scripts/man-page tests/lib/Header.pm man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs)
+target/man/made: scripts/man-page tests/lib/Header.pm man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs) tests/lib/Files.pm
 	$(PERL) scripts/man-page $(version) $(@D)
 	@touch $@
 

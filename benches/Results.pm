@@ -65,7 +65,7 @@ sub shown {
         [ '`send_fd` and `recv_fd`'      => 'send_fd, recv_fd' ],
         [ '`fdpasser_send_fds` and `fdpasser_try_recv_messages`' => map { "send_fds, try_recv_messages, $_" } 'one by one', '16 per message' ],
         [ 'the queue, `fdpasser_process`, sending a `dup` of each' => map { "fdpasser_process, $_" } 'one by one', '16 per message' ],
-        [ 'skalibs: `unixmessage`'                      => map { "skalibs unixmessage, $_" } 'one by one', '16 per message' ],
+        [ 'skalibs: `unixmessage`'                      => 'skalibs unixmessage, one by one' ],
         [ 'libuv: `uv_write2` and `uv_accept`'          => 'libuv uv_write2, uv_accept' ],
         [ 'Perl: IO::FDPass, blocking, making handles'  => 'IO::FDPass, blocking, handles, pipe' ],
         [ 'Perl: AnyEvent::FDpasser on EV'              => map { "AnyEvent::FDpasser, EV, pipe$_" } '', ', 16 per message' ],

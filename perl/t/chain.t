@@ -16,7 +16,7 @@ my $links = 40;
 for my $pauses (0, 1) {
     my ($made, $most, $over, %open) = (0, 0);
     my $short = 0;
-    my $refusing = stand_in(send => sub { my ($real) = @_; return $short-- > 0 ? refuse(send => ENOBUFS) : $real->() });
+    my $refusing = stand_in(send => sub { my ($real) = @_; return $short-- > 0 ? refuse(ENOBUFS) : $real->() });
     my $link;
     $link = sub {
         my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();

@@ -32,7 +32,7 @@ sub sending_first {
     my $tried = 0;
     my @order = (
         stand_in(send => sub { my ($real) = @_; $tried = 1; return $real->() }),
-        stand_in(recv => sub { my ($real) = @_; return $tried ? $real->() : refuse(recv => EAGAIN) }),
+        stand_in(recv => sub { my ($real) = @_; return $tried ? $real->() : refuse(EAGAIN) }),
     );
     $code->();
     return;
@@ -107,7 +107,7 @@ for my $full (0, 1) {
         my $reset = stand_in(send => sub {
             my ($real) = @_;
             my $status = $real->();
-            { local $!; POSIX::dup2(2, fileno $y) }    # closes the peer without freeing a slot in the table
+            POSIX::dup2(2, fileno $y);    # closes the peer without freeing a slot in the table
             return $status;
         });
         sending_first(sub {
@@ -143,7 +143,6 @@ for my $full (0, 1) {
     my $passer = logging($x);
     peer_sends($y, 1 .. 2);
     syswrite $y, 'x';
-    peer_sends($y, 3);
     gets($passer, 4);
     wait_for { @log && $log[-1] !~ /got/ };
     is_deeply \@log, [ 'got 1', 'got 2', EBADMSG ], 'EBADMSG comes at its place in the stream';

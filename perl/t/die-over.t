@@ -35,7 +35,7 @@ for my $errno (EPIPE, EBADF) {
     my $failing = stand_in(send => sub {
         my ($real) = @_;
         peer_sends($y, 1);
-        return refuse(send => $errno) if $errno == EBADF;
+        return refuse($errno) if $errno == EBADF;
         close $y;
         return $real->();
     });

@@ -38,4 +38,33 @@ for my $per_message (1, 16) {
     cmp_ok($received_then, '<', $total, 'but not all of them');
 }
 
+# --- another watcher gets its turn at least once in 100 descriptors, and timers fire
+for my $per_message (1, 16, sysv() ? () : 253) {
+    my ($x, $y) = raw_pair();
+    open my $null, '<', '/dev/null' or die "/dev/null: $!";
+    my @fds = (fileno $null) x $per_message;
+    # A peer that never stops: it sends again as soon as there is room.
+    my $feed = sub { 1 while AnyEvent::FDpasser::_send(fileno $y, $per_message, @fds) > 0 };
+    pipe my $always_ready, my $w or die "pipe: $!";
+    syswrite $w, 'x';
+    my ($received, $since_io, $most, $timers) = (0, 0, 0, 0);
+    my $io    = AE::io($always_ready, 0, sub { $since_io = 0 });
+    my $timer = AE::timer(0, 0.001, sub { $timers++ });
+    my $callback;
+    $callback = sub {
+        $received++;
+        $since_io++;
+        $most = $since_io if $since_io > $most;
+        $feed->() if $received % 20 == 0;
+        $x->push_recv_fh($callback);
+    };
+    $feed->();
+    $x->push_recv_fh($callback) for 1 .. 300;
+    wait_for { $received > 3000 } '3000 descriptors';
+    cmp_ok $most, '<=', 100, "another watcher gets its turn at least once in 100 descriptors, $per_message in a message ($most)";
+    cmp_ok $timers, '>', 1, "timers fire ($timers)";
+    $callback = sub { };
+    $x->error('end') if delete $x->{on_error};
+}
+
 done_testing;

@@ -190,6 +190,27 @@ ends {
 }
 is $sigpipe, 0, 'there was no SIGPIPE';
 
+# A subclass overrides error and does not call the inherited method.
+{
+    package Careless;
+    our @ISA = ('AnyEvent::FDpasser');
+    our @reasons;
+    sub error { my ($self, $reason) = @_; push @reasons, defined $reason ? $reason + 0 : 'orderly'; return }
+}
+for my $dir (qw(send recv both)) {
+    my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
+    my $passer = Careless->new(fh => $x);
+    @Careless::reasons = ();
+    close $y;
+    $passer->push_send_fh(numbered(1)) if $dir ne 'recv';
+    $passer->push_recv_fh(sub { })     if $dir ne 'send';
+    wait_for { @Careless::reasons } 'error';
+    ticks(12);
+    is scalar @Careless::reasons, 1, "error is called once for an error, although it does nothing ($dir)";
+    weaken $passer;
+    is $passer, undef, 'nothing keeps the passer alive then';
+}
+
 # A subclass overrides error and the pushes.
 {
     package Mine;

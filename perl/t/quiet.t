@@ -19,7 +19,7 @@ my @refusing = map {
     stand_in($dir => sub {
         my ($real) = @_;
         $calls{$dir}++;
-        return $refused{$dir}-- > 0 ? refuse($dir, $errno{$dir}) : $real->();
+        return $refused{$dir}-- > 0 ? refuse($errno{$dir}) : $real->();
     });
 } keys %calls;
 

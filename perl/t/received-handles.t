@@ -10,6 +10,7 @@ use Errno qw(EBADF);
 use Fcntl qw(:DEFAULT F_GETFL F_GETFD);
 use IO::Handle;
 use PerlIO ();
+use POSIX qw(mkfifo);
 use Scalar::Util qw(reftype blessed);
 use Socket;
 use Test::More;
@@ -26,14 +27,7 @@ use open ':utf8';    # applies to the handles that are opened below
 
 my ($x, $y) = passers();
 
-sub arrives {
-    my ($handle) = @_;
-    my $got;
-    $x->push_send_fh($handle);
-    $y->push_recv_fh(sub { $got = shift });
-    wait_for { $got };
-    return $got;
-}
+sub arrives { return pass_over($x, $y, @_) }
 
 sub properties {
     my ($fh) = @_;
@@ -51,7 +45,18 @@ sub properties {
         flags   => 0 + $flags,
         cloexec => 0 + fcntl($fh, F_GETFD, 0),
         file    => join(':', (stat $fh)[ 0, 1, 2, 6 ]),
+        tell    => tell $fh,
+        fileops => join(':', map { $_ ? 1 : 0 } -S $fh, -p _, -f _, -d _, -c _, -t $fh),
+        buffers => buffers_of($fh),
     };
+}
+
+# Whether reading and writing share a buffer.
+sub buffers_of {
+    my ($fh) = @_;
+    my ($in, $out) = map { my %arg = @$_; join ',', map { defined ? $_ : 'undef' } PerlIO::get_layers($fh, details => 1, %arg) }
+      [], [ output => 1 ];
+    return $in eq $out ? 'one' : 'two';
 }
 
 my $dir = temp_dir();
@@ -78,9 +83,21 @@ my @kinds = (
     [ 'a TCP socket, not connected'  => $tcp ],
     [ 'a directory'                  => $directory ],
 );
+sysopen my $offset, $0, O_RDONLY or die $!;
+sysseek $offset, 100, 0;
+sysopen my $device, '/dev/null', O_RDWR or die $!;
+mkfifo("$dir/fifo", 0600) or die $!;
+sysopen my $fifo, "$dir/fifo", O_RDWR or die $!;
+push @kinds, [ 'a file that is not at its beginning' => $offset ], [ 'a device' => $device ], [ 'a named pipe' => $fifo ];
 SKIP: {
     sysopen my $tty, '/dev/ptmx', O_RDWR | O_NOCTTY or skip "no terminal: /dev/ptmx: $!", 1;
     push @kinds, [ 'a terminal' => $tty ];
+    # TIOCSPTLCK, TIOCGPTN: the other side of the terminal
+    my ($unlocked, $number) = (pack('i', 0), pack 'i', 0);
+    if ($^O eq 'linux' && ioctl($tty, 0x40045431, $unlocked) && ioctl($tty, 0x80045430, $number)) {
+        sysopen my $slave, '/dev/pts/' . unpack('i', $number), O_RDWR | O_NOCTTY or last SKIP;
+        push @kinds, [ 'the other side of a terminal' => $slave ];
+    }
 }
 
 for (@kinds) {
@@ -132,9 +149,10 @@ for (@kinds) {
     is -s "$dir/plain", 2, 'there is no encoding layer';
 }
 
-# How often close(2) is called.
+# The system calls for one handle.
 SKIP: {
-    skip 'strace is not installed', 2 if !`sh -c 'command -v strace'`;
+    skip 'STREAMS need other system calls', 3 if sysv();
+    skip 'strace is not installed', 3 if !`sh -c 'command -v strace'`;
     my $trace = "$dir/trace";
     my $program = <<'PERL';
 use AnyEvent::FDpasser; use Socket; use POSIX ();
@@ -142,7 +160,8 @@ my ($p, $q) = AnyEvent::FDpasser::fdpasser_socketpair();
 socketpair my $s, my $t, AF_UNIX, SOCK_STREAM, 0;
 open my $f, '<', '/dev/null';
 my ($x, $y) = map { AnyEvent::FDpasser->new(fh => $_) } $p, $q;
-for my $fh ($s, $f) {
+pipe my $r, my $w;
+for my $fh ($s, $f, $r) {
     my ($cv, $fd) = AE::cv();
     $x->push_send_fh($fh);
     $y->push_recv_fh(sub { my $got = shift; $fd = fileno $got; POSIX::access("/mark-open-$fd", 0); $cv->send });
@@ -151,14 +170,26 @@ for my $fh ($s, $f) {
 }
 PERL
     my $status = system 'strace', '-qq', '-o', $trace, $^X, (map { "-I$_" } grep { !ref } @INC), '-e', $program;
-    skip 'strace does not work here', 2 if $status || !-s $trace;
+    skip 'strace does not work here', 3 if $status || !-s $trace;
     open my $fh, '<', $trace or die $!;
-    my ($fd, @closes);
+    my ($fd, @closes, @calls, @since);
     for (<$fh>) {
-        if    (/mark-open-(\d+)/)   { $fd = $1; push @closes, 0 }
-        elsif (/mark-closed/)       { undef $fd }
+        if (/mark-open-(\d+)/) {
+            $fd = $1;
+            push @closes, 0;
+            # All calls about this descriptor since it was received.
+            my ($received) = grep { $since[$_] =~ /^recvmsg.*cmsg_data=\[$fd\]/ } 0 .. $#since;
+            push @calls, [ map { /^(\w+)\($fd[,)]/ && $1 =~ /stat/ ? 'stat' : /^(\w+)\($fd[,)]/ ? $1 : () } @since[ $received + 1 .. $#since ] ]
+              if defined $received;
+            @since = ();
+        }
+        elsif (/mark-closed/) { undef $fd }
         elsif (defined $fd && /^close\($fd\)/) { $closes[-1]++ }
+        push @since, $_;
     }
-    is_deeply \@closes, [ 1, 1 ], 'close(2) is called once for a socket and once for a file';
+    is_deeply \@closes, [ 1, 1, 1 ], 'close(2) is called once for a socket, once for a file and once for a pipe';
+    skip 'the descriptors do not come by recvmsg', 2 if @calls != 3;
+    is_deeply $calls[0], ['stat'], 'a socket needs one fstat';
+    is_deeply $calls[2], ['stat'], 'a pipe needs one fstat';
 }
 done_testing;

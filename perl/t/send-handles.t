@@ -13,7 +13,7 @@ use Helpers;
 
 my ($x, $y) = passers();
 
-# Sends the handle, and returns what arrives.
+# Sends the handle, and returns what arrives. A bareword means a handle of the package that pushes, so the push is here.
 sub arrives {
     my ($handle) = @_;
     my $got;

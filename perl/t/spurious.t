@@ -10,7 +10,7 @@ use Test::More;
 use Helpers;
 
 warm_up();
-my $stdin = join ':', POSIX::fstat(0);
+my $stdin = join ':', (POSIX::fstat(0))[ 0, 1, 6 ];
 
 for my $errno (EAGAIN, EINTR) {
     for my $times (1, 2, 3, 20) {
@@ -19,7 +19,7 @@ for my $errno (EAGAIN, EINTR) {
         my %left     = (send => $times, recv => $times);
         my @refusing = map {
             my $dir = $_;
-            stand_in($dir => sub { my ($real) = @_; return $left{$dir}-- > 0 ? refuse($dir, $errno) : $real->() });
+            stand_in($dir => sub { my ($real) = @_; return $left{$dir}-- > 0 ? refuse($errno) : $real->() });
         } keys %left;
         for my $i (1 .. 3) {
             $x->push_send_fh(numbered($i), sub { push @sent, $i });
@@ -30,7 +30,7 @@ for my $errno (EAGAIN, EINTR) {
         ok !$_->{error_state}, 'there is no error' for $x, $y;
     }
 }
-is join(':', POSIX::fstat(0)), $stdin, 'standard input is unchanged';
+is join(':', (POSIX::fstat(0))[ 0, 1, 6 ]), $stdin, 'standard input is unchanged';
 
 # The same without a stand-in: another passer takes what made the socket readable.
 {

@@ -31,7 +31,7 @@ my $child = in_child {
         my ($real) = @_;
         $calls++;
         my $status = $real->();
-        $errno{ $! + 0 }++ if $status < 0;
+        $errno{ -$status }++ if $status < 0;
         return $status;
     });
     my $total = 200;

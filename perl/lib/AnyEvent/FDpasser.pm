@@ -29,8 +29,9 @@ our $VERSION = '1.000';
 require XSLoader;
 XSLoader::load(__PACKAGE__, $VERSION);
 
-# One event moves at most this many descriptors, so that a busy passer does not starve the others.
-use constant FAIR_SHARE => 100;
+# One event moves at most this many descriptors. A loop may serve a passer last in one round and first in the next, so
+# another watcher gets its turn at least once in 96 descriptors.
+use constant FAIR_SHARE => 48;
 
 # A passer is a hash. It has only the keys that its state needs:
 #
@@ -41,10 +42,47 @@ use constant FAIR_SHARE => 100;
 #   sent                      entries of send_queue that were sent but whose callback has not run yet
 #   recv_queue                callback...
 #   received                  handles that were received but not given to a callback yet
-#   failing                   [reason] sending is over; what has already arrived is delivered first
-#   ended                     [reason] receiving is over; what has already arrived is delivered first
-#   send_io, recv_io          the watchers. They exist only while the queue is not empty, and they
+#   failing                   a status: sending is over; what has already arrived is delivered first
+#   ended                     a status: receiving is over; what has already arrived is delivered first
+#   reported                  `error` was called
+#   pause                     in milliseconds, from _move to _settle
+#   quiet                     for how many events _recv_some does not look for a second descriptor
+#   send_io, recv_io          the watchers. They exist only while there is something to do, and they
 #   send_timer, recv_timer    keep the passer alive.
+#
+# A status is 0 at orderly shutdown, or an errno, negated.
+#
+# The life of a received handle: the event loop calls a watcher of the passer, and the watcher calls _move. _move calls
+# _recv_some (in FDpasser.xs). _recv_some takes the descriptor from the socket, makes a handle of it and gives the
+# handle to the first callback of recv_queue. Handles that come in the same message wait in `received` until their
+# callbacks are called. Afterwards _settle gives the passer the watcher that it needs next, or none.
+#
+# An entry of send_queue may get a third element, and the places of the first two are in FDpasser.xs. A callback in
+# recv_queue and a handle in `received` are no plain arrays, so an entry that has more can become one.
+
+# What differs between the directions.
+my %DIRECTION = (
+    send => { queue => 'send_queue', in_hand => 'sent',     io => 'send_io', timer => 'send_timer', poll_for_write => 1 },
+    recv => { queue => 'recv_queue', in_hand => 'received', io => 'recv_io', timer => 'recv_timer', poll_for_write => 0 },
+);
+
+# What differs between event loops, by the name of AnyEvent's adaptor.
+#
+#   cheap_timer     a timer that is due at once costs less than a watcher that is ready at once
+#   by_socket       a timer that is due at once is no good: the loop does not look at sockets while a timer is due, or
+#                   loses the timer if a signal handler dies
+#   is_glib         the loop does not call a watcher or timer again while its callback runs, and drops it if the
+#                   callback dies; see _on_glib
+#   keeps_timer     a cancelled timer is never freed, and a repeated one never ends
+#   has_family      a watcher is a child of the watcher in whose callback it was made
+my %LOOP = (
+    'AnyEvent::Impl::EV'      => { cheap_timer   => 1 },
+    'AnyEvent::Impl::Perl'    => { by_socket     => 1 },
+    'AnyEvent::Impl::Glib'    => { is_glib       => 1 },
+    'AnyEvent::Impl::IOAsync' => { by_socket     => 1, keeps_timer => 1 },
+    'AnyEvent::Impl::POE'     => { has_family    => 1 },
+);
+my $loop;    # the entry for the loop that is in use, from the first push on
 
 sub new {
     my ($class, %arg) = @_;
@@ -92,8 +130,9 @@ sub push_send_fh {
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    _hold_signals();
     push @{ $self->{send_queue} }, [ $fh, $cb ];
-    $self->_settle('send') unless $self->{send_io} || $self->{send_timer};
+    $self->_settle('send', _loop()->{cheap_timer} ? 0 : undef) unless $self->{send_io} || $self->{send_timer};
     return;
 }
 
@@ -101,6 +140,7 @@ sub push_recv_fh {
     my ($self, $cb) = @_;
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
+    _hold_signals();
     push @{ $self->{recv_queue} }, $cb;
     $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
     return;
@@ -116,199 +156,200 @@ sub _assert_usable {
 # Shuts the passer down, once. Everything is closed and dropped before on_error is called.
 sub error {
     my ($self, $reason) = @_;
+    _hold_signals();
     return if $self->{error_state};
 
     $self->{error_state} = defined $reason ? $reason || "'$reason'" : 'orderly shutdown';
     my $on_error = delete $self->{on_error};
     {
-        local $@;    # destructors may run here, for example those of POE's watchers
-        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended)};
+        local $@;            # destructors may run here, for example those of POE's watchers
+        no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
+        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
         close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         delete @$self{qw(send_queue sent recv_queue received)};
     }
 
     if ($on_error) {
         local $@ = $reason;
-        $on_error->();
+        _call($on_error);
     }
     return;
 }
 
 # --- called by the event loop --------------------------------------------------------------------------
 
-# I/O happens here and nowhere else. Callbacks run here and nowhere else, except on_error. A callback's
-# exception leaves these functions at once and goes to the event loop. The guard `$settle` does what must be
-# done in any case. Entries whose callback has not run yet stay in `sent` and `received`.
+# A signal handler of the program may die, for example to end a loop that takes too long. Perl runs signal handlers at
+# any statement, and the code here is no exception. So _hold_signals() makes them wait until the scope is left. They run
+# while a callback runs.
 
-sub _send_now {
-    my ($self) = @_;
-    my $settle = AnyEvent::FDpasser::Settle->new($self, 'send');
-
-    for (my $left = FAIR_SHARE ; ; $left--) {
-        my $sent = $self->{sent};
-        if (!$sent || !@$sent) {
-            my $queue = $self->{send_queue};
-            return if !$queue || !@$queue || $left <= 0;
-            my $n;
-            if (my $per_message = $self->{max_fds_per_message}) {
-                my $count = $per_message < @$queue ? $per_message : @$queue;
-                $n = _send(fileno $self->{fh}, $per_message, map { _fileno($_->[0]) } @$queue[ 0 .. $count - 1 ]);
-            }
-            else {
-                my $fh = $queue->[0][0];
-                # _fileno begins with the same check. Calling it here would cost 4 % more instructions for
-                # each descriptor.
-                $n = _send(fileno $self->{fh}, 1, ref $fh eq 'GLOB' && !tied *$fh ? fileno $fh : _fileno($fh));
-            }
-            if ($n < 0) {
-                my $reason = _error($!);
-                my $ms     = _retry_ms($reason);
-                return                     if $ms == 0;
-                return $settle->pause($ms) if $ms > 0;
-                return $self->_fail($reason);
-            }
-            $sent = $queue;
-            if ($n > 1) {
-                $self->{sent} = $sent = [ splice @$queue, 0, $n ];
-                $self->_soon('send') if !$self->{send_timer};
-            }
-        }
-        my $cb = (shift @$sent)->[1];    # the handle is closed here, unless the caller keeps a reference
-        $cb->() if $cb;
-    }
-}
-
-sub _recv_now {
-    my ($self) = @_;
-    my $settle = AnyEvent::FDpasser::Settle->new($self, 'recv');
-    my $reset;
-
-    for (my $left = FAIR_SHARE ; ; $left--) {
-        my ($queue, $received) = @$self{qw(recv_queue received)};
-        # The common case.
-        if ($left > 0 && $received && @$received && $queue && @$queue) {
-            (shift @$queue)->(shift @$received);
-            next;
-        }
-        $queue    ||= [];
-        $received ||= $self->{received} = [];
-        return $self->_finish if $self->{ended}   && !@$received;
-        return $self->_finish if $self->{failing} && !@$queue;
-        return                if !@$queue || $left <= 0;
-
-        if (!@$received) {
-            (my $status, @$received) = _recv(fileno $self->{fh}, scalar @$queue);
-            my $ms = $status < 0 ? _retry_ms(-$status) : 0;
-            if ($status == 0) {
-                $self->{ended} = [undef];
-            }
-            elsif ($status == -Errno::ECONNRESET && !$reset++) {
-                $self->{failing} ||= [ _error(-$status) ];    # SOCK_SEQPACKET reports it before the data
-            }
-            elsif ($ms < 0) {
-                $self->{ended} = [ _error(-$status) ];
-            }
-            elsif ($status < 0 && !@$received) {
-                return $settle->pause($ms) if $ms > 0;
-                return $self->_finish      if $self->{failing};
-                return;
-            }
-            $self->_soon('recv') if @$received > 1 && !$self->{recv_timer};
-            next if !@$received;
-        }
-        (shift @$queue)->(shift @$received);
-    }
-}
-
-# Sending is over. What has already arrived is delivered before on_error is called.
-sub _fail {
-    my ($self, $reason) = @_;
-    $self->{failing} = [$reason];
-    $self->_recv_now;
+# Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
+# leaves this function at once and goes to the event loop. _begin() holds signals, and calls _settle when the scope is
+# left, also by an exception.
+sub _move {
+    my ($self, $dir) = @_;
+    no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
+    _begin($self, $dir);
+    my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
+    $self->_stopped($dir, $status)
+      if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
     return;
 }
 
-sub _finish {
-    my ($self) = @_;
-    $self->error(($self->{failing} || $self->{ended})->[0]);
+# Decides what a status means. It may be a reason to pause, or a direction may be over. When a direction is over, what
+# has already arrived is delivered first, and then `error` is called.
+sub _stopped {
+    my ($self, $dir, $status) = @_;
+    return if $self->{error_state} || $self->{reported};
+
+    # A socket polls writable only while it is nearly empty, but it may take more now. So go on without polling.
+    $self->{pause} = 0 if $status == 2;
+
+    my $ms = $status < 0 ? _retry_ms(-$status) : $status == 0 ? -1 : 0;
+    if    ($ms > 0) { $self->{pause} = $ms }
+    elsif ($ms < 0) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
+    return if !defined $self->{failing} && !defined $self->{ended};
+    return $self->_move('recv') if $dir eq 'send';
+
+    my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
+    return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
+    my $why    = $self->{failing} // $self->{ended};
+    my $reason = $why ? _error(-$why) : undef;
+    $self->{reported} = 1;
+    _call($self->can('error'), $self, $reason);
+    return;
+}
+
+# _send_some and _recv_some call this while more than one entry waits for its callback. The first callback may run the
+# event loop, and the others have to get their turn there.
+sub _several_in_hand {
+    my ($self, $dir) = @_;
+    $self->_later($dir, 0) if !$self->{ $DIRECTION{$dir}{timer} };
     return;
 }
 
 # --- watchers --------------------------------------------------------------------------------------
 
-my %NOW = (send => \&_send_now, recv => \&_recv_now);
-
-# Gives one direction the watcher that its state needs. With `$pause` it waits for that many milliseconds.
+# Gives one direction the watcher that its state needs. `pause` is in milliseconds: it waits that long first.
 sub _settle {
     my ($self, $dir, $pause) = @_;
     return if $self->{error_state};
 
-    my ($queue, $moved) = @$self{ "${dir}_queue", $dir eq 'send' ? 'sent' : 'received' };
-    my $waiting = $queue && @$queue;
-    my $in_hand = $moved && @$moved;
-    my $over    = $self->{failing} || $self->{ended} && !$in_hand;    # on_error has not been called yet
+    my ($queue, $moved, $io, $timer) = @{ $DIRECTION{$dir} }{qw(queue in_hand io timer)};
+    my $waiting = _length($self->{$queue});
+    my $in_hand = _length($self->{$moved});
+    my $over    = defined $self->{failing} || defined $self->{ended} && !$in_hand;
     my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
+    local $@;
 
-    delete $self->{ $dir eq 'send' ? 'sent' : 'received' } if !$in_hand;
-    if (!$busy) {
-        delete @$self{ "${dir}_queue", "${dir}_io", "${dir}_timer" };
+    $pause //= delete $self->{pause};
+    delete $self->{$moved} if !$in_hand;
+    delete $self->{$queue} if !$waiting;
+    if (!$busy || $self->{reported}) {
+        delete @$self{ $io, $timer };
         return;
     }
     $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
-    return $self->_pause($dir, $pause) if defined $pause;
-    delete $self->{"${dir}_timer"};
-    $self->_watch($dir) if !$self->{"${dir}_io"};
+    if (defined $pause) {
+        # During a pause the socket may poll ready, and a watcher would make the loop spin. If there is no pause, a
+        # watcher would give this passer a second turn in the same round of the loop.
+        delete $self->{$io};
+        return $self->_later($dir, $pause);
+    }
+    delete $self->{$timer};
+    $self->_watch($dir) if !$self->{$io};
     return;
 }
 
 # Waits for the socket.
 sub _watch {
     my ($self, $dir) = @_;
-    my $now = $NOW{$dir};
-    my $cb = sub {
-        # A callback may run the event loop. GLib blocks a source while it dispatches it, so make a new one.
-        $self->_watch($dir) if $AnyEvent::MODEL eq 'AnyEvent::Impl::Glib';
-        $self->$now;
-    };
+    my $is = $DIRECTION{$dir};
+    my $cb = sub { $self->_move($dir) };
+    if (_loop()->{is_glib}) {
+        # The callbacks may run the event loop. So there has to be a new watcher before they are called.
+        $cb = sub {
+            { _hold_signals(); $self->_watch($dir) }
+            $self->_move($dir);
+        };
+    }
     # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
     # timer takes the watcher's place: it tries the transfer too.
-    my $io = defined fileno $self->{fh} && do {
-        local ($@, $SIG{__DIE__});
-        eval { AE::io($self->{fh}, $dir eq 'send' ? 1 : 0, $cb) };
-    };
-    return $self->_pause($dir, _retry_ms(Errno::EMFILE)) if !$io;
-    $self->{"${dir}_io"} = _on_its_own($io);
+    if   (my $io = $self->_io($is->{poll_for_write}, $cb)) { $self->{ $is->{io} } = $io }
+    else                                                  { $self->_later($dir, _retry_ms(Errno::EMFILE)) }
     return;
 }
 
-# Waits for a timer only. While nothing can be done the socket may still poll ready, and a watcher would make
-# the loop spin.
-sub _pause {
+# Tries again after that many milliseconds, or in the loop's next turn; and then again and again, until it is dropped.
+sub _later {
     my ($self, $dir, $ms) = @_;
-    delete $self->{"${dir}_io"};
-    $self->_soon($dir, $ms);
+    my $loop  = _loop();
+    my $timer = $DIRECTION{$dir}{timer};
+    my $again = $ms || 10;
+    return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
+
+    my $cb = sub { $self->_move($dir) };
+    if ($loop->{is_glib}) {
+        $cb = sub {
+            { _hold_signals(); $self->_later($dir, $again) }
+            $self->_move($dir);
+        };
+    }
+    my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
+    # A socket is writable as a rule. If it is not, the timer comes.
+    my $timed = $loop->{is_glib} ? _on_glib('Timeout', $ms, $cb)
+      : _on_its_own(AE::timer(($io ? $again : $ms) / 1000, $again / 1000, $cb));
+    $self->{$timer} = $io ? [ $io, $timed ] : $timed;
     return;
 }
 
-# Tries again after that many milliseconds, or in the loop's next turn.
-sub _soon {
-    my ($self, $dir, $ms) = @_;
-    my $now = $NOW{$dir};
-    # AnyEvent's adaptor for IO::Async never frees a cancelled timer. So on that loop the passer cancels no
-    # timer. It drops the slot instead. The timer finds the slot gone and does nothing.
-    my $slot = $self->{"${dir}_timer"} = { passer => $self };
+# The same for a loop that never frees a cancelled timer. So the passer cancels none. It drops the slot instead. The
+# timer finds the slot gone and does nothing.
+sub _later_for_good {
+    my ($self, $dir, $ms, $again) = @_;
+    my $slot = $self->{ $DIRECTION{$dir}{timer} } = { passer => $self };
     Scalar::Util::weaken(my $weak = $slot);
+    my $cb = sub {
+        my $self;
+        {
+            _hold_signals();
+            $self = $weak && $weak->{passer} or return;
+            $self->_later($dir, $again);
+        }
+        $self->_move($dir);
+    };
+    my $io = !$ms && $self->_soon($cb);
+    $slot->{io} = $io if $io;
     my $until_it_fires;
-    my $timer = AE::timer(($ms || 0) / 1000, 0, sub {
-        undef $until_it_fires;
-        my $self = $weak && $weak->{passer} or return;
-        # A callback may run the event loop while something is in hand. So set the timer again first.
-        $self->_soon($dir, $ms || 10);
-        $self->$now;
-    });
-    if ($AnyEvent::MODEL eq 'AnyEvent::Impl::IOAsync') { $until_it_fires = $timer }
-    else                                               { $slot->{timer}  = _on_its_own($timer) }
+    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
     return;
+}
+
+# Waits until the socket is writable, which it is as a rule.
+sub _soon {
+    my ($self, $cb) = @_;
+    AE::now_update();
+    return $self->_io(1, $cb);
+}
+
+sub _io {
+    my ($self, $for_write, $cb) = @_;
+    local ($@, $SIG{__DIE__});
+    my $io = eval {
+        my $fd = fileno $self->{fh};
+        !defined $fd ? undef
+          : _loop()->{is_glib} ? _on_glib('IO', $fd, $for_write ? [qw(out hup)] : [qw(in hup)], $cb)
+          : AE::io($self->{fh}, $for_write, $cb);
+    };
+    return $io && _on_its_own($io);
+}
+
+# AnyEvent's adaptor for Glib calls a Perl function for each event. If a signal handler dies at the beginning of that
+# function, Glib drops the watcher before our code has made the next one. _call_held begins with signals held.
+sub _on_glib {
+    my ($class, @what) = @_;
+    my $cb = pop @what;
+    my $id = $class eq 'IO' ? Glib::IO->add_watch(@what, \&_call_held, $cb) : Glib::Timeout->add(@what, \&_call_held, $cb);
+    return AnyEvent::Util::guard(sub { Glib::Source->remove($id) });
 }
 
 # POE makes a watcher that is created in a callback a child of the watcher that called back. POE keeps a parent
@@ -316,11 +357,23 @@ sub _soon {
 # whole. So each watcher is detached from its parent.
 sub _on_its_own {
     my ($watcher) = @_;
-    return $watcher if $AnyEvent::MODEL ne 'AnyEvent::Impl::POE';
+    return $watcher if !_loop()->{has_family};
     my $poe = ref $watcher eq 'AnyEvent::Strict::io' ? $watcher->[1] : $watcher;
     local $!;    # detach_child fails if the watcher has no parent
     POE::Kernel->detach_child($$$poe) if ref $poe eq 'AnyEvent::Impl::POE';
     return $watcher;
+}
+
+sub _loop {
+    return $loop ||= do {
+        local $@;
+        $LOOP{ AnyEvent::detect() } || {};
+    };
+}
+
+sub _length {
+    my ($queue) = @_;
+    return $queue ? scalar @$queue : 0;
 }
 
 # --- handles, descriptors, errors --------------------------------------------------------------------
@@ -350,8 +403,9 @@ sub fdpasser_socketpair {
 
 sub fdpasser_server {
     my ($path, $backlog, @options) = @_;
-    return _server_with_options($path, $backlog, @options) if @options;
-    my $fd = _server($path, $backlog || 0);
+    my $bytes = _bytes_of_path('fdpasser_server', $path);
+    return _server_with_options($bytes, $backlog, @options) if @options;
+    my $fd = _server($bytes, $backlog || 0);
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
 }
 
@@ -381,8 +435,48 @@ sub fdpasser_accept {
 
 sub fdpasser_connect {
     my ($path) = @_;
-    my $fd = _connect($path);
+    my $fd = _connect(_bytes_of_path('fdpasser_connect', $path));
     return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
+}
+
+sub fdpasser_connect_cb {
+    my ($path, $cb, %option) = @_;
+    my $timeout = delete $option{timeout} // 10;
+    Carp::croak 'fdpasser_connect_cb: unknown option ' . join ', ', sort keys %option if %option;
+    Carp::croak 'fdpasser_connect_cb needs a callback' unless $cb;
+    my $bytes    = _bytes_of_path('fdpasser_connect_cb', $path);
+    my $deadline = AE::time() + $timeout;
+
+    # A full backlog cannot be waited for by poll. So a timer tries again.
+    my %attempt;
+    my $try = sub {
+        my $cb = $attempt{cb} or return;
+        my $fd = _connect_now($bytes);
+        my $full = $fd < 0 && ($! == Errno::EAGAIN || $! == Errno::ETIMEDOUT);
+        return if $full && AE::time() < $deadline;
+        my $fh = $fd < 0 ? undef : _handle($fd);
+        my $errno = $full ? Errno::ETIMEDOUT : $! + 0;
+        %attempt = ();
+        return $cb->($fh) if $fh;
+        $! = $errno;
+        return $cb->();
+    };
+    $attempt{cb}    = $cb;
+    $attempt{timer} = AE::timer(0, 0.01, $try);
+    return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
+}
+
+# The bytes of a path, as for Perl's own bind and connect: the same whether the string is flagged as UTF-8 or not.
+sub _bytes_of_path {
+    my ($function, $path) = @_;
+    if (${^TAINT} && Scalar::Util::tainted($path)) {
+        my $message = "Insecure dependency in $function while running with " . (${^TAINT} > 0 ? '-T' : '-t') . ' switch';
+        Carp::croak $message if ${^TAINT} > 0;
+        Carp::carp $message;
+    }
+    my $bytes = ref $path ? "$path" : $path;
+    utf8::downgrade($bytes, 1) or Carp::croak "Wide character in $function";
+    return $bytes;
 }
 
 # Dies with $! in the message. $! stays as it was.
@@ -392,28 +486,6 @@ sub _croak {
     my $message = Carp::shortmess("$what: $errno");
     $! = $errno;
     die $message;
-}
-
-# A guard: settles one direction of a passer when the scope is left, also by an exception.
-package AnyEvent::FDpasser::Settle;
-
-sub new {
-    my ($class, $passer, $dir) = @_;
-    return bless { passer => $passer, dir => $dir }, $class;
-}
-
-sub pause {
-    my ($self, $ms) = @_;
-    $self->{pause} = $ms;
-    return;
-}
-
-sub DESTROY {
-    my ($self) = @_;
-    return if ${^GLOBAL_PHASE} eq 'DESTRUCT';
-    local ($@, $!);
-    $self->{passer}->_settle($self->{dir}, $self->{pause});
-    return;
 }
 
 1;
@@ -629,7 +701,8 @@ A server that serves only its own user:
 
 =head2 $passer->error($reason)
 
-Shuts the passer down as if an error with that reason had occurred. A subclass may override it.
+Shuts the passer down as if an error with that reason had occurred. A subclass may override it. The module calls it
+once for an error. If the method of the subclass does not call the inherited one, the passer does nothing any more.
 
 =head2 Callbacks and exceptions
 
@@ -638,6 +711,14 @@ loop.
 
 If a callback dies, its exception goes to the event loop, as from any watcher. The queue goes on with the next
 entry.
+
+A signal handler may die too, for example to end a loop that takes too long. No descriptor is lost or sent twice by
+that, and no callback runs twice. Handlers do not run while the module works. They run while a callback runs, but not
+between the statements of the callback itself. So a callback of a few plain statements runs as a whole. A handler that
+dies inside a loop, a branch or a function call of a callback ends that callback.
+
+In one round of the loop a passer moves at most 48 descriptors in each direction. So other watchers and timers get their
+turn, also if the peer never stops.
 
 =head2 Lifetime
 
@@ -673,6 +754,9 @@ missing in between: the new socket is bound under another name and then renamed.
 name. A file that is not a socket is left alone, and the function dies with C<EEXIST>.
 
 On Linux a path that begins with a NUL is an abstract address. Abstract addresses are not replaced.
+
+A path is a string of bytes. It dies if the path has a character above 255, or if the path is tainted and Perl runs
+with C<-T>. The same holds for the functions that connect.
 
 Closing the listener does not remove its node.
 
@@ -711,17 +795,48 @@ It waits if the listener is in blocking mode. For a watcher, set the listener to
 
     my $listener = AnyEvent::FDpasser::fdpasser_server('/run/myserver');
     AnyEvent::Util::fh_nonblocking($listener, 1);
-    my $accepting = AE::io $listener, 0, sub {
+
+    my ($watcher, $pause, $accept);
+    $accept = sub {
         while (my $fh = AnyEvent::FDpasser::fdpasser_accept($listener)) {
             my $passer = AnyEvent::FDpasser->new(fh => $fh);
             ...
         }
+        if ($!{EAGAIN}) {
+            undef $pause;
+            $watcher ||= AE::io $listener, 0, $accept;
+        }
+        else {
+            warn "accept: $!";
+            undef $watcher;
+            $pause = AE::timer 0.1, 0, $accept;
+        }
     };
+    $accept->();
+
+The pause matters when the descriptor table is full (C<EMFILE>). The connection then stays in the backlog, so the
+listener stays readable, and a watcher without a pause would make the loop spin.
 
 =head2 AnyEvent::FDpasser::fdpasser_connect($path)
 
 Connects to a listener and returns a handle. If it fails, it dies with the path and the reason. C<$!> is set to the
 reason too.
+
+It waits while the listener's backlog is full, and the event loop stands still meanwhile. In an event-based program use
+C<fdpasser_connect_cb>.
+
+=head2 my $guard = AnyEvent::FDpasser::fdpasser_connect_cb($path, $cb->($fh) [, timeout => $seconds])
+
+Connects to a listener without waiting. The event loop calls the callback once, with a handle. If connecting fails, it
+calls the callback without arguments, and C<$!> is the reason.
+
+While the listener's backlog is full it tries again every 10 milliseconds. After the timeout the reason is C<ETIMEDOUT>.
+The default timeout is 10 seconds.
+
+It returns a guard. If you drop the guard, the attempt is given up and the callback is not called. If you call the
+function in void context, there is no guard.
+
+On SysV systems a listener has no backlog, and connecting waits until the server accepts.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 
@@ -799,7 +914,7 @@ L<IO::FDPass>, L<Socket::MsgHdr> and Python's C<socket.send_fds> use the same wi
 
 =item *
 
-A readiness event moves up to 100 descriptors. The original moved one.
+A readiness event moves up to 48 descriptors. The original moved one.
 
 =item *
 

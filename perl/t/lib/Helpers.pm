@@ -20,7 +20,7 @@ our @EXPORT = qw(
   sysv is_server
   numbered number_of same_file temp_dir
   passer passers raw_pair raw_state raw_recv_number
-  wait_for nested_wait_for ticks warm_up calls_per_pause
+  wait_for nested_wait_for ticks pass_over warm_up calls_per_pause
   open_fds is_open fill_table
   in_child child_ok child_verdict
   peer_sends send_message can_send_messages patiently
@@ -154,12 +154,12 @@ sub raw_recv_number {
 
 # --- a system that refuses ------------------------------------------------------------------------
 
-# Puts the code in the place of the module's own call that sends ('send') or receives ('recv'), until the
-# returned guard is dropped. The code gets the real call as its argument. It returns `$real->()` to go on, or
-# `refuse($dir, $errno)`, which is what the module sees when the system refuses.
+# Puts the code in the place of the module's own function that sends ('send') or receives ('recv'), until the
+# returned guard is dropped. The code gets the real function as its argument. It returns `$real->()` to go on, or
+# `refuse($errno)`, which is what the module sees when the system refuses.
 sub stand_in {
     my ($dir, $code) = @_;
-    my $name = "AnyEvent::FDpasser::_$dir";
+    my $name = "AnyEvent::FDpasser::_${dir}_some";
     no strict 'refs';
     no warnings 'redefine';
     my $real = \&$name;
@@ -168,10 +168,8 @@ sub stand_in {
 }
 
 sub refuse {
-    my ($dir, $errno) = @_;
-    return -$errno if $dir eq 'recv';
-    $! = $errno;
-    return -1;
+    my ($errno) = @_;
+    return -$errno;
 }
 
 # A guard: the code runs when the last reference to it goes.
@@ -226,13 +224,19 @@ sub calls_per_pause {
     return ($calls + $$count) / ((AE::time() - $start) / 0.05);
 }
 
-# Uses the loop once, so that it opens and loads what it needs.
-sub warm_up {
-    my ($x, $y) = passers();
+# Sends a handle from one passer to the other, and returns what arrives.
+sub pass_over {
+    my ($x, $y, $handle) = @_;
     my $got;
-    $x->push_send_fh(numbered(1));
+    $x->push_send_fh($handle);
     $y->push_recv_fh(sub { $got = shift });
     wait_for { $got };
+    return $got;
+}
+
+# Uses the loop once, so that it opens and loads what it needs.
+sub warm_up {
+    pass_over(passers(), numbered(1));
     ticks(1);
 }
 
