@@ -45,6 +45,11 @@
 #define FDPASSER_MAX_PER_MESSAGE 253
 
 /**
+ * The largest number of bytes of data in a message.
+ */
+#define FDPASSER_MAX_DATA 4096
+
+/**
  * fdpasser_server_with(): do not replace a server that is live.
  */
 #define FDPASSER_EXCLUSIVE 1
@@ -181,6 +186,25 @@ ssize_t fdpasser_send_fds(int passer, const int *fds, size_t n, unsigned int per
 ssize_t fdpasser_try_send_fds(int passer, const int *fds, size_t n, unsigned int per_message);
 
 /**
+ * Sends one message: len bytes of data with n descriptors attached.
+ */
+ssize_t fdpasser_send_message(int passer,
+                              const int *fds,
+                              size_t n,
+                              const void *data,
+                              size_t len);
+
+/**
+ * Receives the next message: its descriptors, in order, into fds, and its data into data.
+ */
+ssize_t fdpasser_recv_message(int passer,
+                              int *fds,
+                              size_t n,
+                              void *data,
+                              size_t room,
+                              size_t *len);
+
+/**
  * Receives all descriptors of the next message, in order, into fds, which has room for n.
  */
 ssize_t fdpasser_recv_fds(int passer, int *fds, size_t n);
@@ -252,6 +276,16 @@ int fdpasser_set_max_queued(fdpasser *p, unsigned int max_queued);
 int fdpasser_push_send_fd(fdpasser *p, int fd);
 
 /**
+ * Queues one descriptor to be sent with len bytes of data, in a message of its own.
+ */
+int fdpasser_push_send_message(fdpasser *p, int fd, const void *data, size_t len);
+
+/**
+ * Keeps the data of received descriptors for fdpasser_next_message(3), or drops it.
+ */
+int fdpasser_want_data(fdpasser *p, int yes);
+
+/**
  * Asks for count descriptors more, which the program is ready to take.
  */
 int fdpasser_push_recv(fdpasser *p, int count);
@@ -280,6 +314,14 @@ int fdpasser_refused(fdpasser *p);
  * Takes the next of the received descriptors that the program has asked for.
  */
 int fdpasser_next_fd(fdpasser *p);
+
+/**
+ * Takes the next of the received descriptors that the program has asked for, and a copy of its data.
+ */
+int fdpasser_next_message(fdpasser *p,
+                          void *data,
+                          size_t room,
+                          size_t *len);
 
 /**
  * Returns how many descriptors are queued and not yet sent.

@@ -216,11 +216,7 @@ pub fn try_send_fds(
 ///   half of SO_SNDBUF less 64 bytes. A buffer of 8320 bytes is large enough for everything.
 /// - EOPNOTSUPP: there is data, and this is the SysV interface.
 /// - EPROTO: the message was cut, because somebody made the send buffer smaller at that moment. Close the passer.
-pub fn send_message(
-    passer: impl AsFd,
-    fds: &[BorrowedFd<'_>],
-    data: &[u8],
-) -> io::Result<()> {
+pub fn send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> io::Result<()> {
     Ok(transfer::send_message(
         passer.as_fd(),
         fds,

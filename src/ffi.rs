@@ -49,8 +49,8 @@ pub use {connections::*, constants::*, passer::*, transfer::*};
 
 use crate::error::known;
 use crate::sys::cancel::Uncancelled;
-use crate::transfer::Wait;
-use libc::{c_char, c_int, size_t};
+use crate::transfer::{Wait, MAX_DATA};
+use libc::{c_char, c_int, c_void, size_t};
 use nix::errno::Errno;
 use std::ffi::{CStr, OsStr};
 use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
@@ -120,6 +120,37 @@ fn check_array(fds: *const c_int, n: size_t) -> Result<(), Errno> {
     } else {
         Ok(())
     }
+}
+
+/// # Safety
+/// `data` must be null or point at `len` bytes that live as long as the answer is used.
+unsafe fn bytes<'a>(data: *const c_void, len: size_t) -> Result<&'a [u8], Errno> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Errno::EFAULT);
+    }
+    if len > MAX_DATA {
+        return Err(Errno::EMSGSIZE);
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// EINVAL if there is no room for the data of any message.
+///
+/// # Safety
+/// `data` must be null or point at `room` bytes that nobody else uses as long as the answer is used.
+unsafe fn data_room<'a>(data: *mut c_void, room: size_t) -> Result<&'a mut [u8], Errno> {
+    if data.is_null() {
+        return Err(Errno::EFAULT);
+    }
+    if room < MAX_DATA {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: not null, and the caller vouches for the rest.
+    Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), MAX_DATA) })
 }
 
 /// # Safety

@@ -24,18 +24,8 @@ pub(crate) struct Queue {
     per_message: usize,
     to_send: VecDeque<OwnedFd>,
     max_queued: usize,
-    /// Data of descriptors in `to_send`, in order. Most have none.
-    data_to_send: VecDeque<(Place, Box<[u8]>)>,
-    /// How many descriptors have left `to_send`.
-    sent: Place,
     /// Taken from the socket, and not yet by the caller.
     received: VecDeque<OwnedFd>,
-    /// Data of descriptors in `received`, in order.
-    received_data: VecDeque<(Place, Box<[u8]>)>,
-    /// How many descriptors have left `received`.
-    handed_out: Place,
-    /// There if the caller wants data.
-    incoming: Option<Incoming>,
     /// How many the caller is still to get.
     wanted: usize,
     sending: Turn,
@@ -46,9 +36,24 @@ pub(crate) struct Queue {
     error: Option<Errno>,
     /// The caller knows of the end, or of the error.
     told: bool,
+    /// One, once data is sent or wanted; before that none. (A Box would abort for want of memory.)
+    data: Vec<Data>,
 }
 
-/// The number of a descriptor, counted from the first one of its direction.
+/// The data of those descriptors in the queues that have some, in order.
+#[derive(Debug, Default)]
+struct Data {
+    to_send: VecDeque<(Place, Box<[u8]>)>,
+    /// How many descriptors have left `to_send`.
+    sent: Place,
+    received: VecDeque<(Place, Box<[u8]>)>,
+    /// How many descriptors have left `received`.
+    handed_out: Place,
+    /// There if the caller wants data.
+    incoming: Option<Incoming>,
+}
+
+/// The number of a descriptor, counted in its direction from when there was [`Data`].
 type Place = u64;
 
 /// What receiving data needs.
@@ -108,19 +113,15 @@ impl Queue {
             socket,
             per_message: 1,
             to_send: VecDeque::new(),
-            data_to_send: VecDeque::new(),
-            sent: 0,
             max_queued: usize::MAX,
             received: VecDeque::new(),
-            received_data: VecDeque::new(),
-            handed_out: 0,
-            incoming: None,
             wanted: 0,
             sending: Turn::Now,
             receiving: Turn::Now,
             ended: false,
             error: None,
             told: false,
+            data: Vec::new(),
         }
     }
 
@@ -178,32 +179,47 @@ impl Queue {
         if data.len() > MAX_DATA {
             return Err((fd, Errno::EMSGSIZE));
         }
-        let copy = match copy_of(data).and_then(|copy| {
-            let reserved = self.data_to_send.try_reserve(1);
-            reserved.map(|()| copy).map_err(|_| Errno::ENOMEM)
-        }) {
+        let queued = self.to_send.len();
+        let copy = self.data().and_then(|all| {
+            all.to_send.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            copy_of(data)
+        });
+        let copy = match copy {
             Ok(copy) => copy,
             Err(error) => return Err((fd, error)),
         };
-        let place = self.sent + self.to_send.len() as Place;
         self.push_send_fd(fd)?;
-        self.data_to_send.push_back((place, copy));
+        if let Some(all) = self.data.first_mut() {
+            all.to_send.push_back((all.sent + queued as Place, copy));
+        }
         Ok(())
+    }
+
+    fn data(&mut self) -> Result<&mut Data, Errno> {
+        if self.data.is_empty() {
+            self.data.try_reserve_exact(1).map_err(|_| Errno::ENOMEM)?;
+            self.data.push(Data::default());
+        }
+        Ok(&mut self.data[0])
     }
 
     /// Whether the data of received descriptors is kept for [`next_message`](Self::next_message). At first it is not.
     pub(crate) fn want_data(&mut self, yes: bool) -> Result<(), Errno> {
         if !yes {
-            self.incoming = None;
+            if let Some(all) = self.data.first_mut() {
+                all.incoming = None;
+            }
             return Ok(());
         }
-        if self.incoming.is_none() {
-            let mut room = Vec::new();
-            room.try_reserve_exact(MAX_DATA)
+        let all = self.data()?;
+        if all.incoming.is_none() {
+            let mut buffer = Vec::new();
+            buffer
+                .try_reserve_exact(MAX_DATA)
                 .map_err(|_| Errno::ENOMEM)?;
-            room.resize(MAX_DATA, 0);
-            self.incoming = Some(Incoming {
-                buffer: room.into_boxed_slice(),
+            buffer.resize(MAX_DATA, 0);
+            all.incoming = Some(Incoming {
+                buffer: buffer.into_boxed_slice(),
                 ahead: Vec::new(),
             });
         }
@@ -264,8 +280,10 @@ impl Queue {
         let wanted = self.wanted.checked_sub(1)?;
         let fd = self.received.pop_front()?;
         self.wanted = wanted;
-        let data = data_at(&mut self.received_data, self.handed_out);
-        self.handed_out += 1;
+        let data = self.data.first_mut().and_then(|all| {
+            all.handed_out += 1;
+            take_at(&mut all.received, all.handed_out - 1)
+        });
         Some((fd, data))
     }
 
@@ -340,18 +358,28 @@ impl Queue {
     }
 
     fn data_of_first(&self) -> Option<&[u8]> {
-        match self.data_to_send.front() {
-            Some((place, data)) if *place == self.sent => Some(data),
+        let all = self.data.first()?;
+        match all.to_send.front() {
+            Some((place, data)) if *place == all.sent => Some(data),
             _ => None,
         }
     }
 
-    /// So many descriptors are about to leave, or have left, the front of `to_send`.
-    fn forget_data(&mut self, count: usize) {
-        if self.data_of_first().is_some() {
-            self.data_to_send.pop_front();
+    /// How many descriptors in front have no data.
+    fn without_data(&self) -> usize {
+        let all = self.data.first();
+        match all.and_then(|all| Some((all.to_send.front()?.0, all.sent))) {
+            Some((place, sent)) => (place - sent) as usize,
+            None => usize::MAX,
         }
-        self.sent += count as Place;
+    }
+
+    /// So many descriptors have left the front of `to_send`.
+    fn forget_data(&mut self, count: usize) {
+        if let Some(all) = self.data.first_mut() {
+            take_at(&mut all.to_send, all.sent);
+            all.sent += count as Place;
+        }
     }
 
     /// Sends from the front of the queue, about as many as that, and says how many were sent. A descriptor with data goes
@@ -363,14 +391,10 @@ impl Queue {
             transfer::send_message_over_local(self.as_fd(), &[fd], data, Wait::Never)?;
             return Ok(1);
         }
-        let without_data = match self.data_to_send.front() {
-            Some((place, _)) => (*place - self.sent) as usize,
-            None => usize::MAX,
-        };
         let fds: ArrayVec<BorrowedFd<'_>, MAX_PER_MESSAGE> = self
             .to_send
             .iter()
-            .take(about.max(self.per_message).min(without_data))
+            .take(about.max(self.per_message).min(self.without_data()))
             .map(AsFd::as_fd)
             .collect();
         transfer::send_over_local(self.as_fd(), &fds, self.per_message, Wait::Never)
@@ -387,7 +411,7 @@ impl Queue {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
             Ok(Taken::Shutdown) => {
                 self.ended = true;
-                if self.incoming.as_ref().is_some_and(|i| !i.ahead.is_empty()) {
+                if self.bytes_are_ahead() {
                     self.fail(NO_DESCRIPTOR);
                 }
             }
@@ -403,54 +427,34 @@ impl Queue {
         }
     }
 
+    /// Whether bytes came, and no descriptor behind them.
+    fn bytes_are_ahead(&self) -> bool {
+        let incoming = self.data.first().and_then(|all| all.incoming.as_ref());
+        incoming.is_some_and(|incoming| !incoming.ahead.is_empty())
+    }
+
     fn receive_messages(&mut self) -> Result<Taken, Errno> {
         let most = (self.wanted - self.received.len()).min(FAIR_SHARE);
         // There must be room before anything is taken, and the last message may be a large one.
         self.received
             .try_reserve(most - 1 + MAX_PER_MESSAGE)
             .map_err(|_| Errno::ENOMEM)?;
-        match self.incoming.take() {
-            None => transfer::recv_messages(self.socket.as_fd(), most, |fd| {
+        if let Some(Data {
+            received,
+            handed_out,
+            incoming: Some(incoming),
+            ..
+        }) = self.data.first_mut()
+        {
+            let place = *handed_out + self.received.len() as Place;
+            return incoming.receive(self.socket.as_fd(), most, place, |fd, data| {
                 self.received.push_back(fd);
-            }),
-            Some(mut incoming) => {
-                let result = self.receive_with_data(most, &mut incoming);
-                self.incoming = Some(incoming);
-                result
-            }
+                received.extend(data);
+            });
         }
-    }
-
-    fn receive_with_data(&mut self, most: usize, incoming: &mut Incoming) -> Result<Taken, Errno> {
-        let Incoming { buffer, ahead } = incoming;
-        // Bytes without a descriptor are no message, and there may be one behind them.
-        for _ in 0..FAIR_SHARE {
-            let before = self.received.len();
-            let left = most.saturating_sub(self.received.len() - before);
-            let mut len = 0;
-            let mut kept = Ok(());
-            let taken = transfer::recv_messages_with_data(
-                self.socket.as_fd(),
-                left,
-                buffer,
-                &mut len,
-                |fd, data| {
-                    let place = self.handed_out + self.received.len() as Place;
-                    self.received.push_back(fd);
-                    if !ahead.is_empty() || !data.is_empty() {
-                        let data = join(ahead, data);
-                        kept =
-                            kept.and(data.map(|data| self.received_data.push_back((place, data))));
-                    }
-                },
-            );
-            kept?;
-            match taken {
-                Err(NO_DESCRIPTOR) => keep(ahead, &buffer[..len])?,
-                taken => return taken,
-            }
-        }
-        Ok(Taken::Enough)
+        transfer::recv_messages(self.socket.as_fd(), most, |fd| {
+            self.received.push_back(fd);
+        })
     }
 
     /// Keeps the first final error. Receiving is tried at once, and not when the socket is ready: what has reached this
@@ -460,6 +464,44 @@ impl Queue {
         if matches!(self.receiving, Turn::WhenReady) {
             self.receiving = Turn::Now;
         }
+    }
+}
+
+impl Incoming {
+    /// Receives messages until there are `enough` descriptors, of which the first has the number `place`. `into` gets each with
+    /// its data, if it has any.
+    fn receive(
+        &mut self,
+        passer: BorrowedFd<'_>,
+        mut enough: usize,
+        mut place: Place,
+        mut into: impl FnMut(OwnedFd, Option<(Place, Box<[u8]>)>),
+    ) -> Result<Taken, Errno> {
+        let Self { buffer, ahead } = self;
+        // Bytes without a descriptor are no message, and there may be one behind them.
+        for _ in 0..FAIR_SHARE {
+            let mut len = 0;
+            let mut kept = Ok(());
+            let result =
+                transfer::recv_messages_with_data(passer, enough, buffer, &mut len, |fd, data| {
+                    let mut with_it = None;
+                    if !ahead.is_empty() || !data.is_empty() {
+                        match join(ahead, data) {
+                            Ok(data) => with_it = Some((place, data)),
+                            Err(error) => kept = Err(error),
+                        }
+                    }
+                    into(fd, with_it);
+                    place += 1;
+                    enough = enough.saturating_sub(1);
+                });
+            kept?;
+            match result {
+                Err(NO_DESCRIPTOR) => keep(ahead, &buffer[..len])?,
+                result => return result,
+            }
+        }
+        Ok(Taken::Enough)
     }
 }
 
@@ -486,7 +528,8 @@ fn join(ahead: &mut Vec<u8>, data: &[u8]) -> Result<Box<[u8]>, Errno> {
     Ok(std::mem::take(ahead).into_boxed_slice())
 }
 
-fn data_at(all: &mut VecDeque<(Place, Box<[u8]>)>, place: Place) -> Option<Box<[u8]>> {
+/// The data of the descriptor with this number, if that is the first that has any.
+fn take_at(all: &mut VecDeque<(Place, Box<[u8]>)>, place: Place) -> Option<Box<[u8]>> {
     match all.front() {
         Some((of, _)) if *of == place => all.pop_front().map(|(_, data)| data),
         _ => None,

@@ -29,6 +29,11 @@ pub const FDPASSER_MAX_PER_MESSAGE: c_int = 253;
 
 const _: () = assert!(FDPASSER_MAX_PER_MESSAGE as usize == crate::MAX_PER_MESSAGE);
 
+/// The largest number of bytes of data in a message.
+pub const FDPASSER_MAX_DATA: c_int = 4096;
+
+const _: () = assert!(FDPASSER_MAX_DATA as usize == crate::MAX_DATA);
+
 /// fdpasser_server_with(): do not replace a server that is live.
 pub const FDPASSER_EXCLUSIVE: c_uint = 1;
 

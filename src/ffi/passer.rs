@@ -24,9 +24,9 @@
     reason = "the type's name is C's, and the same as the prefix of its functions"
 )]
 
-use super::{borrow, guard, guard_or, guard_quick, number};
+use super::{borrow, bytes, data_room, guard, guard_or, guard_quick, number};
 use crate::queue::{Events, Progress, Queue};
-use libc::{c_int, c_uint};
+use libc::{c_int, c_uint, c_void, size_t};
 use nix::errno::Errno;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::ptr;
@@ -358,21 +358,74 @@ pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c
 /// fdpasser_process(3), fdpasser_queued(3), fdpasser_drained(3), fdpasser_send_fd(3)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c_int {
+    // SAFETY: the caller vouches for p.
+    guard(|| push(unsafe { passer_mut(p) }?, fd, &[]))
+}
+
+/// Queues one descriptor to be sent with len bytes of data, in a message of its own.
+///
+/// The object has a copy of the data until the message is sent. If len is 0, or the data is one NUL byte, this is
+/// fdpasser_push_send_fd(3). fdpasser_send_message(3) says what a peer understands.
+///
+/// # Ownership
+///
+/// On success the object owns fd, and closes it once it is sent. On failure the caller keeps it. The data stays the
+/// caller's.
+///
+/// # Returns
+///
+/// 1 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_push_send_fd(3), and these:
+///
+/// - EMSGSIZE: len is above FDPASSER_MAX_DATA. If the socket's buffer is too small for the message, fdpasser_process(3)
+///   reports it, and fdpasser_refused(3) returns the descriptor.
+/// - EFAULT: data is NULL and len is not 0.
+///
+/// # See also
+///
+/// fdpasser_send_message(3), fdpasser_push_send_fd(3), fdpasser_next_message(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_push_send_message(
+    p: *mut fdpasser,
+    fd: c_int,
+    data: *const c_void,
+    len: size_t,
+) -> c_int {
     guard(|| {
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
-        Queue::must_be_open(borrow(&fd)?)?;
-        if fd == passer.as_fd().as_raw_fd() {
-            return Err(Errno::EINVAL);
-        }
-        // SAFETY: open, as we just saw, and the caller gives it away.
-        match passer.push_send_fd(unsafe { OwnedFd::from_raw_fd(fd) }) {
-            Ok(()) => Ok(1),
-            Err((fd, error)) => {
-                let _ = fd.into_raw_fd(); // the caller's, as before
-                Err(error)
-            }
-        }
+        // SAFETY: the caller vouches for len bytes.
+        push(passer, fd, unsafe { bytes(data, len) }?)
+    })
+}
+
+/// Keeps the data of received descriptors for fdpasser_next_message(3), or drops it.
+///
+/// At first data is dropped, so that a hostile peer cannot make a program hold it that does not use it. With yes other than
+/// 0 the object keeps at most FDPASSER_MAX_DATA bytes for each descriptor that the program asked for and has not taken.
+/// Bytes that come without a descriptor are kept too, and belong to the next descriptor.
+///
+/// # Returns
+///
+/// 0 on success, or -1 with errno.
+///
+/// # Errors
+///
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet.
+/// - ENOMEM: The system is short of memory.
+///
+/// # See also
+///
+/// fdpasser_next_message(3), fdpasser_push_recv(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_want_data(p: *mut fdpasser, yes: c_int) -> c_int {
+    guard_quick(|| {
+        // SAFETY: the caller vouches for p.
+        unsafe { passer_mut(p) }?.want_data(yes != 0)?;
+        Ok(0)
     })
 }
 
@@ -590,6 +643,50 @@ pub unsafe extern "C" fn fdpasser_next_fd(p: *mut fdpasser) -> c_int {
     })
 }
 
+/// Takes the next of the received descriptors that the program has asked for, and a copy of its data.
+///
+/// data has room for room bytes, which is at least FDPASSER_MAX_DATA. *len is set to the number of bytes. It is 0 if the
+/// descriptor has no data, and if fdpasser_want_data(3) was not called before the descriptor was received. If several
+/// descriptors came in one message, the first one has the data.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptor. On failure there is none.
+///
+/// # Returns
+///
+/// The descriptor, which is never 0, 1 or 2. -1 with errno if there is none.
+///
+/// # Errors
+///
+/// - EAGAIN: There is none at the moment. fdpasser_process(3) says whether more can come.
+/// - EINVAL: p is NULL, or a pair whose end is not chosen yet, or room is below FDPASSER_MAX_DATA. No descriptor was taken.
+/// - EFAULT: data or len is NULL. No descriptor was taken.
+///
+/// # See also
+///
+/// fdpasser_want_data(3), fdpasser_next_fd(3), fdpasser_recv_message(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_next_message(
+    p: *mut fdpasser,
+    data: *mut c_void,
+    room: size_t,
+    len: *mut size_t,
+) -> c_int {
+    guard_quick(|| {
+        // SAFETY: the caller vouches for p, for room bytes, and for one size_t.
+        let (passer, room, len) = unsafe {
+            let len = len.as_mut().ok_or(Errno::EFAULT)?;
+            (passer_mut(p)?, data_room(data, room)?, len)
+        };
+        let (fd, data) = passer.next_message().ok_or(Errno::EAGAIN)?;
+        let data = data.as_deref().unwrap_or_default();
+        room[..data.len()].copy_from_slice(data);
+        *len = data.len();
+        Ok(number(fd))
+    })
+}
+
 /// Returns how many descriptors are queued and not yet sent.
 ///
 /// # Returns
@@ -649,6 +746,21 @@ fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
     });
     // To the allocator an object on the heap is the same as an array of one.
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
+}
+
+fn push(passer: &mut Queue, fd: c_int, data: &[u8]) -> Result<c_int, Errno> {
+    Queue::must_be_open(borrow(&fd)?)?;
+    if fd == passer.as_fd().as_raw_fd() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: open, as we just saw, and the caller gives it away.
+    match passer.push_send_message(unsafe { OwnedFd::from_raw_fd(fd) }, data) {
+        Ok(()) => Ok(1),
+        Err((fd, error)) => {
+            let _ = fd.into_raw_fd(); // the caller's, as before
+            Err(error)
+        }
+    }
 }
 
 fn choose(p: &mut fdpasser, which: impl FnOnce(Queue, Queue) -> Queue) -> Result<c_int, Errno> {

@@ -20,10 +20,10 @@
 //! fdpasser(7) has a complete program, and fdpasser_retry_ms(3) a poll loop.
 
 use super::constants::FDPASSER_MAX_PER_MESSAGE;
-use super::{at_most, borrow, check_array, guard, number};
+use super::{at_most, borrow, bytes, check_array, data_room, guard, number};
 use crate::error::{self, known, Retry};
 use crate::transfer::{self, Fds, Taken, Wait};
-use libc::{c_int, c_uint, size_t, ssize_t};
+use libc::{c_int, c_uint, c_void, size_t, ssize_t};
 use nix::errno::Errno;
 use std::os::fd::{BorrowedFd, IntoRawFd};
 
@@ -317,6 +317,131 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
     guard(|| unsafe { send_many(passer, fds, n, per_message, Wait::Never) })
 }
 
+/// Sends one message: len bytes of data with n descriptors attached.
+///
+/// The message is sent whole or not at all. If len is 0, or the data is one NUL byte, it is the message that
+/// fdpasser_send_fd(3) sends. Other data is for a peer that is known to read it. An older peer takes one byte for each
+/// message.
+///
+/// Do not write anything else to the passer. Bytes without a descriptor would join the data of the next message.
+///
+/// # Ownership
+///
+/// The caller keeps all of fds, on success and on failure.
+///
+/// # Returns
+///
+/// n on success, or -1 with errno.
+///
+/// # Errors
+///
+/// All errors of fdpasser_send_fd(3), and these:
+///
+/// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 1 with the SysV
+///   interface).
+/// - EFAULT: fds is NULL, or data is NULL and len is not 0.
+/// - EMSGSIZE: len is above FDPASSER_MAX_DATA, or the kernel would cut a message of so many bytes: SO_SNDBUF is too small. A
+///   message may have half of it less 64 bytes. 8320 is large enough for every message.
+/// - EOPNOTSUPP: There is data, and this is the SysV interface. As in fdpasser_send_fd(3), it may also be about the
+///   descriptor.
+/// - EPROTO: The kernel cut the message, because somebody made SO_SNDBUF smaller at that moment. Close the passer.
+///
+/// # Blocking
+///
+/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. The messages of several senders over one passer do not mix.
+///
+/// # See also
+///
+/// fdpasser_recv_message(3), fdpasser_send_fds(3), fdpasser_push_send_message(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_send_message(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    data: *const c_void,
+    len: size_t,
+) -> ssize_t {
+    guard(|| {
+        if n == 0 {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the caller vouches for n ints.
+        let good = unsafe { good_descriptors(fds, n) }?;
+        if good.len() < n {
+            return Err(Errno::EBADF);
+        }
+        // SAFETY: the caller vouches for len bytes.
+        let data = unsafe { bytes(data, len) }?;
+        transfer::send_message(borrow(&passer)?, good, data, Wait::AsPasser)?;
+        Ok(n as ssize_t)
+    })
+}
+
+/// Receives the next message: its descriptors, in order, into fds, and its data into data.
+///
+/// fds has room for n descriptors, and data has room for room bytes, which is at least FDPASSER_MAX_DATA. *len is set to the
+/// number of bytes. It is 0 for a message without data, which is one NUL byte.
+///
+/// # Ownership
+///
+/// On success the caller owns the descriptors that are counted. On failure there are none, and fds is left as it was.
+///
+/// # Returns
+///
+/// How many descriptors were received. 0 at orderly shutdown, as in fdpasser_recv_fd(3). -1 with errno on failure.
+///
+/// # Errors
+///
+/// All errors of fdpasser_recv_fds(3), and these:
+///
+/// - EBADMSG: Bytes came without a descriptor. data and *len have them. If they are data of a message whose descriptors
+///   are still to come, put them in front of that message's data.
+/// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes. It was consumed, and all
+///   descriptors were closed. After too many bytes close the passer, because on a stream the rest of them joins the next
+///   message.
+/// - EINVAL: room is below FDPASSER_MAX_DATA, or n is 0 or too large. Nothing was consumed.
+/// - EFAULT: fds, data or len is NULL. Nothing was consumed.
+///
+/// # Blocking
+///
+/// As fdpasser_recv_fd(3), it waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says.
+///
+/// # Threads and fork
+///
+/// Any thread may call it, also after a fork. If several receive from one passer, each message reaches exactly one of
+/// them.
+///
+/// # See also
+///
+/// fdpasser_send_message(3), fdpasser_recv_fds(3), fdpasser_next_message(3)
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_recv_message(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    data: *mut c_void,
+    room: size_t,
+    len: *mut size_t,
+) -> ssize_t {
+    guard(|| {
+        if n == 0 {
+            return Err(Errno::EINVAL); // 0 would look like a shutdown
+        }
+        check_array(fds, n)?;
+        // SAFETY: the caller vouches for room bytes, and for one size_t.
+        let (data, len) = unsafe { (data_room(data, room)?, len.as_mut().ok_or(Errno::EFAULT)?) };
+        let mut received = Fds::new();
+        let passer = borrow(&passer)?;
+        transfer::recv_message(passer, n, &mut received, data, len, Wait::AsPasser)?;
+        // SAFETY: there are at most n, and the caller vouches for n ints.
+        Ok(unsafe { give(&mut received, fds) })
+    })
+}
+
 /// Receives all descriptors of the next message, in order, into fds, which has room for n.
 ///
 /// No message is too large if n is FDPASSER_MAX_PER_MESSAGE.
@@ -509,19 +634,44 @@ unsafe fn send_many(
     if n == 0 {
         return Ok(0);
     }
+    // SAFETY: as above.
+    let fds = unsafe { good_descriptors(fds, n) }?;
+    let sent = transfer::send(borrow(&passer)?, fds, per_message as usize, wait)?;
+    Ok(sent as ssize_t)
+}
+
+/// The first of `n` numbers, up to one that is negative. EBADF if that is none.
+///
+/// # Safety
+/// `fds` must be null or point at `n` ints that live as long as the answer is used.
+unsafe fn good_descriptors<'a>(
+    fds: *const c_int,
+    n: size_t,
+) -> Result<&'a [BorrowedFd<'a>], Errno> {
     check_array(fds, n)?;
     // SAFETY: the caller vouches for n ints, and a BorrowedFd is an int in memory. It must not be -1, so the
     // second slice ends before the first negative number.
-    let fds = unsafe {
+    unsafe {
         let numbers = std::slice::from_raw_parts(fds, n);
         let good = numbers.iter().take_while(|&&fd| fd >= 0).count();
         if good == 0 {
             return Err(Errno::EBADF);
         }
-        std::slice::from_raw_parts(fds.cast::<BorrowedFd<'_>>(), good)
-    };
-    let sent = transfer::send(borrow(&passer)?, fds, per_message as usize, wait)?;
-    Ok(sent as ssize_t)
+        Ok(std::slice::from_raw_parts(fds.cast(), good))
+    }
+}
+
+/// Gives all of `received` to C, and says how many they are.
+///
+/// # Safety
+/// `fds` must have room for them.
+unsafe fn give(received: &mut Fds, fds: *mut c_int) -> ssize_t {
+    let count = received.len();
+    for (i, fd) in received.drain(..).enumerate() {
+        // SAFETY: the caller vouches for so many ints.
+        unsafe { fds.add(i).write(fd.into_raw_fd()) };
+    }
+    count as ssize_t
 }
 
 /// # Safety
@@ -538,12 +688,8 @@ unsafe fn receive_many(
     check_array(fds, n)?;
     let mut received = Fds::new();
     transfer::recv(borrow(&passer)?, n, &mut received, wait)?;
-    let count = received.len();
-    for (i, fd) in received.drain(..).enumerate() {
-        // SAFETY: `recv` appends at most n, and the caller vouches for n ints.
-        unsafe { fds.add(i).write(fd.into_raw_fd()) };
-    }
-    Ok(count as ssize_t)
+    // SAFETY: there are at most n, and the caller vouches for n ints.
+    Ok(unsafe { give(&mut received, fds) })
 }
 
 /// # Safety
