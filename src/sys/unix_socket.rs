@@ -91,32 +91,28 @@ pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
     let address = address(path)?;
     let passer = stream()?;
     match wait {
-        Wait::Until(deadline) => connect_until(&passer, &address, deadline)?,
-        _ => socket::connect(passer.as_raw_fd(), &address)?,
+        Wait::Until(Some(deadline)) => connect_until(&passer, &address, deadline)?,
+        _ => match socket::connect(passer.as_raw_fd(), &address) {
+            // gVisor does not wait for room in the backlog.
+            Err(Errno::EAGAIN) => connect_by_trial(&passer, &address, None)?,
+            result => result?,
+        },
     }
     keep_in_line(passer.as_fd());
     Ok(passer)
 }
 
-/// Nothing can be polled for room in the backlog, but the kernel keeps to SO_SNDTIMEO while it waits for it.
-fn connect_until(
-    passer: &OwnedFd,
-    address: &UnixAddr,
-    deadline: Option<Instant>,
-) -> Result<(), Errno> {
-    let Some(deadline) = deadline else {
-        return socket::connect(passer.as_raw_fd(), address);
-    };
+/// Nothing can be polled for room in the backlog, but Linux keeps to SO_SNDTIMEO while it waits for it.
+fn connect_until(passer: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Result<(), Errno> {
     let left = deadline.saturating_duration_since(Instant::now());
-    // To the kernel a timeout of 0 is for ever. A sandbox may refuse the option.
     let mut connected = Err(Errno::EAGAIN);
+    // To the kernel a timeout of 0 is for ever. A sandbox may refuse the option.
     if !left.is_zero() && set_send_timeout(passer, left).is_ok() {
         connected = socket::connect(passer.as_raw_fd(), address);
         set_send_timeout(passer, Duration::ZERO)?;
     }
-    // gVisor does not wait for room in the backlog.
     if connected == Err(Errno::EAGAIN) {
-        connected = connect_by_trial(passer, address, deadline);
+        connected = connect_by_trial(passer, address, Some(deadline));
     }
     connected.map_err(|error| match error {
         Errno::EAGAIN => Errno::ETIMEDOUT,
@@ -125,11 +121,16 @@ fn connect_until(
 }
 
 /// Tries once, and again every 10 ms until the time is over.
-fn connect_by_trial(passer: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Result<(), Errno> {
+fn connect_by_trial(
+    passer: &OwnedFd,
+    address: &UnixAddr,
+    deadline: Option<Instant>,
+) -> Result<(), Errno> {
+    let goes_on = || deadline.map_or(true, |deadline| Instant::now() < deadline);
     wait::set_nonblocking(passer.as_fd())?;
     let connected = loop {
         match socket::connect(passer.as_raw_fd(), address) {
-            Err(Errno::EAGAIN) if Instant::now() < deadline => poll(&mut [], 10u8)?,
+            Err(Errno::EAGAIN) if goes_on() => poll(&mut [], 10u8)?,
             result => break result,
         };
     };

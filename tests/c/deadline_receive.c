@@ -28,6 +28,8 @@ int poll(struct pollfd *fds, nfds_t n, int timeout)
     struct timespec time = {wait / 1000, wait % 1000 * 1000000L};
     int ready = (int)syscall(SYS_ppoll, fds, n, wait < 0 ? NULL : &time, NULL, 0);
 
+    if (n != 1)
+        return ready; /* of check.h */
     EQUAL(ready, 0);
     if (comes) {
         wakes++;

@@ -10,12 +10,14 @@ use Portability qw(c_tests host not_installed quiet_anew report run_c_tests);
 # Programs that depend on what gVisor does not do, or does in another way than Linux.
 use constant ENDLESS => 'a socket is never full: gVisor takes descriptors without a limit';
 my %left_out = (
+    accept_shut_down => 'a listener cannot be shut down: ENOTCONN',
     accept_lost      => 'accept(2) takes the connection before it says EMFILE, so a table that fills meanwhile loses it',
+    cancel           => ENDLESS,
+    deadline_send    => ENDLESS,
     destroyed        => 'a descriptor that is lost in a race with another thread is not reported: no MSG_CTRUNC',
     interrupted      => ENDLESS,
     nonblocking      => ENDLESS,
     queue_bounded    => ENDLESS,
-    many_passers     => 'connect(2) does not wait for room in the backlog: it is EAGAIN in blocking mode too',
     packets          => 'an empty packet never arrives',
     peer_cred        => 'SO_PEERCRED names the process that asks, not its peer',
     queue_arguments  => 'receiving on an unconnected stream socket is ENOTCONN, not EINVAL',
@@ -24,9 +26,12 @@ my %left_out = (
     recv_reset       => 'ECONNRESET comes with every call, and the end of file never',
     roomy_table      => 'select(2) says EBADF of every closed number, so each message is peeked at',
     sandbox          => 'each system call passes through the filter, which is too slow for the deadline',
-    server_exclusive => 'connect(2) to a datagram socket is ECONNREFUSED, not EPROTOTYPE, so it passes for dead',
     server_refuses   => 'bind(2) to "/" is EISDIR, not EADDRINUSE',
+    server_probe     => 'connecting a datagram socket does not show that a server lives, so a connection has to be tried',
     socket_options   => 'setsockopt(2) succeeds for options that gVisor does not have, such as SO_PASSRIGHTS',
+    stack            => 'open(2) creates a file before it says EMFILE, so a lock file is left',
+    timed_connect    => 'connecting to a datagram socket is ECONNREFUSED, not EPROTOTYPE',
+    timed_send       => ENDLESS,
     sockets          => 'a descriptor of O_PATH is no socket (ENOTSOCK) rather than no descriptor (EBADF)',
 );
 
