@@ -322,7 +322,7 @@ pub enum Stop {
 /// last message may bring a surplus. One look at the descriptor table serves as many messages as it can, which saves
 /// system calls.
 pub fn try_recv_messages(passer: impl AsFd, enough: usize, fds: &mut Vec<OwnedFd>) -> Stop {
-    let into = |fd| fds.push(fd);
+    let into = |message: &mut Fds| fds.extend(message.drain(..));
     match transfer::recv_messages(passer.as_fd(), enough, into) {
         Ok(Taken::Enough) => Stop::Enough,
         Ok(Taken::Shutdown) => Stop::Shutdown,

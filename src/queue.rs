@@ -272,19 +272,31 @@ impl Queue {
     }
 
     pub(crate) fn next_fd(&mut self) -> Option<OwnedFd> {
-        self.next_message().map(|(fd, _)| fd)
+        let fd = self.next_received()?;
+        if !self.data.is_empty() {
+            self.data_of_last();
+        }
+        Some(fd)
     }
 
     /// The next descriptor with its data, if it has any.
     pub(crate) fn next_message(&mut self) -> Option<(OwnedFd, Option<Box<[u8]>>)> {
+        let fd = self.next_received()?;
+        Some((fd, self.data_of_last()))
+    }
+
+    fn next_received(&mut self) -> Option<OwnedFd> {
         let wanted = self.wanted.checked_sub(1)?;
         let fd = self.received.pop_front()?;
         self.wanted = wanted;
-        let data = self.data.first_mut().and_then(|all| {
-            all.handed_out += 1;
-            take_at(&mut all.received, all.handed_out - 1)
-        });
-        Some((fd, data))
+        Some(fd)
+    }
+
+    /// The data of the descriptor that has just left `received`.
+    fn data_of_last(&mut self) -> Option<Box<[u8]>> {
+        let all = self.data.first_mut()?;
+        all.handed_out += 1;
+        take_at(&mut all.received, all.handed_out - 1)
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -452,8 +464,9 @@ impl Queue {
                 received.extend(data);
             });
         }
-        transfer::recv_messages(self.socket.as_fd(), most, |fd| {
-            self.received.push_back(fd);
+        transfer::recv_messages(self.socket.as_fd(), most, |fds| {
+            // Not extend(): it asks anew for room, which is there already.
+            fds.drain(..).for_each(|fd| self.received.push_back(fd));
         })
     }
 

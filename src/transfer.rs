@@ -203,17 +203,17 @@ pub(crate) enum Taken {
 
 /// Receives messages without waiting until there are `enough` descriptors. The last message may bring a surplus.
 ///
-/// `into` gets the descriptors, also those in front of an error, and must not open any: what is proven for one
-/// message must still hold for the next.
+/// `into` takes the descriptors of one message, also of those in front of an error, and must not open any: what is proven
+/// for one message must still hold for the next.
 pub(crate) fn recv_messages(
     passer: BorrowedFd<'_>,
     enough: usize,
-    mut into: impl FnMut(OwnedFd),
+    mut into: impl FnMut(&mut Fds),
 ) -> Result<Taken, Errno> {
     recv_messages_with(passer, enough, |fds| {
         take(passer, MAX_PER_MESSAGE, fds)?;
         let count = fds.len();
-        fds.drain(..).for_each(&mut into);
+        into(fds);
         Ok(count)
     })
 }

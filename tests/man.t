@@ -231,6 +231,8 @@ static long keep;
 static fdpasser *queue(long made) { return (fdpasser *)made; }
 int main(void) {
     int ends[2], pair[2], fds[16 * FDPASSER_MAX_PER_MESSAGE], status, listener, peer, client, one[5] = {1, 1, 1, 1, 1};
+    static char data[FDPASSER_MAX_DATA];
+    size_t len;
     fdpasser_node node;
     uid_t uid; gid_t gid; pid_t pid;
     struct rlimit limit, full;
@@ -272,6 +274,10 @@ int main(void) {
     CALL(fdpasser_try_recv_messages, (peer, fds, 4 * FDPASSER_MAX_PER_MESSAGE, 4, &status));
     while (fdpasser_try_recv_fds(peer, fds, FDPASSER_MAX_PER_MESSAGE) > 0)
         ;
+    CALL(fdpasser_send_message, (client, one, 2, "data", 4));
+    CALL(fdpasser_send_message, (client, one, 2, data, sizeof data));
+    CALL(fdpasser_recv_message, (peer, fds, 2, data, sizeof data, &len));
+    CALL(fdpasser_recv_message, (peer, fds, 2, data, sizeof data, &len));
     /* A receiver that waits. */
     if (setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) != 0) err(1, "SO_RCVTIMEO");
     CALL(fdpasser_recv_fd, (peer));
@@ -293,6 +299,9 @@ int main(void) {
     keep = dup(1);
     CALL(fdpasser_push_send_fd, (p, (int)keep));
     CALL(fdpasser_push_recv, (p, 10));
+    CALL(fdpasser_want_data, (p, 1));
+    keep = dup(1);
+    CALL(fdpasser_push_send_message, (p, (int)keep, "data", 4));
     CALL(fdpasser_events, (p));
     CALL(fdpasser_timeout_ms, (p));
     CALL(fdpasser_fileno, (p));
@@ -301,6 +310,7 @@ int main(void) {
     fdpasser_send_fd(pair[1], 1);
     CALL(fdpasser_process, (p, POLLIN | POLLOUT));
     CALL(fdpasser_next_fd, (p));
+    CALL(fdpasser_next_message, (p, data, sizeof data, &len));
     CALL(fdpasser_refused, (p));
     CALL(fdpasser_queued, (p));
     CALL(fdpasser_drained, (p));

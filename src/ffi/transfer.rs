@@ -710,10 +710,9 @@ unsafe fn receive_messages(
     check_array(status, 1)?;
     let mut count = 0;
     let result = borrow(&passer).and_then(|passer| {
-        transfer::recv_messages(passer, enough, |fd| {
+        transfer::recv_messages(passer, enough, |message| {
             // SAFETY: there are never more than n, and the caller vouches for n ints.
-            unsafe { fds.add(count).write(fd.into_raw_fd()) };
-            count += 1;
+            count += unsafe { give(message, fds.add(count)) } as usize;
         })
     });
     let why = match result {

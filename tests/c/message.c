@@ -13,7 +13,7 @@ static unsigned char sent[DATA + 1], got[DATA + 100];
 /* Sends descriptors numbered from `first`, with the first `len` bytes. */
 static ssize_t send_data(int passer, int first, size_t n, size_t len)
 {
-    int fds[MAX];
+    int fds[MAX] = {0};
     ssize_t result;
 
     for (size_t i = 0; i < n; i++)
@@ -119,7 +119,7 @@ static void full_table(int pair[2])
 
 static void arguments(int pair[2])
 {
-    int fds[MAX] = {0};
+    int fds[MAX + 1] = {0};
     size_t len;
 
     ERRNO(fdpasser_send_message(pair[0], fds, 0, "x", 1), EINVAL);
@@ -136,6 +136,15 @@ static void arguments(int pair[2])
     ERRNO(fdpasser_try_recv_fds(pair[1], fds, MAX), EAGAIN);
 }
 
+static void with_pair(void (*part)(int[2]))
+{
+    int pair[2];
+
+    make_pair(pair);
+    part(pair);
+    close_pair(pair);
+}
+
 static void test(void)
 {
     void (*parts[])(int[2]) = {lengths, without_asking, bytes_alone, too_long, full_table, arguments};
@@ -143,11 +152,8 @@ static void test(void)
 
     for (size_t i = 0; i < sizeof sent; i++)
         sent[i] = (unsigned char)(i * 7 + 1);
-    for (size_t i = 0; i < LENGTH(parts); i++) {
-        make_pair(pair);
-        IN_CHILD(parts[i](pair));
-        close_pair(pair);
-    }
+    for (size_t i = 0; i < LENGTH(parts); i++)
+        IN_CHILD(with_pair(parts[i]));
 
     /* The end. */
     make_pair(pair);
