@@ -271,6 +271,7 @@ impl Queue {
         }
     }
 
+    #[inline]
     pub(crate) fn next_fd(&mut self) -> Option<OwnedFd> {
         let fd = self.next_received()?;
         if !self.data.is_empty() {
@@ -293,6 +294,7 @@ impl Queue {
     }
 
     /// The data of the descriptor that has just left `received`.
+    #[inline(never)] // so that next_fd() is small where there is no data
     fn data_of_last(&mut self) -> Option<Box<[u8]>> {
         let all = self.data.first_mut()?;
         all.handed_out += 1;

@@ -337,3 +337,61 @@ fn server_options_and_the_peer() {
     assert!(fdpasser::unlink(&path, &other).unwrap());
     assert!(dir.is_empty(), "no lock file is left");
 }
+
+#[test]
+#[cfg_attr(fdpasser_sysv, ignore = "the SysV interface has no data")]
+fn data_belongs_to_the_descriptors_of_its_message() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let two = [numbered(0), numbered(1)];
+    fdpasser::send_message(&a, &two.each_ref().map(AsFd::as_fd), b"hello").unwrap();
+    fdpasser::send_fd(&a, numbered(2)).unwrap();
+    fdpasser::send_message(&a, &[numbered(3).as_fd()], &[7; fdpasser::MAX_DATA]).unwrap();
+    let error = fdpasser::send_message(&a, &[a.as_fd()], &[7; fdpasser::MAX_DATA + 1]).unwrap_err();
+    assert_eq!(errno(&error), libc::EMSGSIZE);
+    let error = fdpasser::send_message(&a, &[], b"hello").unwrap_err();
+    assert_eq!(errno(&error), libc::EINVAL);
+    drop(a);
+
+    let mut data = [0; fdpasser::MAX_DATA];
+    let mut fds = Vec::new();
+    let len = fdpasser::recv_message(&b, &mut fds, &mut data).unwrap();
+    assert_eq!(len.map(|len| &data[..len]), Some(&b"hello"[..]));
+    assert_eq!(
+        fdpasser::recv_message(&b, &mut fds, &mut data).unwrap(),
+        Some(0)
+    );
+    assert_eq!(
+        fdpasser::recv_message(&b, &mut fds, &mut data).unwrap(),
+        Some(4096)
+    );
+    assert_eq!(data, [7; 4096]);
+    assert_eq!(
+        fdpasser::recv_message(&b, &mut fds, &mut data).unwrap(),
+        None
+    );
+    assert!(fds.drain(..).map(number).eq(0..4));
+}
+
+#[test]
+#[cfg_attr(fdpasser_sysv, ignore = "the SysV interface has no data")]
+fn queues_carry_data() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let (mut a, mut b) = (Passer::new(a).unwrap(), Passer::new(b).unwrap());
+    b.want_data(true).unwrap();
+    b.push_recv(3);
+    a.push_send_fd(numbered(0)).unwrap();
+    a.push_send_message(numbered(1), b"hello").unwrap();
+    a.push_send_message(numbered(2), b"").unwrap();
+    let too_much = [0; fdpasser::MAX_DATA + 1];
+    let refused = a.push_send_message(numbered(3), &too_much).unwrap_err();
+    assert_eq!(errno(&refused.error), libc::EMSGSIZE);
+    assert_eq!(number(refused.fd), 3);
+    turn(&mut a).unwrap();
+    turn(&mut b).unwrap();
+    let mut received = std::iter::from_fn(|| b.next_message());
+    let mut next = || received.next().map(|(fd, data)| (number(fd), data));
+    assert_eq!(next(), Some((0, None)));
+    assert_eq!(next(), Some((1, Some(b"hello"[..].into()))));
+    assert_eq!(next(), Some((2, None)));
+    assert_eq!(next(), None);
+}
