@@ -136,7 +136,7 @@ check: ## run all tests with what is there, offline
 .PHONY: check-docs check-sysv check-portability check-examples check-install
 
 # Not every Rust has these two. scripts/check reports what is said here.
-has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 # skip there is no cargo $(1)'; exit 0; };
+has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
 
 check-format:
 	@$(call has_tool,fmt) set -x; $(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
