@@ -40,7 +40,8 @@ is_deeply entries($dir), [], 'nothing is left in the directory';
     is $! + 0, EADDRINUSE, '$! is EADDRINUSE';
     like $@, qr/\Q$path\E.* at \Q$0\E line \d/, 'the message has the path and the line';
     AnyEvent::Util::fh_nonblocking($listener, 1);
-    ok !defined $accept->($listener), 'the live server noticed nothing';
+    my $probe = $accept->($listener);
+    ok sysv() || !defined $probe, 'the live server noticed nothing, except on STREAMS, where it has to be opened';
     AnyEvent::Util::fh_nonblocking($listener, 0);
     my $client = $connect->($path);
     my $served = $accept->($listener);
@@ -57,7 +58,7 @@ is_deeply entries($dir), [], 'nothing is left in the directory';
     like $@, qr/made with options/, 'with the right message';
     unlink $path;
     ok !$unlink->($next), 'fdpasser_unlink returns false if there is no node';
-    undef $_ for $next, $plain, $client, $served;
+    undef $_ for $next, $plain, $probe, $client, $served;
     is open_fds(), $before, 'no descriptor is leaked';
 }
 
