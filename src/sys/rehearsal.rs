@@ -43,8 +43,9 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
         result => result?,
     };
     if first.truncated {
-        if fds.is_empty() {
-            // Without a free slot it does not fit, whatever it is.
+        if fds.is_empty() && first.bytes > 0 {
+            // Without a free slot it does not fit, whatever it is. (The end of file may be truncated too: credentials come
+            // with it, and this look has no room for them.)
             table::one_free_slot(passer)?;
         }
         fds.clear();
@@ -64,6 +65,9 @@ pub(crate) fn rehearse(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 fn rehearse_several(passer: BorrowedFd<'_>, fds: &mut Fds) -> Result<(), Errno> {
     let message = look(passer, Room::ForAll, fds)?;
     let shown = fds.len();
+    if shown == 0 && message.bytes == 0 && !message.truncated {
+        return Ok(());
+    }
     match table::one_free_slot(passer) {
         // There was a slot for one more, so what is missing was refused by a security module. Waiting for more free
         // slots would be waiting for ever.
