@@ -18,8 +18,9 @@ static void test(void)
 
         /* One batch comes while data is wanted or not. Before it is taken, that changes. */
         EQUAL(fdpasser_want_data(p[1], want), 0);
-        for (int i = 0; i < 4; i++)
-            push_with_data(p[0], ++numbers, i == 2 ? 0 : 10 + (size_t)(numbers * 61 % 4000));
+        numbers += 4;
+        for (int i = first; i <= numbers; i++)
+            push_with_data(p[0], i, i == first + 2 ? 0 : 10 + (size_t)(i * 61 % 4000));
         send_all(p[0]);
         EQUAL(turn(p[1]), 1);
         EQUAL(fdpasser_want_data(p[1], round % 2), 0);
