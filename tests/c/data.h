@@ -36,7 +36,7 @@ HELPER void check_data(const char *file, int line, const unsigned char *got, siz
 /* Sends `n` files, numbered from `first` up, with the data of the first one. Returns what fdpasser_send_message() returned. */
 HELPER ssize_t send_with_data(int passer, int first, size_t n, size_t len)
 {
-    unsigned char data[DATA + 1];
+    unsigned char data[DATA + 1] = {0};
     int fds[MAX] = {0}, error;
     ssize_t result;
 
