@@ -71,6 +71,25 @@ static void bytes_in_front(void)
     close_pair(pair);
 }
 
+/* Nobody can tell that they come alone. Once a slot is free, all of them are there. */
+static void bytes_alone(void)
+{
+    int pair[2];
+
+    make_pair(pair);
+    hostile_send(pair[0], "alone", 5, NULL, 0);
+    set_soft_limit(64);
+    fill_table();
+    ERRNO(recv_all(pair[1]), EMFILE);
+    ERRNO(recv_all(pair[1]), EMFILE);
+    free_slots(1);
+    ERRNO(recv_all(pair[1]), EBADMSG);
+    EQUAL(len, 5);
+    CHECK(memcmp(data, "alone", 5) == 0);
+    empty_table();
+    close_pair(pair);
+}
+
 static void test(void)
 {
     static const size_t sizes[] = {0, 4, 300, DATA};
@@ -82,4 +101,5 @@ static void test(void)
             IN_CHILD(several(2, n, sizes[i]));
         }
     IN_CHILD(bytes_in_front());
+    IN_CHILD(bytes_alone());
 }

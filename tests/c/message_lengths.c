@@ -35,8 +35,9 @@ static void test(void)
         ERRNO(fdpasser_push_send_message(p[0], fd, NULL, too_long[i]), EFAULT);
     }
     EQUAL(fdpasser_queued(p[0]), 0);
-    for (size_t i = 2; i < LENGTH(too_long); i++) /* no array has so many descriptors */
-        ERRNO(fdpasser_send_message(pair[0], fds, too_long[i], one, 1), EINVAL);
+    for (size_t i = 0; i < LENGTH(too_long); i++)
+        if (too_long[i] > INT_MAX) /* no array has so many descriptors */
+            ERRNO(fdpasser_send_message(pair[0], fds, too_long[i], one, 1), EINVAL);
     check_nothing_waits(pair[1]);
 
     /* No data at all. */

@@ -58,6 +58,9 @@ static long growth(int want, int ask_for)
 
 static void test(void)
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SKIP("sanitizers have memory of their own");
+#endif
     if (on_valgrind())
         SKIP("valgrind has memory of its own");
     if (hard_limit() < 4096)
