@@ -5,36 +5,8 @@
  */
 /* Not in SysV mode: it has no data. */
 /* Only on Linux: it stands in front of glibc's malloc(). */
+#include "no_memory.h"
 #include "queue_data.h"
-
-#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static void test(void)
-{
-    SKIP("its malloc() cannot stand in front of this one");
-}
-#else
-static size_t refuse_from, refuse_to; /* sizes that are refused; both 0: none */
-
-void *__libc_malloc(size_t size);
-void *__libc_realloc(void *old, size_t size);
-
-static int refused(size_t size)
-{
-    if (size < refuse_from || size >= refuse_to)
-        return 0;
-    errno = ENOMEM;
-    return 1;
-}
-
-void *malloc(size_t size)
-{
-    return refused(size) ? NULL : __libc_malloc(size);
-}
-
-void *realloc(void *old, size_t size)
-{
-    return refused(size) ? NULL : __libc_realloc(old, size);
-}
 
 static void test(void)
 {
@@ -43,8 +15,7 @@ static void test(void)
     int fd, next = 1;
     fdpasser *p[2];
 
-    if (on_valgrind())
-        SKIP("valgrind has a malloc() of its own");
+    need_refusals();
     make_passers(p);
     EQUAL(fdpasser_want_data(p[1], 1), 0);
     EQUAL(fdpasser_push_recv(p[1], 10), 0);
@@ -66,4 +37,3 @@ static void test(void)
     }
     free_passers(p);
 }
-#endif
