@@ -165,6 +165,23 @@ enum Call {
         no_status: bool,
         keep: bool,
     },
+    SendMessage {
+        passer: Fd,
+        fds: Vec<Fd>,
+        null: bool,
+        n: Count,
+        len: Count,
+        no_data: bool,
+    },
+    ReceiveMessage {
+        passer: Fd,
+        null: bool,
+        n: Count,
+        room: Count,
+        no_data: bool,
+        no_len: bool,
+        keep: bool,
+    },
     RetryMs(i32),
     Mode,
     Close(u8),
@@ -482,6 +499,39 @@ impl State<'_> {
         }
     }
 
+    fn send_message(
+        &mut self,
+        passer: Fd,
+        fds: &[RawFd],
+        n: usize,
+        null: bool,
+        len: usize,
+        no_data: bool,
+    ) {
+        // It belongs to the first of them. If that is not open, nothing is sent.
+        let data = match fds.first() {
+            Some(&fd) if !GONE.contains(&fd) => data_for(fd, DATA),
+            _ => vec![1; DATA],
+        };
+        let from = if null { ptr::null() } else { fds.as_ptr() };
+        let bytes = if no_data {
+            ptr::null()
+        } else {
+            data.as_ptr().cast()
+        };
+        // SAFETY: NULL, or n and len of them, or more than the library takes.
+        let sent = unsafe { ffi::fdpasser_send_message(self.number(passer), from, n, bytes, len) };
+        if check(sent, "send_message", SENDING) {
+            assert_eq!(sent as usize, n);
+            assert!(!null && (1..=MAX).contains(&n) && n == fds.len());
+            assert!(len == 0 || !no_data && len <= DATA);
+        } else if n == 0 || n > c_int::MAX as usize {
+            assert_eq!(last_errno(), EINVAL);
+        } else if null {
+            assert_eq!(last_errno(), EFAULT);
+        }
+    }
+
     fn call(&mut self, call: &Call) {
         match call {
             Call::Pair { null, blocking } => {
@@ -675,6 +725,65 @@ impl State<'_> {
                     assert_eq!(last_errno(), if in_range { EFAULT } else { EINVAL });
                 }
                 self.received(fds.take(got), *keep);
+            }
+            Call::SendMessage {
+                passer,
+                fds,
+                null,
+                n,
+                len,
+                no_data,
+            } => {
+                let fds: Vec<_> = fds.iter().take(600).map(|&fd| self.number(fd)).collect();
+                let n = match n {
+                    Count::Small(_) if !null => fds.len(),
+                    n => n.number(),
+                };
+                self.send_message(*passer, &fds, n, *null, len.number(), *no_data);
+            }
+            Call::ReceiveMessage {
+                passer,
+                null,
+                n,
+                room,
+                no_data,
+                no_len,
+                keep,
+            } => {
+                let mut fds = Room::for_fds(300);
+                let n = n.within(fds.len(), *null);
+                let (mut data, room) = (DataRoom::new(), room.number());
+                let (to, len) = data.pointers(*no_data, *no_len);
+                let passer = self.number(*passer);
+                // SAFETY: NULL, or room for n and for the data of a message, which is all that is used.
+                let got = unsafe {
+                    ffi::fdpasser_recv_message(passer, fds.pointer(*null), n, to, room, len)
+                };
+                let good = check(got, "recv_message", RECEIVING);
+                let error = last_errno();
+                let wrong = if n == 0 || n > c_int::MAX as usize {
+                    Some(EINVAL)
+                } else if *null || *no_data {
+                    Some(EFAULT)
+                } else if room < DATA {
+                    Some(EINVAL)
+                } else {
+                    no_len.then_some(EFAULT)
+                };
+                if let Some(wrong) = wrong {
+                    assert_eq!((got, error), (-1, wrong));
+                    return data.check_untouched();
+                }
+                let ours = fds.take(got);
+                assert!(ours.len() <= n);
+                if good {
+                    let data = data.take();
+                    match ours.first() {
+                        Some(first) => check_data(first.as_raw_fd(), &data),
+                        None => assert!(data.is_empty()),
+                    }
+                }
+                self.received(ours, *keep);
             }
             Call::RetryMs(error) => {
                 assert!((-1..60_000).contains(&ffi::fdpasser_retry_ms(*error)));

@@ -42,6 +42,10 @@ enum Op {
 #[derive(Arbitrary, Debug)]
 struct Message {
     bytes: u8,
+    /// Sixteen times as many.
+    long: bool,
+    /// Bytes that are NUL. Others say which message they belong to.
+    nul: bool,
     /// How many descriptors each SCM_RIGHTS block has.
     blocks: [u8; 3],
     /// Where in the pool they begin.
@@ -72,6 +76,8 @@ enum Receive {
     CArray(u16),
     CTryArray(u16),
     CMessages(u8),
+    /// With the data.
+    CData(u16),
 }
 
 /// What is in the pool, or one of the passer's own ends.
@@ -84,7 +90,7 @@ enum Item {
 
 /// A message in the socket.
 struct Sent {
-    bytes: usize,
+    bytes: Vec<u8>,
     items: Vec<Item>,
     /// The kernel knows who sent it.
     from: bool,
@@ -99,6 +105,10 @@ struct Peers<'a> {
     far: (libc::dev_t, libc::ino_t),
     /// The ledger of what is under way.
     queue: VecDeque<Sent>,
+    /// The bytes of what the ledger gave out last.
+    bytes: Vec<u8>,
+    /// How many messages were sent.
+    count: u8,
     /// The receiver wants to know who sent a message.
     wants_from: bool,
     ended: bool,
@@ -144,7 +154,9 @@ impl Peers<'_> {
             })
             .collect();
 
-        let bytes = vec![b'x'; message.bytes.into()];
+        self.count = self.count.wrapping_add(1).max(1);
+        let byte = if message.nul { 0 } else { self.count };
+        let bytes = vec![byte; usize::from(message.bytes) * if message.long { 16 } else { 1 }];
         let mut control = Vec::<u64>::new(); // aligned as a cmsghdr
         let mut add = |kind, data: &[u8]| {
             // SAFETY: these only compute.
@@ -204,13 +216,14 @@ impl Peers<'_> {
         if sent > 0 {
             assert_eq!(sent as usize, bytes.len());
             self.queue.push_back(Sent {
-                bytes: bytes.len(),
+                bytes,
                 items,
                 from: message.credentials || self.wants_from,
             });
         }
         // So many bytes may come joined that they do not fit into one read.
-        if self.queue.iter().map(|sent| sent.bytes).sum::<usize>() > 4096 {
+        let bytes = self.queue.iter().map(|sent| sent.bytes.len());
+        if bytes.sum::<usize>() > DATA {
             self.exact = false;
         }
     }
@@ -273,7 +286,9 @@ impl Peers<'_> {
         if free.is_some_and(|free| wanted.max(1) > free) {
             return Outcome::Error(libc::EMFILE);
         }
-        let last = self.queue.drain(..joined).next_back().expect("a message");
+        let taken: Vec<Sent> = self.queue.drain(..joined).collect();
+        self.bytes = taken.iter().flat_map(|sent| &sent.bytes).copied().collect();
+        let last = taken.into_iter().next_back().expect("a message");
         match wanted {
             0 => Outcome::Error(libc::EBADMSG),
             n if n > room => Outcome::Error(libc::EMSGSIZE),
@@ -299,6 +314,7 @@ impl Peers<'_> {
     fn receive(&mut self, how: Receive, free: Option<usize>) {
         let passer = self.receiver.as_raw_fd();
         let fillers = free.map(fill_table);
+        let mut data = None;
         let (room, outcome) = match how {
             Receive::One => {
                 let outcome = match fdpasser::recv_fd(&self.receiver) {
@@ -355,6 +371,23 @@ impl Peers<'_> {
                 }
                 (n, if got < 0 { Err(error) } else { Ok(ours) })
             }
+            Receive::CData(n) => {
+                let n = usize::from(n % 300).max(1);
+                let mut fds = Room::for_fds(300);
+                let mut room = DataRoom::new();
+                // SAFETY: n is no more than the array has, and so is the room.
+                let got = unsafe {
+                    let (to, len) = room.pointers(false, false);
+                    ffi::fdpasser_recv_message(passer, fds.pointer(false), n, to, DATA, len)
+                };
+                let error = if got < 0 { last_errno() } else { 0 };
+                assert!((-1..=n as isize).contains(&got));
+                if got >= 0 || error == libc::EBADMSG {
+                    data = Some(room.take());
+                }
+                let ours = fds.take(got);
+                (n, if got < 0 { Err(error) } else { Ok(ours) })
+            }
             Receive::Messages(messages) => {
                 let mut fds = Vec::new();
                 let enough = usize::from(messages % 40) + 1;
@@ -398,8 +431,19 @@ impl Peers<'_> {
         if self.exact {
             let expected = self.expected(room, free, false);
             assert_eq!(outcome, expected, "{how:?}, free slots: {free:?}");
+            self.check_data(&outcome, data);
         } else {
             self.check_legal(&outcome, free);
+        }
+    }
+
+    /// The bytes of all messages that came joined, in order. With a descriptor a lone NUL is none.
+    fn check_data(&self, outcome: &Outcome, data: Option<Vec<u8>>) {
+        let Some(data) = data else { return };
+        match outcome {
+            Outcome::End => assert!(data.is_empty()),
+            Outcome::Got(_) if self.bytes == [0] => assert!(data.is_empty()),
+            _ => assert_eq!(data, self.bytes),
         }
     }
 
@@ -529,6 +573,8 @@ fn run(pool: &Pool, input: &Input) {
         blocking: input.blocking,
         sender: Some(sender),
         queue: VecDeque::new(),
+        bytes: Vec::new(),
+        count: 0,
         wants_from: false,
         ended: false,
         reset: false,

@@ -6,7 +6,8 @@
 use crate::support::*;
 use crate::{check, Fd, State};
 use fdpasser::ffi;
-use libc::{c_int, c_short, c_uint, EAGAIN, EBADF, EINVAL, EMFILE, ENOTSOCK, POLLIN, POLLOUT};
+use libc::{c_int, c_short, c_uint, POLLIN, POLLOUT};
+use libc::{EAGAIN, EBADF, EFAULT, EINVAL, EMFILE, EMSGSIZE, ENOTSOCK};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -51,6 +52,23 @@ pub enum Call {
     },
     NextAll,
     Drained,
+    /// With the descriptor's own data.
+    PushMessage(Fd, u16),
+    /// With more than the library takes, or with NULL.
+    PushTooLong {
+        fd: Fd,
+        more: usize,
+        null: bool,
+    },
+    WantData(i32),
+    NextMessage {
+        keep: bool,
+    },
+    NextMessageBadly {
+        room: u16,
+        null: bool,
+        no_len: bool,
+    },
 }
 
 const OBJECTS: usize = 6;
@@ -80,6 +98,8 @@ struct Object {
     max_queued: usize,
     /// Asked for and not yet handed out.
     wanted: usize,
+    /// Data was wanted at some time.
+    wanted_data: bool,
     /// To be had from fdpasser_refused().
     refused: Option<RawFd>,
     final_error: Option<c_int>,
@@ -102,6 +122,7 @@ impl Objects {
             queue: VecDeque::new(),
             max_queued: 0,
             wanted: 0,
+            wanted_data: false,
             refused: None,
             final_error: None,
             ended: false,
@@ -159,6 +180,18 @@ fn call_unusable(p: Passer, call: &Call, a_descriptor: RawFd) {
             }
             Call::Next { .. } | Call::NextAll => check_invalid(ffi::fdpasser_next_fd(p)),
             Call::Drained => check_invalid(ffi::fdpasser_drained(p)),
+            Call::PushMessage(..) | Call::PushTooLong { .. } => {
+                let data = [1_u8; 2];
+                let (data, len) = (data.as_ptr().cast(), data.len());
+                check_invalid(ffi::fdpasser_push_send_message(p, a_descriptor, data, len));
+            }
+            Call::WantData(yes) => check_invalid(ffi::fdpasser_want_data(p, *yes)),
+            Call::NextMessage { .. } | Call::NextMessageBadly { .. } => {
+                let mut room = DataRoom::new();
+                let (to, len) = room.pointers(false, false);
+                check_invalid(ffi::fdpasser_next_message(p, to, DATA, len));
+                room.check_untouched();
+            }
             Call::New(_) | Call::NewPair | Call::Connected | Call::Choose { .. } | Call::Free => {}
         }
     }
@@ -257,6 +290,23 @@ impl Object {
         Some(fd)
     }
 
+    fn next_message(&mut self) -> Option<RawFd> {
+        let mut room = DataRoom::new();
+        let (to, len) = room.pointers(false, false);
+        // SAFETY: an object of ours, and room for the data of a message.
+        let fd = unsafe { ffi::fdpasser_next_message(self.p, to, DATA, len) };
+        if !check(fd as isize, "next_message", &[EAGAIN]) {
+            room.check_untouched();
+            return None;
+        }
+        let data = room.take();
+        check_data(fd, &data);
+        assert!(data.is_empty() || self.wanted_data, "nobody asked for data");
+        self.wanted = self.wanted.checked_sub(1).expect("it was asked for");
+        self.look();
+        Some(fd)
+    }
+
     fn nothing_to_take(&mut self) {
         assert_eq!(self.next(), None, "all is handed out before");
     }
@@ -265,6 +315,22 @@ impl Object {
     fn push(&mut self, fd: RawFd, is_open: bool) -> bool {
         // SAFETY: an object of ours.
         let result = unsafe { ffi::fdpasser_push_send_fd(self.p, fd) };
+        self.pushed(fd, is_open, result)
+    }
+
+    fn push_message(&mut self, fd: RawFd, is_open: bool, len: usize) -> bool {
+        let data = match is_open {
+            true => data_for(fd, len),
+            false => vec![1; len],
+        };
+        let data = data.as_ptr().cast();
+        // SAFETY: an object of ours, and so many bytes.
+        let result = unsafe { ffi::fdpasser_push_send_message(self.p, fd, data, len) };
+        self.pushed(fd, is_open, result)
+    }
+
+    /// The same for what a push has returned.
+    fn pushed(&mut self, fd: RawFd, is_open: bool, result: c_int) -> bool {
         let error = if !is_open {
             EBADF
         } else if Some(fd) == self.fd {
@@ -412,6 +478,47 @@ impl State<'_> {
                 if self.objects.all[i].push(fd, ours.is_some()) {
                     let _ = ours.expect("an open descriptor").into_raw_fd();
                 }
+            }
+            Call::PushMessage(fd, len) => {
+                let (fd, ours) = self.give(*fd);
+                let len = usize::from(*len) % (DATA + 1);
+                if self.objects.all[i].push_message(fd, ours.is_some(), len) {
+                    let _ = ours.expect("an open descriptor").into_raw_fd();
+                }
+            }
+            Call::PushTooLong { fd, more, null } => {
+                let (fd, _ours) = self.give(*fd);
+                let len = more.saturating_add(DATA + 1);
+                let byte = 0_u8;
+                let (data, error) = match null {
+                    true => (ptr::null(), EFAULT),
+                    false => (ptr::from_ref(&byte).cast(), EMSGSIZE),
+                };
+                let p = self.objects.all[i].p;
+                // SAFETY: NULL, or more than the library takes.
+                let result = unsafe { ffi::fdpasser_push_send_message(p, fd, data, len) };
+                assert_eq!((result, last_errno()), (-1, error));
+            }
+            Call::WantData(yes) => {
+                // SAFETY: an object of ours.
+                assert_eq!(unsafe { ffi::fdpasser_want_data(object.p, *yes) }, 0);
+                object.wanted_data |= *yes != 0;
+            }
+            Call::NextMessage { keep } => {
+                if let Some(fd) = object.next_message() {
+                    self.received(vec![owned(fd)], *keep);
+                }
+            }
+            Call::NextMessageBadly { room, null, no_len } => {
+                let mut data = DataRoom::new();
+                let (to, len) = data.pointers(*null, *no_len);
+                // Too little.
+                let room = usize::from(*room) % DATA;
+                // SAFETY: an object of ours, and NULL or enough.
+                let fd = unsafe { ffi::fdpasser_next_message(object.p, to, room, len) };
+                let error = if *null || *no_len { EFAULT } else { EINVAL };
+                assert_eq!((fd, last_errno()), (-1, error));
+                data.check_untouched();
             }
             Call::PushItself => assert!(!object.push(itself, true)),
             Call::PushAlike(fd, n) => {

@@ -46,9 +46,30 @@ static int call_send_fds(void)
     return (int)fdpasser_send_fds(pair[0], pair, 1, 1);
 }
 
+#ifndef FDPASSER_SYSV
+static int call_recv_message(void)
+{
+    char data[FDPASSER_MAX_DATA];
+    int fd;
+    size_t len;
+    ssize_t n = fdpasser_recv_message(pair[1], &fd, 1, data, sizeof data, &len);
+
+    return n == 1 ? fd : (int)n;
+}
+
+static int call_send_message(void)
+{
+    return (int)fdpasser_send_message(pair[0], pair, 1, "data", 4);
+}
+#endif
+
 static const struct call calls[] = {
     {"recv_fd", call_recv_fd, MESSAGE, 0},
     {"recv_fds", call_recv_fds, MESSAGE, 0},
+#ifndef FDPASSER_SYSV
+    {"recv_message", call_recv_message, MESSAGE, 0},
+    {"send_message", call_send_message, ROOM, EPIPE},
+#endif
     {"recv_fd_timed", call_recv_fd_timed, MESSAGE, 0},
     {"send_fd", call_send_fd, ROOM, EPIPE},
     {"send_fds", call_send_fds, ROOM, EPIPE},

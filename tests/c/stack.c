@@ -99,6 +99,35 @@ static void a_queue_that_received(void)
         fdpasser_process(queue, POLLIN);
 }
 
+static const char data[FDPASSER_MAX_DATA];
+
+/* All of them have data, the descriptors that wait too. */
+static void data_waits(void)
+{
+    nothing_waits();
+    hostile_send(pair[0], data, sizeof data, several, 1);
+    hostile_send(pair[0], data, sizeof data, several, MAX);
+}
+
+static void a_queue_with_data(void)
+{
+    data_waits();
+    queue = fdpasser_new(fcntl(pair[1], F_DUPFD_CLOEXEC, 3));
+    if (queue == NULL)
+        return;
+    fdpasser_want_data(queue, 1);
+    fdpasser_push_recv(queue, 1000);
+    for (size_t i = 0; i < 5; i++)
+        fdpasser_push_send_message(queue, fcntl(pair[0], F_DUPFD_CLOEXEC, 3), data, sizeof data);
+}
+
+static void a_queue_that_received_data(void)
+{
+    a_queue_with_data();
+    if (queue != NULL)
+        fdpasser_process(queue, POLLIN);
+}
+
 static void a_pair(void)
 {
     queue = fdpasser_new_pair();
@@ -106,6 +135,8 @@ static void a_pair(void)
 
 /* --- the calls. What they return is tested elsewhere. ---------------------------------------- */
 
+static char room[FDPASSER_MAX_DATA];
+static size_t len;
 static int fds[16 * MAX], status;
 static uid_t uid;
 static gid_t gid;
@@ -143,6 +174,12 @@ CALL(recv_timed, fdpasser_recv_fd_timed(pair[1], 1))
 CALL(recv_several, fdpasser_recv_fds(pair[1], fds, MAX))
 CALL(try_recv, fdpasser_try_recv_fds(pair[1], fds, MAX))
 CALL(recv_messages, fdpasser_try_recv_messages(pair[1], fds, LENGTH(fds), 16, &status))
+CALL(send_message, fdpasser_send_message(pair[0], several, 1, data, sizeof data))
+CALL(send_message_several, fdpasser_send_message(pair[0], several, MAX, data, sizeof data))
+CALL(recv_message, fdpasser_recv_message(pair[1], fds, MAX, room, sizeof room, &len))
+CALL(push_send_message, fdpasser_push_send_message(queue, pair[0], data, sizeof data))
+CALL(want_data, fdpasser_want_data(queue, 1))
+CALL(next_message, fdpasser_next_message(queue, room, sizeof room, &len))
 CALL(new_, queue = fdpasser_new(pair[1]))
 CALL(new_pair, queue = fdpasser_new_pair())
 CALL(i_am_parent, fdpasser_i_am_parent(queue))
@@ -213,6 +250,13 @@ static const struct {
     {"fdpasser_recv_fds", recv_several, many_wait},
     {"fdpasser_try_recv_fds", try_recv, many_wait},
     {"fdpasser_try_recv_messages", recv_messages, many_wait},
+    {"fdpasser_send_message", send_message, nothing_waits},
+    {"fdpasser_send_message, several", send_message_several, nothing_waits},
+    {"fdpasser_send_message, full", send_message, socket_is_full},
+    {"fdpasser_recv_message, nothing", recv_message, nothing_waits},
+    {"fdpasser_recv_message", recv_message, data_waits},
+    {"fdpasser_recv_message, several", recv_message, many_wait},
+    {"fdpasser_recv_fd, data", recv_one, data_waits},
     {"fdpasser_new", new_, nothing_waits},
     {"fdpasser_new_pair", new_pair, nothing_waits},
     {"fdpasser_i_am_parent", i_am_parent, a_pair},
@@ -222,6 +266,12 @@ static const struct {
     {"fdpasser_process", process, a_queue},
     {"fdpasser_process, several", process, a_queue_of_several},
     {"fdpasser_next_fd", next_fd, a_queue_that_received},
+    {"fdpasser_push_send_message", push_send_message, a_queue},
+    {"fdpasser_want_data", want_data, a_queue},
+    {"fdpasser_process, data", process, a_queue_with_data},
+    {"fdpasser_next_message", next_message, a_queue_that_received_data},
+    {"fdpasser_next_fd, data", next_fd, a_queue_that_received_data},
+    {"fdpasser_free, data", free_, a_queue_that_received_data},
     {"fdpasser_refused", refused, a_queue},
     {"fdpasser_drained", drained, a_queue},
     {"fdpasser_free", free_, a_queue_that_received},

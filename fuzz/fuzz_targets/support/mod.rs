@@ -4,7 +4,8 @@
 //! into, and the count of what is open.
 #![allow(dead_code, reason = "each target uses only a part")]
 
-use libc::c_int;
+use fdpasser::ffi;
+use libc::{c_int, c_void};
 use std::collections::HashMap;
 use std::fs;
 use std::mem;
@@ -12,6 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 pub const MAX: usize = fdpasser::MAX_PER_MESSAGE;
+pub const DATA: usize = ffi::FDPASSER_MAX_DATA as usize;
 
 /// The soft limits that an input may ask for. The process's table has 1024 slots from the start. So the library's
 /// quick look proves no room with the first limit, room for one message with the second, and for many with the
@@ -192,6 +194,61 @@ impl Room {
         );
         ours.iter().map(|&fd| owned(fd)).collect()
     }
+}
+
+/// A place for data, and one for its length.
+pub struct DataRoom {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+impl DataRoom {
+    const BEHIND: [u8; 8] = [0xa5; 8];
+    const UNTOUCHED: usize = 77_777;
+
+    pub fn new() -> Self {
+        let mut bytes = vec![0; DATA];
+        bytes.extend(Self::BEHIND);
+        Self {
+            bytes,
+            len: Self::UNTOUCHED,
+        }
+    }
+
+    pub fn pointers(&mut self, null: bool, no_len: bool) -> (*mut c_void, *mut usize) {
+        let to = if null {
+            ptr::null_mut()
+        } else {
+            self.bytes.as_mut_ptr().cast()
+        };
+        (to, null_if(no_len, &mut self.len))
+    }
+
+    pub fn check_untouched(&self) {
+        assert_eq!(self.len, Self::UNTOUCHED);
+        assert!(self.bytes[..DATA].iter().all(|&byte| byte == 0));
+    }
+
+    /// What a call has put there that succeeded, or said EBADMSG.
+    pub fn take(mut self) -> Vec<u8> {
+        assert_eq!(self.bytes[DATA..], Self::BEHIND, "beyond the room");
+        assert!(self.len <= DATA, "{} bytes", self.len);
+        self.bytes.truncate(self.len);
+        self.bytes
+    }
+}
+
+/// Data that belongs to a descriptor, which it says over and over.
+pub fn data_for(fd: RawFd, len: usize) -> Vec<u8> {
+    let (device, inode) = identity(fd);
+    let name = [device.to_ne_bytes(), inode.to_ne_bytes()].concat();
+    name.into_iter().cycle().take(len).collect()
+}
+
+/// The data is that of this descriptor, if it is any.
+pub fn check_data(fd: RawFd, data: &[u8]) {
+    assert_eq!(data, data_for(fd, data.len()), "another descriptor's data");
+    assert_ne!(data, [0], "a lone NUL is no data");
 }
 
 /// What holds for every descriptor that the library makes or receives.

@@ -1,0 +1,45 @@
+/* A malloc() that says when there is no memory. CAN_REFUSE is 0 where it cannot stand in front of the real one.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#ifndef NO_MEMORY_H
+#define NO_MEMORY_H
+
+#include "check.h"
+
+static __attribute__((unused)) size_t refuse_from, refuse_to; /* sizes that are refused; both 0: none */
+
+#if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { CAN_REFUSE = 0 };
+#else
+enum { CAN_REFUSE = 1 };
+
+void *__libc_malloc(size_t size);
+void *__libc_realloc(void *old, size_t size);
+
+static int refused(size_t size)
+{
+    if (size < refuse_from || size >= refuse_to)
+        return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t size)
+{
+    return refused(size) ? NULL : __libc_malloc(size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return refused(size) ? NULL : __libc_realloc(old, size);
+}
+#endif
+
+HELPER void need_refusals(void)
+{
+    if (!CAN_REFUSE || on_valgrind())
+        SKIP("another malloc() is in the way: valgrind's, a sanitizer's, or one that is not glibc's");
+}
+
+#endif
