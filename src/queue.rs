@@ -43,10 +43,10 @@ pub(crate) struct Queue {
 /// The data of those descriptors in the queues that have some, in order.
 #[derive(Debug, Default)]
 struct Data {
-    to_send: VecDeque<(Place, Box<[u8]>)>,
+    to_send: VecDeque<(Place, Vec<u8>)>,
     /// How many descriptors have left `to_send`.
     sent: Place,
-    received: VecDeque<(Place, Box<[u8]>)>,
+    received: VecDeque<(Place, Vec<u8>)>,
     /// How many descriptors have left `received`.
     handed_out: Place,
     /// There if the caller wants data.
@@ -57,12 +57,12 @@ struct Data {
 type Place = u64;
 
 /// What receiving data needs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Incoming {
-    /// Room for the data of one message.
-    buffer: Box<[u8]>,
-    /// Bytes that came without a descriptor. They belong in front of the next message's data.
-    ahead: Vec<u8>,
+    /// Bytes that came without a descriptor, and behind them room for the bytes of one message. They belong together.
+    buffer: Vec<u8>,
+    /// How many bytes came without a descriptor.
+    ahead: usize,
 }
 
 /// When a direction may be tried next.
@@ -212,17 +212,9 @@ impl Queue {
             return Ok(());
         }
         let all = self.data()?;
-        if all.incoming.is_none() {
-            let mut buffer = Vec::new();
-            buffer
-                .try_reserve_exact(MAX_DATA)
-                .map_err(|_| Errno::ENOMEM)?;
-            buffer.resize(MAX_DATA, 0);
-            all.incoming = Some(Incoming {
-                buffer: buffer.into_boxed_slice(),
-                ahead: Vec::new(),
-            });
-        }
+        let mut incoming = all.incoming.take().unwrap_or_default();
+        incoming.room()?;
+        all.incoming = Some(incoming);
         Ok(())
     }
 
@@ -281,7 +273,7 @@ impl Queue {
     }
 
     /// The next descriptor with its data, if it has any.
-    pub(crate) fn next_message(&mut self) -> Option<(OwnedFd, Option<Box<[u8]>>)> {
+    pub(crate) fn next_message(&mut self) -> Option<(OwnedFd, Option<Vec<u8>>)> {
         let fd = self.next_received()?;
         Some((fd, self.data_of_last()))
     }
@@ -295,7 +287,7 @@ impl Queue {
 
     /// The data of the descriptor that has just left `received`.
     #[inline(never)] // so that next_fd() is small where there is no data
-    fn data_of_last(&mut self) -> Option<Box<[u8]>> {
+    fn data_of_last(&mut self) -> Option<Vec<u8>> {
         let all = self.data.first_mut()?;
         all.handed_out += 1;
         take_at(&mut all.received, all.handed_out - 1)
@@ -444,7 +436,7 @@ impl Queue {
     /// Whether bytes came, and no descriptor behind them.
     fn bytes_are_ahead(&self) -> bool {
         let incoming = self.data.first().and_then(|all| all.incoming.as_ref());
-        incoming.is_some_and(|incoming| !incoming.ahead.is_empty())
+        incoming.is_some_and(|incoming| incoming.ahead > 0)
     }
 
     fn receive_messages(&mut self) -> Result<Taken, Errno> {
@@ -453,23 +445,60 @@ impl Queue {
         self.received
             .try_reserve(most - 1 + MAX_PER_MESSAGE)
             .map_err(|_| Errno::ENOMEM)?;
-        if let Some(Data {
-            received,
-            handed_out,
-            incoming: Some(incoming),
-            ..
-        }) = self.data.first_mut()
-        {
-            let place = *handed_out + self.received.len() as Place;
-            return incoming.receive(self.socket.as_fd(), most, place, |fd, data| {
-                self.received.push_back(fd);
-                received.extend(data);
-            });
+        if self.data.first().is_some_and(|all| all.incoming.is_some()) {
+            return self.receive_with_data(most);
         }
         transfer::recv_messages(self.socket.as_fd(), most, |fds| {
             // Not extend(): it asks anew for room, which is there already.
             fds.drain(..).for_each(|fd| self.received.push_back(fd));
         })
+    }
+
+    fn receive_with_data(&mut self, most: usize) -> Result<Taken, Errno> {
+        let Self {
+            socket,
+            received,
+            data,
+            ..
+        } = self;
+        let Some(Data {
+            received: received_data,
+            handed_out,
+            incoming: Some(incoming),
+            ..
+        }) = data.first_mut()
+        else {
+            return Ok(Taken::Enough);
+        };
+        let mut keeper = (incoming, received_data);
+        let before = received.len();
+        // Bytes without a descriptor are no message, and there may be one behind them.
+        for _ in 0..FAIR_SHARE {
+            let enough = most.saturating_sub(received.len() - before);
+            let result = transfer::recv_messages_with_data(
+                socket.as_fd(),
+                enough,
+                &mut keeper,
+                |(incoming, all)| {
+                    all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                    incoming.room()
+                },
+                |(incoming, all), fds, len| {
+                    if fds.is_empty() {
+                        return incoming.keep(len);
+                    }
+                    if let Some(data) = incoming.take(len)? {
+                        all.push_back((*handed_out + received.len() as Place, data));
+                    }
+                    fds.drain(..).for_each(|fd| received.push_back(fd));
+                    Ok(())
+                },
+            );
+            if result != Err(NO_DESCRIPTOR) {
+                return result;
+            }
+        }
+        Ok(Taken::Enough)
     }
 
     /// Keeps the first final error. Receiving is tried at once, and not when the socket is ready: what has reached this
@@ -483,68 +512,56 @@ impl Queue {
 }
 
 impl Incoming {
-    /// Receives messages until there are `enough` descriptors, of which the first has the number `place`. `into` gets each with
-    /// its data, if it has any.
-    fn receive(
-        &mut self,
-        passer: BorrowedFd<'_>,
-        mut enough: usize,
-        mut place: Place,
-        mut into: impl FnMut(OwnedFd, Option<(Place, Box<[u8]>)>),
-    ) -> Result<Taken, Errno> {
-        let Self { buffer, ahead } = self;
-        // Bytes without a descriptor are no message, and there may be one behind them.
-        for _ in 0..FAIR_SHARE {
-            let mut len = 0;
-            let mut kept = Ok(());
-            let result =
-                transfer::recv_messages_with_data(passer, enough, buffer, &mut len, |fd, data| {
-                    let mut with_it = None;
-                    if !ahead.is_empty() || !data.is_empty() {
-                        match join(ahead, data) {
-                            Ok(data) => with_it = Some((place, data)),
-                            Err(error) => kept = Err(error),
-                        }
-                    }
-                    into(fd, with_it);
-                    place += 1;
-                    enough = enough.saturating_sub(1);
-                });
-            kept?;
-            match result {
-                Err(NO_DESCRIPTOR) => keep(ahead, &buffer[..len])?,
-                result => return result,
-            }
+    /// Room for the bytes of one message, behind those that came ahead. Once there is room, taking a message cannot fail for
+    /// want of memory.
+    fn room(&mut self) -> Result<&mut [u8], Errno> {
+        let size = self.ahead + MAX_DATA;
+        if self.buffer.len() < size {
+            let missing = size - self.buffer.len();
+            self.buffer
+                .try_reserve(missing)
+                .map_err(|_| Errno::ENOMEM)?;
+            self.buffer.resize(size, 0);
         }
-        Ok(Taken::Enough)
+        Ok(&mut self.buffer[self.ahead..size])
+    }
+
+    /// `len` bytes came without a descriptor.
+    fn keep(&mut self, len: usize) -> Result<(), Errno> {
+        self.ahead += len;
+        match self.ahead {
+            0..=MAX_DATA => Ok(()),
+            _ => Err(TOO_MANY),
+        }
+    }
+
+    /// A message of `len` bytes came: its data, with what came ahead of it.
+    fn take(&mut self, len: usize) -> Result<Option<Vec<u8>>, Errno> {
+        self.keep(len)?;
+        let len = std::mem::take(&mut self.ahead);
+        let data = data_of(&self.buffer[..len]);
+        if data.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(copy_of(data).unwrap_or_else(|_| {
+            // For want of memory the buffer itself is the copy.
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.truncate(len);
+            buffer
+        })))
     }
 }
 
-fn copy_of(data: &[u8]) -> Result<Box<[u8]>, Errno> {
+fn copy_of(data: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut copy = Vec::new();
-    keep(&mut copy, data)?;
-    Ok(copy.into_boxed_slice())
-}
-
-/// Appends, but no more than a message may have.
-fn keep(kept: &mut Vec<u8>, more: &[u8]) -> Result<(), Errno> {
-    if kept.len() + more.len() > MAX_DATA {
-        return Err(TOO_MANY);
-    }
-    kept.try_reserve_exact(more.len())
+    copy.try_reserve_exact(data.len())
         .map_err(|_| Errno::ENOMEM)?;
-    kept.extend_from_slice(more);
-    Ok(())
-}
-
-/// The data of a message, with the bytes that came ahead of it.
-fn join(ahead: &mut Vec<u8>, data: &[u8]) -> Result<Box<[u8]>, Errno> {
-    keep(ahead, data)?;
-    Ok(std::mem::take(ahead).into_boxed_slice())
+    copy.extend_from_slice(data);
+    Ok(copy)
 }
 
 /// The data of the descriptor with this number, if that is the first that has any.
-fn take_at(all: &mut VecDeque<(Place, Box<[u8]>)>, place: Place) -> Option<Box<[u8]>> {
+fn take_at(all: &mut VecDeque<(Place, Vec<u8>)>, place: Place) -> Option<Vec<u8>> {
     match all.front() {
         Some((of, _)) if *of == place => all.pop_front().map(|(_, data)| data),
         _ => None,

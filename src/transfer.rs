@@ -9,7 +9,7 @@ use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
 use crate::sys::wait::Waits;
 use crate::sys::{self, table::all_above_stdio, Message};
 use nix::errno::Errno;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 pub(crate) use crate::sys::{wait::Wait, Fds};
 
@@ -218,23 +218,30 @@ pub(crate) fn recv_messages(
     })
 }
 
-/// The same with data. `into` gets each descriptor with its data: the first of a message has the message's, and the others
-/// have none. `data` has room for the data of a message, and on EBADMSG `len` bytes that came without a descriptor.
-pub(crate) fn recv_messages_with_data(
+/// The same with data. `before` is called before each message, and returns room for the bytes of the longest one. `into`
+/// takes the descriptors of a message, and is told how many bytes it had. If `into` fails, the descriptors are closed. On
+/// EBADMSG `into` gets the bytes without descriptors.
+pub(crate) fn recv_messages_with_data<B>(
     passer: BorrowedFd<'_>,
     enough: usize,
-    data: &mut [u8],
-    len: &mut usize,
-    mut into: impl FnMut(OwnedFd, &[u8]),
+    keeper: &mut B,
+    before: impl Fn(&mut B) -> Result<&mut [u8], Errno>,
+    mut into: impl FnMut(&mut B, &mut Fds, usize) -> Result<(), Errno>,
 ) -> Result<Taken, Errno> {
     recv_messages_with(passer, enough, |fds| {
-        take_with_data(passer, MAX_PER_MESSAGE, fds, data, len)?;
+        let mut len = 0;
+        let result = take_with_data(passer, MAX_PER_MESSAGE, fds, before(keeper)?, &mut len);
         let count = fds.len();
-        let mut with_it = data_of(&data[..*len]);
-        for fd in fds.drain(..) {
-            into(fd, std::mem::take(&mut with_it));
+        match result {
+            Ok(()) if count == 0 => {}
+            Ok(()) | Err(NO_DESCRIPTOR) => {
+                let kept = into(keeper, fds, len);
+                fds.clear();
+                kept?;
+            }
+            Err(_) => {}
         }
-        Ok(count)
+        result.map(|()| count)
     })
 }
 
@@ -307,7 +314,12 @@ fn take_with_data(
 ) -> Result<(), Errno> {
     *len = 0;
     let message = sys::receive_with_data(passer, fds, data)?;
-    *len = message.bytes.min(MAX_DATA);
+    if message.bytes > MAX_DATA {
+        // There is no telling what belongs to which message, also if no descriptor came.
+        fds.clear();
+        return Err(TOO_MANY);
+    }
+    *len = message.bytes;
     judge(&message, max, fds)
 }
 

@@ -391,7 +391,7 @@ fn queues_carry_data() {
     let mut received = std::iter::from_fn(|| b.next_message());
     let mut next = || received.next().map(|(fd, data)| (number(fd), data));
     assert_eq!(next(), Some((0, None)));
-    assert_eq!(next(), Some((1, Some(b"hello"[..].into()))));
+    assert_eq!(next(), Some((1, Some(b"hello".to_vec()))));
     assert_eq!(next(), Some((2, None)));
     assert_eq!(next(), None);
 }

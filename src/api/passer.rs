@@ -248,7 +248,7 @@ impl Passer {
 
     /// Takes the next received descriptor with its data, if there is one and it was asked for. If several descriptors came
     /// in one message, the first one has the data.
-    pub fn next_message(&mut self) -> Option<(OwnedFd, Option<Box<[u8]>>)> {
+    pub fn next_message(&mut self) -> Option<(OwnedFd, Option<Vec<u8>>)> {
         self.0.next_message()
     }
 

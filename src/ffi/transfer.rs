@@ -398,11 +398,11 @@ pub unsafe extern "C" fn fdpasser_send_message(
 ///
 /// All errors of fdpasser_recv_fds(3), and these:
 ///
-/// - EBADMSG: Bytes came without a descriptor. data and *len have them. If they are data of a message whose descriptors
+/// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. If they are data of a message whose descriptors
 ///   are still to come, put them in front of that message's data.
-/// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes. It was consumed, and all
-///   descriptors were closed. After too many bytes close the passer, because on a stream the rest of them joins the next
-///   message.
+/// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes came, with descriptors or
+///   without. They were consumed, and all descriptors were closed. After too many bytes close the passer, because on a
+///   stream the rest of them joins the next message.
 /// - EINVAL: room is below FDPASSER_MAX_DATA, or n is 0 or too large. Nothing was consumed.
 /// - EFAULT: fds, data or len is NULL. Nothing was consumed.
 ///
