@@ -264,6 +264,29 @@ for my $none (undef, do { my $fh = numbered(9); close $fh; $fh }) {
     is open_fds(), $before, 'nothing is left open';
 }
 
+SKIP: {
+    skip 'no /proc/self/statm', 1 if !-r '/proc/self/statm';
+    my ($x, $y) = passers();
+    my $fh   = numbered(1);
+    my $pass = sub {
+        my $got = 0;
+        for (1 .. 10) {
+            $x->push_send_message($fh, text(4096)) for 1, 2;
+            $y->push_recv_fh(sub { $got++ });
+            $y->push_recv_message(sub { $got++ });
+        }
+        wait_for { $got == 20 };
+    };
+    $pass->() for 1 .. 20;
+    my $before = resident();
+    $pass->() for 1 .. 200;
+    cmp_ok resident() - $before, '<', 4 << 20, 'data is freed: 16 MB passed';
+}
+sub resident {
+    open my $fh, '<', '/proc/self/statm' or die $!;
+    return (split ' ', readline $fh)[1] * POSIX::sysconf(POSIX::_SC_PAGESIZE());
+}
+
 # --- a peer that sends any message ------------------------------------------------------------------
 
 my $none = can_send_messages();
@@ -354,6 +377,16 @@ arrives('the end', 'mm', ['1:good'], 0, $message->('good', 1), $end);
     send_message($q, text(4096), numbered(2), numbered(3));
     wait_for { @log == 3 };
     is_deeply \@log, [ '1:packet', '2:' . text(4096), '3:-' ], 'SOCK_SEQPACKET';
+
+    # Each byte is a packet. An event takes 48 of them, so that other watchers get their turn.
+    my $events = 0;
+    my $counting = stand_in(recv => sub { my ($real) = @_; $events++; return $real->() });
+    syswrite $q, $_ for split //, text(100);
+    send_message($q, "\0", numbered(4));
+    $x->push_recv_message(noting(\@log));
+    wait_for { @log == 4 };
+    ok $log[3] eq '4:' . text(100), 'many packets ahead';
+    cmp_ok $events, '>=', 3, 'one event does not take them all';
 }
 {
     # The table is full. The data waits as the descriptors do.
