@@ -731,8 +731,8 @@ Send data only to a peer that is known to read it, such as another passer with C
 one byte for each message.
 
 A handle with data travels in a message of its own, whatever C<max_fds_per_message> says. If the socket's C<SO_SNDBUF> is
-too small for the message, the passer fails with C<EMSGSIZE>. 2048 bytes always fit, and 4096 fit unless somebody made
-C<SO_SNDBUF> smaller than 8320 bytes. With the SysV interface the passer fails with C<EOPNOTSUPP>.
+too small for the message, the passer fails with C<EMSGSIZE>. 2048 bytes always fit, and 4096 fit if C<SO_SNDBUF> is at
+least 8320. With the SysV interface the passer fails with C<EOPNOTSUPP>.
 
 =head2 $passer->push_recv_message($cb->($fh, $data))
 
