@@ -195,6 +195,15 @@ ssize_t fdpasser_send_message(int passer,
                               size_t len);
 
 /**
+ * Does what fdpasser_send_message() does, but fails with EAGAIN instead of waiting.
+ */
+ssize_t fdpasser_try_send_message(int passer,
+                                  const int *fds,
+                                  size_t n,
+                                  const void *data,
+                                  size_t len);
+
+/**
  * Receives the next message: its descriptors, in order, into fds, and its data into data.
  */
 ssize_t fdpasser_recv_message(int passer,
@@ -203,6 +212,16 @@ ssize_t fdpasser_recv_message(int passer,
                               void *data,
                               size_t room,
                               size_t *len);
+
+/**
+ * Does what fdpasser_recv_message() does, but fails with EAGAIN instead of waiting.
+ */
+ssize_t fdpasser_try_recv_message(int passer,
+                                  int *fds,
+                                  size_t n,
+                                  void *data,
+                                  size_t room,
+                                  size_t *len);
 
 /**
  * Receives all descriptors of the next message, in order, into fds, which has room for n.

@@ -334,14 +334,52 @@ settle(pTHX_ void *arg)
 
 /* --- sending ---------------------------------------------------------------------------------------- */
 
-/* An entry of `send_queue` and of `sent`. */
-enum { SEND_FH, SEND_CALLBACK };
+/* An entry of `send_queue` and of `sent`. The third part is there only if there is data. */
+enum { SEND_FH, SEND_CALLBACK, SEND_DATA };
 
 static SV *
 part_of(pTHX_ SV *entry, int which)
 {
     SV **slot = SvROK(entry) ? av_fetch((AV *)SvRV(entry), which, 0) : NULL;
     return slot ? *slot : &PL_sv_undef;
+}
+
+/* Takes a part out of an entry, and drops the rest. */
+static SV *
+only_part(pTHX_ SV *entry, int which)
+{
+    SV *part = SvREFCNT_inc_simple_NN(part_of(aTHX_ entry, which));
+    SvREFCNT_dec(entry);
+    return part;
+}
+
+static bool
+has_data(SV *entry)
+{
+    return SvROK(entry) && AvFILLp((AV *)SvRV(entry)) >= SEND_DATA;
+}
+
+/* How many entries at the front go into one message. One that has data goes alone. */
+static int
+entries_of_message(AV *queue, int most)
+{
+    int n = 1;
+
+    if (has_data(AvARRAY(queue)[0]))
+        return 1;
+    while (n < most && !has_data(AvARRAY(queue)[n]))
+        n++;
+    return n;
+}
+
+static int
+send_with_data(pTHX_ HV *self, int fd, SV *data)
+{
+    int passer = passer_fd(aTHX_ self);
+    STRLEN len;
+    const char *bytes = SvPVbyte(data, len);
+
+    return (int)fdpasser_try_send_message(passer, &fd, 1, bytes, len);
 }
 
 /* Sends one message. In the same step its entries leave `send_queue`, so that no entry is sent twice. If there
@@ -358,6 +396,8 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, SV **entry)
 
     if (wanted > per_message)
         wanted = per_message;
+    if (wanted > 1)
+        wanted = entries_of_message(queue, wanted);
     /* A tied handle runs Perl code here, which may do anything. If it changes the queue, start over. */
     SvREFCNT_inc_simple_void_NN(queue);
     SvREFCNT_inc_simple_void_NN(first);
@@ -369,7 +409,8 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, SV **entry)
     if (changed)
         return 1;
 
-    n = (int)fdpasser_try_send_fds(passer_fd(aTHX_ self), fds, wanted, per_message);
+    n = has_data(first) ? send_with_data(aTHX_ self, fds[0], part_of(aTHX_ first, SEND_DATA))
+                        : (int)fdpasser_try_send_fds(passer_fd(aTHX_ self), fds, wanted, per_message);
     if (n < 0)
         return -errno;
     if (n == 1) {
@@ -387,8 +428,7 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, SV **entry)
 static void
 tell_sent(pTHX_ SV *entry)
 {
-    SV *callback = SvREFCNT_inc_simple_NN(part_of(aTHX_ entry, SEND_CALLBACK));
-    SvREFCNT_dec(entry);
+    SV *callback = only_part(aTHX_ entry, SEND_CALLBACK);
     if (SvTRUE(callback))
         call_back(aTHX_ callback, 0, NULL);
     else
@@ -396,6 +436,52 @@ tell_sent(pTHX_ SV *entry)
 }
 
 /* --- receiving -------------------------------------------------------------------------------------- */
+
+/* A callback of push_recv_message and a handle with data are an array, in `recv_queue` and in `received`. All others
+ * stand there themselves. */
+enum { RECV_CALLBACK };
+enum { RECV_FH, RECV_DATA };
+
+static bool
+is_array(SV *sv)
+{
+    return SvROK(sv) && SvTYPE(SvRV(sv)) == SVt_PVAV && !SvOBJECT(SvRV(sv));
+}
+
+static SV *
+with_data(pTHX_ SV *handle, SV *data)
+{
+    AV *av = newAV();
+    av_push(av, handle);
+    av_push(av, newSVsv(data));
+    return newRV_noinc((SV *)av);
+}
+
+/* Makes handles of received descriptors. If there is one, it goes to *one; several go to `received`. The first gets the
+ * data, if there is any. Returns the status, or an errno, negated, if there is a descriptor without a handle. */
+static int
+make_handles(pTHX_ SV *passer, HV *self, const int *fds, int n, SV *data, int status, SV **one)
+{
+    AV *received = n > 1 ? new_queue_in(aTHX_ self, "received") : NULL;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        SV *handle = handle_of(aTHX_ fds[i]);
+        if (!handle) {
+            status = -errno;
+            continue;
+        }
+        if (i == 0 && data)
+            handle = with_data(aTHX_ handle, data);
+        if (received)
+            av_push(received, handle);
+        else
+            *one = handle;
+    }
+    if (received)
+        several_in_hand(aTHX_ passer, "recv");
+    return status;
+}
 
 /* One call takes at most this many descriptors from the socket, and what is left of the last message. */
 #define MOST_AT_ONCE 64
@@ -407,27 +493,13 @@ static int
 take(pTHX_ SV *passer, HV *self, int enough, int *count, SV **one)
 {
     int fds[MOST_AT_ONCE - 1 + FDPASSER_MAX_PER_MESSAGE];
-    int i, n, status, fd = passer_fd(aTHX_ self);
+    int n, status, fd = passer_fd(aTHX_ self);
 
     if (enough > MOST_AT_ONCE)
         enough = MOST_AT_ONCE;
     n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
     *count = n < 0 ? 0 : n;
-    if (n < 0)
-        return -errno;
-    AV *received = n > 1 ? new_queue_in(aTHX_ self, "received") : NULL;
-    for (i = 0; i < n; i++) {
-        SV *handle = handle_of(aTHX_ fds[i]);
-        if (!handle)
-            status = -errno;
-        else if (received)
-            av_push(received, handle);
-        else
-            *one = handle;
-    }
-    if (received)
-        several_in_hand(aTHX_ passer, "recv");
-    return status;
+    return n < 0 ? -errno : make_handles(aTHX_ passer, self, fds, n, NULL, status, one);
 }
 
 /* Keeps a status that the socket may not report a second time. */
@@ -445,14 +517,74 @@ note(pTHX_ HV *self, const char *name, int status)
 /* What one call of _recv_some has seen of the socket. */
 typedef struct {
     int total;
+    int bytes_only; /* messages without a descriptor, whose bytes are in `ahead` */
     bool was_reset;
 } Seen;
+
+/* The data of a message: what came ahead of it, and its own bytes. Returns NULL if that is too much. */
+static SV *
+join_ahead(pTHX_ HV *self, const char *bytes, STRLEN len)
+{
+    SV **slot = member(self, "ahead");
+    SV *data = slot ? newSVsv(*slot) : newSVpvs("");
+
+    if (SvCUR(data) + len > FDPASSER_MAX_DATA) {
+        SvREFCNT_dec(data);
+        return NULL;
+    }
+    sv_catpvn(data, bytes, len);
+    return data;
+}
+
+/* A single NUL is what is sent where there is no data. */
+static bool
+is_no_data(SV *data)
+{
+    return SvCUR(data) == 0 || (SvCUR(data) == 1 && *SvPVX(data) == 0);
+}
+
+/* As take, but takes one message, and with its data. The data goes with the first descriptor. Bytes without a descriptor
+ * go to `ahead`: they belong to the next message. */
+static int
+take_message(pTHX_ SV *passer, HV *self, Seen *seen, int *count, SV **one)
+{
+    int fds[FDPASSER_MAX_PER_MESSAGE];
+    char bytes[FDPASSER_MAX_DATA];
+    size_t len = 0;
+    int fd = passer_fd(aTHX_ self);
+    int i, n = (int)fdpasser_try_recv_message(fd, fds, C_ARRAY_LENGTH(fds), bytes, sizeof bytes, &len);
+    bool no_descriptor = n < 0 && errno == EBADMSG && len > 0;
+    SV *data;
+
+    *count = 0;
+    if (n < 0 && !no_descriptor)
+        return -errno;
+    if (n == 0)
+        return has(self, "ahead") ? -EBADMSG : 0;
+    data = join_ahead(aTHX_ self, bytes, len);
+    if (!data) {
+        for (i = 0; i < n; i++)
+            close(fds[i]);
+        return -EMSGSIZE;
+    }
+    if (no_descriptor) {
+        (void)hv_stores(self, "ahead", data);
+        seen->bytes_only++;
+        return 1;
+    }
+    remove(self, "ahead");
+    *count = n;
+    sv_2mortal(data);
+    return make_handles(aTHX_ passer, self, fds, n, is_no_data(data) ? NULL : data, 1, one);
+}
 
 /* As take, and keeps what the status means for later. Returns 1 if it is worth looking again. */
 static int
 look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
 {
-    int count, status = take(aTHX_ passer, self, enough, &count, one);
+    int count;
+    int status = member(self, "messages") ? take_message(aTHX_ passer, self, seen, &count, one)
+                                          : take(aTHX_ passer, self, enough, &count, one);
     int retry = status < 0 ? fdpasser_retry_ms(-status) : -1;
 
     seen->total += count;
@@ -468,6 +600,27 @@ look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
         note(aTHX_ self, "ended", status);
     /* The callbacks may free slots of a full descriptor table. */
     return retry > 0 && count ? 1 : status;
+}
+
+/* Gives a received handle to a callback. Only a callback of push_recv_message gets the data. */
+static void
+hand_over(pTHX_ HV *self, SV *callback, SV *received)
+{
+    SV *arguments[] = { received, NULL };
+    bool wants_data = is_array(callback);
+
+    if (wants_data) {
+        SV **messages = member(self, "messages");
+        if (messages && SvIV(*messages) > 1)
+            sv_setiv(*messages, SvIV(*messages) - 1);
+        else
+            remove(self, "messages");
+        callback = only_part(aTHX_ callback, RECV_CALLBACK);
+        arguments[1] = is_array(received) ? newSVsv(part_of(aTHX_ received, RECV_DATA)) : newSV(0);
+    }
+    if (is_array(received))
+        arguments[0] = only_part(aTHX_ received, RECV_FH);
+    call_back(aTHX_ callback, wants_data ? 2 : 1, arguments);
 }
 
 MODULE = AnyEvent::FDpasser    PACKAGE = AnyEvent::FDpasser
@@ -741,6 +894,8 @@ _recv_some(SV *passer, int share)
         else {
             int enough = (int)length_of(queue) < share ? (int)length_of(queue) : share;
             RETVAL = look(aTHX_ passer, self, one_only ? 1 : enough, &seen, &handle);
+            share -= seen.bytes_only;
+            seen.bytes_only = 0;
             if (handle && PL_sig_pending) {
                 /* A handler may die, so the handle has to be in the passer. */
                 av_push(new_queue_in(aTHX_ self, "received"), handle);
@@ -749,7 +904,7 @@ _recv_some(SV *passer, int share)
         }
         if (handle) {
             share--;
-            call_back(aTHX_ av_shift(queue), 1, &handle);
+            hand_over(aTHX_ self, av_shift(queue), handle);
         }
     }
   OUTPUT:

@@ -278,6 +278,9 @@ int main(void) {
     CALL(fdpasser_send_message, (client, one, 2, data, sizeof data));
     CALL(fdpasser_recv_message, (peer, fds, 2, data, sizeof data, &len));
     CALL(fdpasser_recv_message, (peer, fds, 2, data, sizeof data, &len));
+    CALL(fdpasser_try_send_message, (client, one, 2, "data", 4));
+    CALL(fdpasser_try_recv_message, (peer, fds, 2, data, sizeof data, &len));
+    CALL(fdpasser_try_recv_message, (peer, fds, 2, data, sizeof data, &len));
     /* A receiver that waits. */
     if (setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) != 0) err(1, "SO_RCVTIMEO");
     CALL(fdpasser_recv_fd, (peer));

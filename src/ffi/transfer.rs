@@ -323,6 +323,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 /// fdpasser_send_fd(3) sends. Other data is for a peer that is known to read it. An older peer takes one byte for each
 /// message.
 ///
+/// fdpasser_try_send_message() does the same, but fails with EAGAIN instead of waiting.
+///
 /// Do not write anything else to the passer. Bytes without a descriptor would join the data of the next message.
 ///
 /// # Ownership
@@ -337,6 +339,7 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// All errors of fdpasser_send_fd(3), and these:
 ///
+/// - EAGAIN: The socket is full. fdpasser_try_send_message() returns it whatever mode passer is in.
 /// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 1 with the SysV
 ///   interface).
 /// - EFAULT: fds is NULL, or data is NULL and len is not 0.
@@ -348,7 +351,10 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// # Blocking
 ///
-/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says.
+/// fdpasser_send_message() waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO
+/// says.
+/// fdpasser_try_send_message() never waits, whatever mode passer is in. A system that ignores MSG_DONTWAIT is an
+/// exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -365,26 +371,31 @@ pub unsafe extern "C" fn fdpasser_send_message(
     data: *const c_void,
     len: size_t,
 ) -> ssize_t {
-    guard(|| {
-        if n == 0 {
-            return Err(Errno::EINVAL);
-        }
-        // SAFETY: the caller vouches for n ints.
-        let good = unsafe { good_descriptors(fds, n) }?;
-        if good.len() < n {
-            return Err(Errno::EBADF);
-        }
-        // SAFETY: the caller vouches for len bytes.
-        let data = unsafe { bytes(data, len) }?;
-        transfer::send_message(borrow(&passer)?, good, data, Wait::AsPasser)?;
-        Ok(n as ssize_t)
-    })
+    // SAFETY: the caller vouches for n ints, and for len bytes.
+    guard(|| unsafe { send_whole(passer, fds, n, data, len, Wait::AsPasser) })
+}
+
+/// Does what fdpasser_send_message() does, but fails with EAGAIN instead of waiting.
+///
+/// Page: fdpasser_send_message
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_send_message(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    data: *const c_void,
+    len: size_t,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints, and for len bytes.
+    guard(|| unsafe { send_whole(passer, fds, n, data, len, Wait::Never) })
 }
 
 /// Receives the next message: its descriptors, in order, into fds, and its data into data.
 ///
 /// fds has room for n descriptors, and data has room for room bytes, which is at least FDPASSER_MAX_DATA. *len is set to the
 /// number of bytes. It is 0 for a message without data, which is one NUL byte.
+///
+/// fdpasser_try_recv_message() does the same, but fails with EAGAIN instead of waiting.
 ///
 /// # Ownership
 ///
@@ -398,8 +409,10 @@ pub unsafe extern "C" fn fdpasser_send_message(
 ///
 /// All errors of fdpasser_recv_fds(3), and these:
 ///
-/// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. If they are data of a message whose descriptors
-///   are still to come, put them in front of that message's data.
+/// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_message() returns it whatever mode passer
+///   is in.
+/// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. If they are data of a
+///   message whose descriptors are still to come, put them in front of that message's data.
 /// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes came, with descriptors or
 ///   without. They were consumed, and all descriptors were closed. After too many bytes close the passer, because on a
 ///   stream the rest of them joins the next message.
@@ -408,7 +421,10 @@ pub unsafe extern "C" fn fdpasser_send_message(
 ///
 /// # Blocking
 ///
-/// As fdpasser_recv_fd(3), it waits for a message if passer is in blocking mode, for as long as its SO_RCVTIMEO says.
+/// As fdpasser_recv_fd(3), fdpasser_recv_message() waits for a message if passer is in blocking mode, for as long as its
+/// SO_RCVTIMEO says.
+/// fdpasser_try_recv_message() never waits, whatever mode passer is in. The SysV interface is an exception: see CALLS
+/// THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -427,19 +443,24 @@ pub unsafe extern "C" fn fdpasser_recv_message(
     room: size_t,
     len: *mut size_t,
 ) -> ssize_t {
-    guard(|| {
-        if n == 0 {
-            return Err(Errno::EINVAL); // 0 would look like a shutdown
-        }
-        check_array(fds, n)?;
-        // SAFETY: the caller vouches for room bytes, and for one size_t.
-        let (data, len) = unsafe { (data_room(data, room)?, len.as_mut().ok_or(Errno::EFAULT)?) };
-        let mut received = Fds::new();
-        let passer = borrow(&passer)?;
-        transfer::recv_message(passer, n, &mut received, data, len, Wait::AsPasser)?;
-        // SAFETY: there are at most n, and the caller vouches for n ints.
-        Ok(unsafe { give(&mut received, fds) })
-    })
+    // SAFETY: the caller vouches for n ints, room bytes and the one of len.
+    guard(|| unsafe { receive_whole(passer, fds, n, data, room, len, Wait::AsPasser) })
+}
+
+/// Does what fdpasser_recv_message() does, but fails with EAGAIN instead of waiting.
+///
+/// Page: fdpasser_recv_message
+#[no_mangle]
+pub unsafe extern "C" fn fdpasser_try_recv_message(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    data: *mut c_void,
+    room: size_t,
+    len: *mut size_t,
+) -> ssize_t {
+    // SAFETY: the caller vouches for n ints, room bytes and the one of len.
+    guard(|| unsafe { receive_whole(passer, fds, n, data, room, len, Wait::Never) })
 }
 
 /// Receives all descriptors of the next message, in order, into fds, which has room for n.
@@ -661,6 +682,30 @@ unsafe fn good_descriptors<'a>(
     }
 }
 
+/// # Safety
+/// `fds` must be null or point at `n` ints, and `data` at `len` bytes.
+unsafe fn send_whole(
+    passer: c_int,
+    fds: *const c_int,
+    n: size_t,
+    data: *const c_void,
+    len: size_t,
+    wait: Wait,
+) -> Result<ssize_t, Errno> {
+    if n == 0 {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: the caller vouches for n ints.
+    let good = unsafe { good_descriptors(fds, n) }?;
+    if good.len() < n {
+        return Err(Errno::EBADF);
+    }
+    // SAFETY: the caller vouches for len bytes.
+    let data = unsafe { bytes(data, len) }?;
+    transfer::send_message(borrow(&passer)?, good, data, wait)?;
+    Ok(n as ssize_t)
+}
+
 /// Gives all of `received` to C, and says how many they are.
 ///
 /// # Safety
@@ -688,6 +733,29 @@ unsafe fn receive_many(
     check_array(fds, n)?;
     let mut received = Fds::new();
     transfer::recv(borrow(&passer)?, n, &mut received, wait)?;
+    // SAFETY: there are at most n, and the caller vouches for n ints.
+    Ok(unsafe { give(&mut received, fds) })
+}
+
+/// # Safety
+/// `fds` must be null or point at `n` ints, `data` at `room` bytes, and `len` at one number.
+unsafe fn receive_whole(
+    passer: c_int,
+    fds: *mut c_int,
+    n: size_t,
+    data: *mut c_void,
+    room: size_t,
+    len: *mut size_t,
+    wait: Wait,
+) -> Result<ssize_t, Errno> {
+    if n == 0 {
+        return Err(Errno::EINVAL); // 0 would look like a shutdown
+    }
+    check_array(fds, n)?;
+    // SAFETY: the caller vouches for room bytes, and for one size_t.
+    let (data, len) = unsafe { (data_room(data, room)?, len.as_mut().ok_or(Errno::EFAULT)?) };
+    let mut received = Fds::new();
+    transfer::recv_message(borrow(&passer)?, n, &mut received, data, len, wait)?;
     // SAFETY: there are at most n, and the caller vouches for n ints.
     Ok(unsafe { give(&mut received, fds) })
 }

@@ -6,7 +6,7 @@ package AnyEvent::FDpasser;
 # its own. Its entries are Perl handles and callbacks: Perl decides how long a handle lives, the handle's
 # number is looked up at the moment of sending, and callbacks may throw exceptions. Both queues use the
 # same transfer functions below them: fdpasser_try_send_fds, fdpasser_try_recv_messages and
-# fdpasser_retry_ms.
+# fdpasser_retry_ms; with data fdpasser_try_send_message and fdpasser_try_recv_message.
 
 use 5.014;
 use strict;
@@ -38,10 +38,13 @@ use constant FAIR_SHARE => 48;
 #   fh | fh_pair              our handle, or both handles until one end is chosen
 #   on_error, error_state     see the documentation
 #   max_fds_per_message       only if it is not 1
-#   send_queue                [handle, callback]...
+#   send_queue                [handle, callback]..., or [handle, callback, data]
 #   sent                      entries of send_queue that were sent but whose callback has not run yet
-#   recv_queue                callback...
-#   received                  handles that were received but not given to a callback yet
+#   recv_queue                callback..., or [callback] of push_recv_message
+#   received                  handles that were received but not given to a callback yet, or [handle, data]
+#   messages                  how many callbacks of push_recv_message are in recv_queue, if there are any. Then messages
+#                             are received with their data.
+#   ahead                     bytes that came without a descriptor. They belong to the data of the next message.
 #   failing                   a status: sending is over; what has already arrived is delivered first
 #   ended                     a status: receiving is over; what has already arrived is delivered first
 #   reported                  `error` was called
@@ -57,8 +60,7 @@ use constant FAIR_SHARE => 48;
 # handle to the first callback of recv_queue. Handles that come in the same message wait in `received` until their
 # callbacks are called. Afterwards _settle gives the passer the watcher that it needs next, or none.
 #
-# An entry of send_queue may get a third element, and the places of the first two are in FDpasser.xs. A callback in
-# recv_queue and a handle in `received` are no plain arrays, so an entry that has more can become one.
+# The places in these arrays are in FDpasser.xs. A callback and a handle are no plain arrays themselves.
 
 # What differs between the directions.
 my %DIRECTION = (
@@ -146,6 +148,42 @@ sub push_recv_fh {
     return;
 }
 
+# The same with data.
+sub push_send_message {
+    my ($self, $fh, $data, $cb) = @_;
+    $self->_assert_usable;
+    my $bytes = _bytes_of_data($data);
+    $fh = Symbol::qualify_to_ref($fh, scalar caller)
+      if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    _hold_signals();
+    push @{ $self->{send_queue} }, [ $fh, $cb, defined $bytes ? $bytes : () ];
+    $self->_settle('send', _loop()->{cheap_timer} ? 0 : undef) unless $self->{send_io} || $self->{send_timer};
+    return;
+}
+
+sub push_recv_message {
+    my ($self, $cb) = @_;
+    $self->_assert_usable;
+    Carp::croak 'push_recv_message needs a callback' unless $cb;
+    _hold_signals();
+    $self->{messages}++;
+    push @{ $self->{recv_queue} }, [$cb];
+    $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
+    return;
+}
+
+# The bytes of data, the same whether the string is flagged as UTF-8 or not. Undef if there are none. A single NUL is what
+# is sent where there is no data.
+sub _bytes_of_data {
+    my ($data) = @_;
+    return undef if !defined $data;
+    my $bytes = "$data";
+    utf8::downgrade($bytes, 1) or Carp::croak 'Wide character in push_send_message';
+    my $length = length $bytes;
+    Carp::croak "push_send_message: $length bytes of data, and a message has at most 4096" if $length > 4096;
+    return $bytes eq '' || $bytes eq "\0" ? undef : $bytes;
+}
+
 sub _assert_usable {
     my ($self) = @_;
     Carp::croak "passer object is in error_state: $self->{error_state}" if $self->{error_state};
@@ -166,7 +204,7 @@ sub error {
         no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
         delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
         close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
-        delete @$self{qw(send_queue sent recv_queue received)};
+        delete @$self{qw(send_queue sent recv_queue received messages ahead)};
     }
 
     if ($on_error) {
@@ -607,6 +645,10 @@ A queued handle had no descriptor when its turn came.
 
 A byte arrived without a descriptor.
 
+=item C<EMSGSIZE>
+
+A message had more than 4096 bytes, or C<SO_SNDBUF> is too small to send one. See C<push_send_message>.
+
 =item C<ENOTRECOVERABLE>
 
 The kernel destroyed a descriptor. See L</DESCRIPTION>.
@@ -670,6 +712,44 @@ While the descriptor table is full, receiving pauses. The passer tries again eve
 
 The passer takes nothing from the socket before a callback waits for it. A message may carry more descriptors than
 there are callbacks. The surplus waits for further callbacks, and is closed together with the passer.
+
+Data that comes with the handle is dropped. C<push_recv_message> keeps it.
+
+=head2 $passer->push_send_message($fh, $data [, $cb->()])
+
+Queues a handle to be sent together with data: 1 to 4096 bytes that tell the receiver more about the handle. The handle
+and the callback are those of C<push_send_fh>, and the entry goes into the same queue.
+
+    $passer->push_send_message($client, $request);
+
+The data is copied at the push. It is a string of bytes. The push dies if a character is above 255, or if there are more
+than 4096 bytes. Encode text before you push it.
+
+If the data is C<undef>, empty, or one NUL byte, there is none. The method then does what C<push_send_fh> does.
+
+Send data only to a peer that is known to read it, such as another passer with C<push_recv_message>. An older peer takes
+one byte for each message.
+
+A handle with data travels in a message of its own, whatever C<max_fds_per_message> says. If the socket's C<SO_SNDBUF> is
+too small for the message, the passer fails with C<EMSGSIZE>. 2048 bytes always fit, and 4096 fit if C<SO_SNDBUF> is at
+least 8320. With the SysV interface the passer fails with C<EOPNOTSUPP>.
+
+=head2 $passer->push_recv_message($cb->($fh, $data))
+
+Queues a callback for the next handle that arrives and for its data. C<$data> is a string of bytes. It is C<undef> if
+there is none. Apart from that it does what C<push_recv_fh> does, and the callback goes into the same queue.
+
+    $passer->push_recv_message(sub {
+        my ($client, $request) = @_;
+        ...
+    });
+
+If a message carries several handles, its data goes with the first.
+
+On a stream, bytes may come before the message that they belong to. They are put in front of that message's data. More
+than 4096 bytes together are the error C<EMSGSIZE>. If no handle comes any more, the error is C<EBADMSG>.
+
+Each handle that waits for its callback may hold 4096 bytes.
 
 =head2 my ($uid, $gid, $pid) = $passer->peer_cred
 
@@ -857,8 +937,23 @@ of C<recv_fd> owns the descriptor and must close it.
 
 A passer passes the descriptor. It does not pass the buffers that Perl or AnyEvent::Handle keep above it. Data that
 is still in such a buffer may be written before the descriptor is sent, after it, or never. So flush before you push
-a handle and write nothing to it afterwards, or use C<syswrite>. Data that you have already read into a buffer does
-not go along.
+a handle and write nothing to it afterwards, or use C<syswrite>.
+
+Data that you have already read does not go along by itself. Send it with the handle, up to 4096 bytes of it. With
+AnyEvent::Handle it is in C<rbuf>, for example in the C<on_read> callback:
+
+    my ($fh, $read) = ($handle->fh, $handle->rbuf);
+    $handle->destroy;
+    $passer->push_send_message($fh, $read);
+
+For the receiver it is the beginning of what it reads:
+
+    $passer->push_recv_message(sub {
+        my ($fh, $read) = @_;
+        my $buffer = $read // '';
+        sysread $fh, $buffer, 4096, length $buffer;
+        ...
+    });
 
 =head2 Watchers
 
