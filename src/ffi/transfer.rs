@@ -692,7 +692,7 @@ unsafe fn send_whole(
     len: size_t,
     wait: Wait,
 ) -> Result<ssize_t, Errno> {
-    if n == 0 {
+    if !(1..=FDPASSER_MAX_PER_MESSAGE as size_t).contains(&n) {
         return Err(Errno::EINVAL);
     }
     // SAFETY: the caller vouches for n ints.

@@ -131,8 +131,8 @@ impl Waits {
             if is_ready(fd, events, left.map_or(PollTimeout::NONE, rounded_up))? {
                 return Ok(());
             }
-            // poll(2) takes no more than 24 days at a time.
-            if left.is_some_and(|left| left <= LONGEST_POLL) {
+            // poll(2) takes no more than 24 days at a time, and the clock of some kernels lets it return early.
+            if deadline.is_some_and(|at| at <= Instant::now()) {
                 return Err(match self.wait {
                     Wait::Until(_) => Errno::ETIMEDOUT,
                     _ => Errno::EAGAIN,
@@ -141,8 +141,6 @@ impl Waits {
         }
     }
 }
-
-const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// Woken a little too early, the caller would have to wait once more.
 fn rounded_up(time: Duration) -> PollTimeout {
