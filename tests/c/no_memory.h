@@ -7,7 +7,8 @@
 
 #include "check.h"
 
-static __attribute__((unused)) size_t refuse_from, refuse_to; /* sizes that are refused; both 0: none */
+/* Sizes that are refused; both 0: none. Volatile, because the compiler knows that a malloc() does not look at them. */
+static __attribute__((unused)) volatile size_t refuse_from, refuse_to;
 
 #if !defined(__GLIBC__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { CAN_REFUSE = 0 };
@@ -25,12 +26,13 @@ static int refused(size_t size)
     return 1;
 }
 
-void *malloc(size_t size)
+/* Weak, so that a program that is linked with glibc's archive can be linked; its own malloc() is not called then. */
+__attribute__((weak)) void *malloc(size_t size)
 {
     return refused(size) ? NULL : __libc_malloc(size);
 }
 
-void *realloc(void *old, size_t size)
+__attribute__((weak)) void *realloc(void *old, size_t size)
 {
     return refused(size) ? NULL : __libc_realloc(old, size);
 }
@@ -38,8 +40,17 @@ void *realloc(void *old, size_t size)
 
 HELPER void need_refusals(void)
 {
-    if (!CAN_REFUSE || on_valgrind())
-        SKIP("another malloc() is in the way: valgrind's, a sanitizer's, or one that is not glibc's");
+    enum { ANY = 7777 };
+    void *volatile got;
+
+    refuse_from = ANY;
+    refuse_to = ANY + 1;
+    got = malloc(ANY);
+    refuse_from = refuse_to = 0;
+    if (!CAN_REFUSE || got != NULL || on_valgrind()) {
+        free(got);
+        SKIP("another malloc() is in the way: valgrind's, a sanitizer's, glibc's archive, or one that is not glibc's");
+    }
 }
 
 #endif
