@@ -867,6 +867,7 @@ _recv_some(SV *passer, int share)
     SV **quiet = member(self, "quiet");
     bool one_only = quiet && SvIV(*quiet) > 0 && !member(self, "failing");
     Seen seen = { 0, FALSE };
+    bool called = FALSE;
 
     if (one_only)
         sv_setiv(*quiet, SvIV(*quiet) - 1);
@@ -904,8 +905,13 @@ _recv_some(SV *passer, int share)
         }
         if (handle) {
             share--;
+            called = TRUE;
             hand_over(aTHX_ self, av_shift(queue), handle);
         }
     }
+    /* A callback may have closed the passer's descriptor. Not every loop reports that. */
+    if (called && length_of(queue_in(self, "recv_queue")) && member(self, "fh") &&
+        fcntl(passer_fd(aTHX_ self), F_GETFD) == -1)
+        note(aTHX_ self, "ended", RETVAL = -EBADF);
   OUTPUT:
     RETVAL
