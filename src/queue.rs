@@ -166,7 +166,7 @@ impl Queue {
         }
     }
 
-    /// The same with data, of which there is a copy here. EMSGSIZE: too much data.
+    /// Queues a descriptor with a copy of its data. EMSGSIZE: too much data.
     pub(crate) fn push_send_message(
         &mut self,
         fd: OwnedFd,

@@ -166,7 +166,7 @@ impl Passer {
         })
     }
 
-    /// Queues a descriptor with data, of which the passer has a copy until it is sent. It goes in a message of its own.
+    /// Queues a descriptor with data. The passer keeps a copy of the data until it is sent, in a message of its own.
     /// See [`send_message`](crate::send_message) for what a peer understands.
     ///
     /// # Errors
