@@ -911,7 +911,7 @@ _recv_some(SV *passer, int share)
     }
     /* A callback may have closed the passer's descriptor. Not every loop reports that. */
     if (called && length_of(queue_in(self, "recv_queue")) && member(self, "fh") &&
-        fcntl(passer_fd(aTHX_ self), F_GETFD) == -1)
+        fcntl(passer_fd(aTHX_ self), F_GETFD) == -1 && errno == EBADF)
         note(aTHX_ self, "ended", RETVAL = -EBADF);
   OUTPUT:
     RETVAL
