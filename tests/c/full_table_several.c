@@ -21,7 +21,7 @@ static void with(rlim_t limit, size_t n, size_t step)
         memset(fds, -1, sizeof fds);
         ERRNO(fdpasser_recv_fds(pair[1], fds, n), EMFILE);
         EQUAL(fds[0], -1);
-        /* The array is too small too, but that does not show before there is room. */
+        /* The array is also too small. EMSGSIZE says so only when there is room. */
         ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
         EQUAL(open_descriptors(), open_now);
 
