@@ -321,7 +321,8 @@ remove-lib: target/man/made
 
 # The Perl that the module was built for. It is asked for the directories of module and manual page.
 built_for = $(or $(shell sed -n 's/^FULLPERL = //p' $(module)/Makefile 2>/dev/null),$(PERL))
-perl_dirs = $(shell $(built_for) scripts/perl-dirs '$(prefix)' '$(perldir)' '$(mandir)' $(INSTALLDIRS))
+perl_dirs = $(or $(shell $(built_for) scripts/perl-dirs '$(prefix)' '$(perldir)' '$(mandir)' $(INSTALLDIRS)), \
+    $(error there are no directories for the Perl module))
 
 can-install-perl: $(module)/blib/made
 	$(call can_write,$(addprefix $(dest),$(perl_dirs)))
