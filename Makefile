@@ -57,9 +57,12 @@ static := $(out)/libfdpasser.a
 # The names of the shared library: to link with, the soname, and the file.
 ifeq ($(shell uname -s),Darwin)
 so := libfdpasser.dylib libfdpasser.$(abi).dylib libfdpasser.$(version).dylib
+final := $(out)
 else
 so := libfdpasser.so libfdpasser.so.$(abi) libfdpasser.so.$(version)
 elf := yes
+# Cargo puts its own libraries back into the other directory whenever it runs.
+final := $(sealed)
 endif
 shared := $(out)/$(firstword $(so))
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
@@ -80,7 +83,6 @@ lib: ## build target/release/libfdpasser.so and libfdpasser.a
 	@command -v $(CARGO) >/dev/null || { echo "make: there is no $(CARGO) in PATH. To install as another user," \
 	    "run \`make\` as yourself first: what is built is installed without it." >&2; exit 1; }
 	$(CARGO) build --release --target-dir $(target) $(CARGO_FLAGS)
-	@# Cargo has put its own libraries back, as it does whenever it runs.
 ifdef elf
 	@$(MAKE) --no-print-directory -s $(sealed)/libfdpasser.so
 	@ln -f $(sealed)/libfdpasser.a $(sealed)/libfdpasser.so $(out)/
@@ -298,8 +300,8 @@ can-install-lib: $(sealed)/made target/man/made
 put-lib:
 	$(INSTALL) -d $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
 	$(INSTALL) -m 644 $(header) $(dest)$(includedir)/
-	$(INSTALL) -m 644 $(static) $(dest)$(libdir)/
-	$(INSTALL) -m 755 $(shared) $(dest)$(libdir)/$(lastword $(so))
+	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
+	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
 	ln -sf $(lastword $(so)) $(dest)$(libdir)/$(word 2,$(so))
 	ln -sf $(word 2,$(so)) $(dest)$(libdir)/$(firstword $(so))
 	rm -f $(dest)$(pkgconfigdir)/fdpasser.pc

@@ -3,6 +3,7 @@
 #
 #   my $record = Abi->recorded('0.1.0');            what was recorded for the soname of this version
 #   my $now    = Abi->declared($header, '0.1.0');   what a Header declares
+#   my $older  = Abi->before('0.1.0');              what was recorded for the soname before it
 #   $record->since('send_fd')                       the version that it came with
 #   $record->broken_by($now)                        what was changed or removed, a line for each
 #   $record->added_by($now)                         the names that are new
@@ -35,7 +36,7 @@ sub recorded {
 # The record of the newest soname before this one, to know when its names came.
 sub before {
     my ($class, $version) = @_;
-    my $order = sub { sprintf '%05d.%05d', split(/\./, $_[0]), 0 };
+    my $order = sub { my ($major, $minor) = split /\./, $_[0]; sprintf '%05d.%05d', $major, $minor // 0 };
     my ($newest) = grep { $order->($_) lt $order->(soname_of($version)) }
       sort { $order->($b) cmp $order->($a) } map { m{([\d.]+)\z} } glob "$root/tests/abi/*";
     return $class->parse(defined $newest ? slurp("$root/tests/abi/$newest") : '');
