@@ -68,7 +68,7 @@ shared := $(out)/$(firstword $(so))
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
 .PHONY: all lib perl-module manual setup demo test check interop portability soak sanitize bench header abi install uninstall
-.PHONY: dist clean help
+.PHONY: packages sbom dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -197,8 +197,9 @@ check: ## run all tests with what is there, offline
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
 
 check-format:
-	@$(call has_tool,fmt) set -x; $(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
-	$(PROVE) -v tests/licences.t
+	@$(call has_tool,fmt) set -x; $(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path fuzz/Cargo.toml && \
+	    $(CARGO) fmt --check --manifest-path examples/tokio/Cargo.toml
+	$(PROVE) -v tests/licences.t tests/dependencies.t
 
 check-clippy:
 	@$(call has_tool,clippy) set -x; $(CARGO) clippy --all-targets $(CARGO_FLAGS) $(with_header) -- -D warnings && \
@@ -340,6 +341,16 @@ remove-perl:
 	@# Unless other modules are there.
 	@cd $(dest)$(firstword $(perl_dirs)) && rmdir auto/AnyEvent AnyEvent 2>/dev/null || :
 	rm -f $(dest)$(lastword $(perl_dirs))/AnyEvent::FDpasser.*
+
+packages: ## the Debian packages: built, checked, installed and purged in two clean roots (ten minutes, as root)
+	tests/packaging/debian target/debian
+
+# Needs cargo-cyclonedx. It writes beside Cargo.toml only.
+sbom: ## the bill of materials of a release, in target/dist
+	@$(CARGO) cyclonedx --help >/dev/null 2>&1 || { echo "make: cargo-cyclonedx is missing: \`cargo install cargo-cyclonedx\`" >&2; exit 1; }
+	mkdir -p target/dist
+	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --all-features --override-filename sbom
+	mv sbom.json target/dist/fdpasser-$(version).cdx.json
 
 dist: ## make the crate's and the CPAN module's tarballs in target/dist
 	$(CARGO) package --locked --allow-dirty --no-verify
