@@ -135,9 +135,10 @@ perl-module:
 else
 module := perl
 
+# FDPASSER_SHARED=1 in the environment links it with the shared library.
 perl-module: lib ## build perl/blib
 	@[ perl/Makefile -nt perl/Makefile.PL ] || \
-	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(static) $(PERL) Makefile.PL)
+	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(if $(filter-out 0,$(FDPASSER_SHARED)),$(shared),$(static)) $(PERL) Makefile.PL)
 	$(MAKE) -C perl --no-print-directory
 	@touch perl/blib/made
 endif
@@ -352,10 +353,10 @@ sbom: ## the bill of materials of a release, in target/dist
 	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --all-features --override-filename sbom
 	mv sbom.json target/dist/fdpasser-$(version).cdx.json
 
-dist: ## make the crate's and the CPAN module's tarballs in target/dist
+dist: ## make the crate's and the CPAN module's tarballs in target/dist (VENDORED=1: with the crates inside)
 	$(CARGO) package --locked --allow-dirty --no-verify
 	mkdir -p target/dist && cp target/package/fdpasser-$(version).crate target/dist/
-	scripts/perl-dist target/dist
+	scripts/perl-dist $(if $(filter-out 0,$(VENDORED)),--vendored) target/dist
 
 clean: ## remove all that was built
 	$(CARGO) clean
