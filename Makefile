@@ -333,7 +333,7 @@ can-install-perl: $(module)/blib/made
 
 # As MakeMaker's pure_install does it, but without building anything. The list of files would name those below DESTDIR.
 put-perl:
-	cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
+	umask 022; cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
 	    -e 'install({ read => "", write => $$list, "blib/lib" => $$lib, "blib/arch" => $$lib, "blib/man3" => $$man }, 1)' \
 	    $(addprefix $(dest),$(perl_dirs)) '$(if $(dest),,$(firstword $(perl_dirs))/auto/AnyEvent/FDpasser/.packlist)'
 

@@ -72,7 +72,11 @@ sub has_files {
 subtest 'a prefix of its own' => sub {
     my $prefix = "$dir/opt";
     my $mark   = spew("$dir/mark", '');
-    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix") // return;
+    my $umask  = umask 077;                                                # of a careful administrator
+    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix");
+    umask $umask;
+    defined $said or return;
+    is((run('find', $prefix, '!', '-perm', '-444', '!', '-type', 'l'))[0], '', 'everybody can read it, whatever the umask');
     ok(!-e "$dir/built", 'nothing is built') or diag slurp("$dir/built");
     my $before = (Time::HiRes::stat($mark))[9];
     my @tree   = map { my $top = $_; map { "$top/$_" } files_below($top) } qw(include perl target/man target/release target/sealed);
