@@ -136,9 +136,11 @@ else
 module := perl
 
 # FDPASSER_SHARED=1 in the environment links it with the shared library.
+module_lib := $(CURDIR)/$(if $(filter-out 0,$(FDPASSER_SHARED)),$(shared),$(static))
+
 perl-module: lib ## build perl/blib
-	@[ perl/Makefile -nt perl/Makefile.PL ] || \
-	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(if $(filter-out 0,$(FDPASSER_SHARED)),$(shared),$(static)) $(PERL) Makefile.PL)
+	@[ perl/Makefile -nt perl/Makefile.PL ] && grep -q ' $(module_lib)$$' perl/Makefile || \
+	    (cd perl && FDPASSER_LIB=$(module_lib) $(PERL) Makefile.PL)
 	$(MAKE) -C perl --no-print-directory
 	@touch perl/blib/made
 endif

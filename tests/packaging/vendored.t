@@ -1,11 +1,12 @@
 #!/usr/bin/perl
 # `make lib` without a network: from vendored crates by Cargo.lock, and without that file from a distribution's crates,
-# which may have other versions. Neither compiles cbindgen.
+# which may have other versions. Neither compiles cbindgen. Then the Perl module, linked shared and static.
 #
 # SPDX-License-Identifier: MIT OR Apache-2.0
 use strict;
 use warnings;
 
+use Config;
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use FindBin;
@@ -56,5 +57,16 @@ like($said, qr/arrayvec/, 'because of that');
 my ($remove, $other_make) = slurp('docs/packaging.md') =~ /^\$ (rm Cargo\.lock)\n\$ make (CARGO_FLAGS=\S+)$/m or BAIL_OUT('docs/packaging.md has no commands');
 works($remove, { dir => $tree }, 'sh', '-c', $remove);
 like(builds("make lib $other_make", $other_make), qr/^ +Compiling arrayvec v0\.7\.99/m, 'with that version');
+
+# The Perl module can be linked with the one library and then with the other.
+for (['the shared library', 'FDPASSER_SHARED=1'], ['the archive'], ['the shared library again', 'FDPASSER_SHARED=1']) {
+    my ($what, @shared) = @$_;
+    works("the Perl module, with $what", { dir => $tree, deadline => 1800 }, @offline, $make, 'perl-module', $other_make, @shared) // last;
+    my $dynamic = (run('readelf', '-d', "$tree/perl/blib/arch/auto/AnyEvent/FDpasser/FDpasser.$Config{dlext}"))[0];
+    is(scalar($dynamic =~ /NEEDED.*libfdpasser/), @shared ? 1 : '', 'is what it needs, or not');
+    unlike($dynamic, qr/R(?:UN)?PATH/, 'it has no RUNPATH');
+    works('it works', { dir => "$tree/perl" }, 'env', @shared ? "LD_LIBRARY_PATH=$tree/target/release" : (), $^X, '-Mblib',
+        '-MAnyEvent::FDpasser', '-e', 'AnyEvent::FDpasser::fdpasser_mode() == 1 or die');
+}
 
 done_testing;
