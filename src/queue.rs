@@ -3,7 +3,7 @@
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
 use crate::error::{self, Retry, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys;
+use crate::sys::{self, Kind};
 use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use arrayvec::ArrayVec;
 use nix::errno::Errno;
@@ -32,6 +32,8 @@ pub(crate) struct Queue {
     receiving: Turn,
     /// Nothing more comes.
     ended: bool,
+    /// The error of a single message, which the caller is to be told next.
+    lost: Option<Errno>,
     /// The first error that is final.
     error: Option<Errno>,
     /// The caller knows of the end, or of the error.
@@ -119,6 +121,7 @@ impl Queue {
             sending: Turn::Now,
             receiving: Turn::Now,
             ended: false,
+            lost: None,
             error: None,
             told: false,
             data: Vec::new(),
@@ -233,7 +236,8 @@ impl Queue {
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        if self.deliverable() || (self.verdict().is_some() && !self.told) {
+        let news = self.lost.is_some() || (self.verdict().is_some() && !self.told);
+        if self.deliverable() || news {
             return Some(Duration::ZERO);
         }
         let sending = self.is_sending().then(|| self.sending.pause()).flatten();
@@ -249,10 +253,15 @@ impl Queue {
             None
         };
         if self.is_receiving() && self.receiving.has_come(ready.readable) {
-            self.receive_some();
+            self.receive_some(ready.readable);
         }
         if let Some((fd, error)) = refused {
             return Ok(Progress::Refused(fd, error));
+        }
+        if !self.deliverable() {
+            if let Some(error) = self.lost.take() {
+                return Err(error);
+            }
         }
         match self.verdict() {
             None => Ok(Progress::Open),
@@ -306,7 +315,7 @@ impl Queue {
     }
 
     fn is_receiving(&self) -> bool {
-        self.wanted > self.received.len() && !self.ended
+        self.wanted > self.received.len() && !self.ended && self.lost.is_none()
     }
 
     fn deliverable(&self) -> bool {
@@ -406,12 +415,21 @@ impl Queue {
         transfer::send_over_local(self.as_fd(), &fds, self.per_message, Wait::Never)
     }
 
-    fn receive_some(&mut self) {
+    fn receive_some(&mut self, ready: bool) {
+        let before = self.received.len();
         let mut result = self.receive_messages();
         // A SOCK_SEQPACKET socket says this, once, before it hands out what is left.
         if result == Err(Errno::ECONNRESET) {
             self.fail(Errno::ECONNRESET);
             result = self.receive_messages();
+        }
+        let in_vain = ready && result == Err(Errno::EAGAIN) && self.received.len() == before;
+        // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
+        if in_vain && sys::is_shut_down(self.as_fd()) == Ok(true) {
+            result = match self.receive_messages() {
+                Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
+                result => result,
+            };
         }
         match result {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
@@ -420,6 +438,11 @@ impl Queue {
                 if self.bytes_are_ahead() {
                     self.fail(NO_DESCRIPTOR);
                 }
+            }
+            // Packets do not join, so the next one is good.
+            Err(error @ (NO_DESCRIPTOR | TOO_MANY)) if !self.is_stream() => {
+                self.receiving = Turn::Now;
+                self.lost = Some(error);
             }
             Err(error) => match Turn::after(error) {
                 // Sending found that the peer is gone, so nothing comes after what has come.
@@ -431,6 +454,10 @@ impl Queue {
                 }
             },
         }
+    }
+
+    fn is_stream(&self) -> bool {
+        sys::kind(self.as_fd()) == Kind::Stream
     }
 
     /// Whether bytes came, and no descriptor behind them.
@@ -472,7 +499,8 @@ impl Queue {
         };
         let mut keeper = (incoming, received_data);
         let before = received.len();
-        // Bytes without a descriptor are no message, and there may be one behind them.
+        let mut joins = None;
+        // Bytes of a stream without a descriptor are no message, and there may be one behind them.
         for _ in 0..FAIR_SHARE {
             let enough = most.saturating_sub(received.len() - before);
             let result = transfer::recv_messages_with_data(
@@ -485,7 +513,11 @@ impl Queue {
                 },
                 |(incoming, all), fds, len| {
                     if fds.is_empty() {
-                        return incoming.keep(len);
+                        let is_stream = || sys::kind(socket.as_fd()) == Kind::Stream;
+                        return match *joins.get_or_insert_with(is_stream) {
+                            true => incoming.keep(len),
+                            false => Ok(()),
+                        };
                     }
                     if let Some(data) = incoming.take(len)? {
                         all.push_back((*handed_out + received.len() as Place, data));
@@ -494,7 +526,7 @@ impl Queue {
                     Ok(())
                 },
             );
-            if result != Err(NO_DESCRIPTOR) {
+            if result != Err(NO_DESCRIPTOR) || joins == Some(false) {
                 return result;
             }
         }

@@ -7,7 +7,7 @@
 
 use crate::error::{DESTROYED, NO_DESCRIPTOR, TOO_MANY};
 use crate::sys::wait::Waits;
-use crate::sys::{self, table::all_above_stdio, Message};
+use crate::sys::{self, table::all_above_stdio, Kind, Message};
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 
@@ -170,10 +170,13 @@ pub(crate) fn recv_message(
     len: &mut usize,
     wait: Wait,
 ) -> Result<(), Errno> {
+    *len = 0;
     let result = recv_with(passer, wait, || take_with_data(passer, max, fds, data, len));
-    if result.is_ok() {
-        *len = data_of(&data[..*len]).len();
-    }
+    *len = match result {
+        Ok(()) => data_of(&data[..*len]).len(),
+        Err(NO_DESCRIPTOR) => *len,
+        Err(_) => 0,
+    };
     result
 }
 
@@ -183,10 +186,17 @@ fn recv_with(
     mut take: impl FnMut() -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     let mut waits = Waits::new(wait);
+    let (mut woken, mut shut_down) = (false, false);
     loop {
         match prove_room(passer).and_then(|()| take()) {
+            Err(Errno::EAGAIN) if shut_down => return Ok(()),
             // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) if wait != Wait::Never => waits.wait_readable(passer)?,
+            Err(Errno::EAGAIN) if wait != Wait::Never => {
+                waits.wait_readable(passer)?;
+                // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
+                shut_down = woken && sys::is_shut_down(passer)?;
+                woken = true;
+            }
             result => return result,
         }
     }
@@ -302,7 +312,7 @@ fn prove_room(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
     let message = sys::receive(passer, fds)?;
-    judge(&message, max, fds)
+    judge(passer, &message, max, fds)
 }
 
 fn take_with_data(
@@ -312,22 +322,27 @@ fn take_with_data(
     data: &mut [u8],
     len: &mut usize,
 ) -> Result<(), Errno> {
-    *len = 0;
     let message = sys::receive_with_data(passer, fds, data)?;
     if message.bytes > MAX_DATA {
-        // There is no telling what belongs to which message, also if no descriptor came.
+        // On a stream there is no telling what belongs to which message, also if no descriptor came.
         fds.clear();
         return Err(TOO_MANY);
     }
     *len = message.bytes;
-    judge(&message, max, fds)
+    judge(passer, &message, max, fds)
 }
 
 /// All descriptors of the message are ours, and are closed if the verdict goes against it.
-fn judge(message: &Message, max: usize, fds: &mut Fds) -> Result<(), Errno> {
+fn judge(
+    passer: BorrowedFd<'_>,
+    message: &Message,
+    max: usize,
+    fds: &mut Fds,
+) -> Result<(), Errno> {
+    let is_end = || message.bytes == 0 && sys::kind(passer) != Kind::Datagrams;
     let verdict = if message.truncated {
         Err(DESTROYED)
-    } else if fds.is_empty() && message.bytes > 0 {
+    } else if fds.is_empty() && !is_end() {
         Err(NO_DESCRIPTOR)
     } else if message.too_long || fds.len() > max {
         Err(TOO_MANY)

@@ -406,7 +406,8 @@ pub unsafe extern "C" fn fdpasser_push_send_message(
 ///
 /// At first data is dropped, so that a hostile peer cannot make a program hold it that does not use it. With yes other than
 /// 0 the object keeps at most FDPASSER_MAX_DATA bytes for each descriptor that the program asked for and has not taken.
-/// Bytes that come without a descriptor are kept too, and belong to the next descriptor.
+/// Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor. On SOCK_SEQPACKET
+/// and SOCK_DGRAM they are an error, which fdpasser_process(3) reports (EBADMSG), and are dropped.
 ///
 /// # Returns
 ///
@@ -525,8 +526,8 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// says is ready, and in each one whose pause is over. It does no harm to call it with nothing to do or too early. One
 /// call moves about 100 descriptors in each direction, so that one busy passer does not starve the others.
 ///
-/// Before the call reports the end or a final error, the object hands out every descriptor that has arrived and was
-/// asked for. As long as fdpasser_next_fd(3) has something, this call returns 1, unless a descriptor was refused.
+/// Before the call reports the end or an error of receiving, the object hands out every descriptor that has arrived and
+/// was asked for. As long as fdpasser_next_fd(3) has something, this call returns 1, unless a descriptor was refused.
 ///
 /// A full table, too many descriptors in flight and a shortage of memory are not errors. The direction pauses.
 ///
@@ -545,7 +546,8 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// more may be pushed for it. It returns -1 with errno on failure.
 ///
 /// fdpasser_refused() returns the descriptor that the last fdpasser_process() could not send, once. It returns -1 if
-/// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final.
+/// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final,
+/// unless it is about a message that came.
 ///
 /// # Errors
 ///
@@ -554,12 +556,20 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
 /// - EPERM: A security module or the peer refused the descriptor.
 ///
-/// The connection has failed, if fdpasser_refused() returns -1. Each further call returns the same error:
+/// One message that came is lost, on a SOCK_SEQPACKET or SOCK_DGRAM socket. The call reports it once, in its place among
+/// the descriptors, and the next call goes on with the next message:
+///
+/// - EBADMSG: It had no descriptor. (On SOCK_SEQPACKET a message without bytes and descriptors is the orderly shutdown.)
+/// - EMSGSIZE: It had more than 4096 bytes. Its descriptors were closed.
+///
+/// In all other cases the connection has failed, if fdpasser_refused() returns -1. Each further call returns the same
+/// error:
 ///
 /// - EPIPE, ECONNRESET: The peer is gone.
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
-/// - EBADMSG: Bytes came without a descriptor.
-/// - EMSGSIZE: A message of more than 4096 bytes came. Its descriptors were closed.
+/// - EBADMSG: Bytes came over a stream without a descriptor. If the object keeps data, only bytes that the end comes
+///   behind are an error.
+/// - EMSGSIZE: A message of more than 4096 bytes came over a stream. Its descriptors were closed.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
 ///   ENOLINK.
 /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: The passer is not a connected local socket.
