@@ -423,13 +423,8 @@ impl Queue {
             self.fail(Errno::ECONNRESET);
             result = self.receive_messages();
         }
-        let in_vain = ready && result == Err(Errno::EAGAIN) && self.received.len() == before;
-        // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
-        if in_vain && sys::is_shut_down(self.as_fd()) == Ok(true) {
-            result = match self.receive_messages() {
-                Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
-                result => result,
-            };
+        if ready && result == Err(Errno::EAGAIN) && self.received.len() == before {
+            result = self.receive_from_shut_down();
         }
         match result {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
@@ -456,6 +451,20 @@ impl Queue {
         }
     }
 
+    /// Nothing was there, although the socket was ready. Linux says EAGAIN of a datagram socket that was shut down here, and
+    /// the socket polls readable for ever.
+    #[cold]
+    fn receive_from_shut_down(&mut self) -> Result<Taken, Errno> {
+        if sys::is_shut_down(self.as_fd()) != Ok(true) {
+            return Err(Errno::EAGAIN);
+        }
+        match self.receive_messages() {
+            Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
+            result => result,
+        }
+    }
+
+    #[cold]
     fn is_stream(&self) -> bool {
         sys::kind(self.as_fd()) == Kind::Stream
     }

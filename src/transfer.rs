@@ -333,22 +333,41 @@ fn take_with_data(
 }
 
 /// All descriptors of the message are ours, and are closed if the verdict goes against it.
+#[inline(always)] // two instructions for the usual message
 fn judge(
     passer: BorrowedFd<'_>,
     message: &Message,
     max: usize,
     fds: &mut Fds,
 ) -> Result<(), Errno> {
-    let is_end = || message.bytes == 0 && sys::kind(passer) != Kind::Datagrams;
-    let verdict = if message.truncated {
+    let whole = !message.truncated && !message.too_long;
+    if whole && !fds.is_empty() && fds.len() <= max && all_above_stdio(fds).is_ok() {
+        return Ok(());
+    }
+    let verdict = verdict(passer, message, max, fds.len());
+    fds.clear();
+    verdict
+}
+
+/// On a message with these many descriptors that is not simply good.
+#[cold]
+fn verdict(
+    passer: BorrowedFd<'_>,
+    message: &Message,
+    max: usize,
+    count: usize,
+) -> Result<(), Errno> {
+    if message.truncated {
         Err(DESTROYED)
-    } else if fds.is_empty() && !is_end() {
-        Err(NO_DESCRIPTOR)
-    } else if message.too_long || fds.len() > max {
+    } else if count == 0 {
+        match message.bytes == 0 && sys::kind(passer) != Kind::Datagrams {
+            true => Ok(()), // the end of file
+            false => Err(NO_DESCRIPTOR),
+        }
+    } else if message.too_long || count > max {
         Err(TOO_MANY)
     } else {
-        // There was room when we looked. If there is none now, another thread has taken it since.
-        all_above_stdio(fds).map_err(|_| DESTROYED)
-    };
-    verdict.inspect_err(|_| fds.clear())
+        // There was room above standard error when we looked. Another thread has taken it since.
+        Err(DESTROYED)
+    }
 }
