@@ -30,10 +30,8 @@ pub(crate) struct Queue {
     wanted: usize,
     sending: Turn,
     receiving: Turn,
-    /// Nothing more comes.
-    ended: bool,
-    /// The error of a single message, which the caller is to be told next.
-    lost: Option<Errno>,
+    /// Why nothing is received at the moment.
+    stopped: Option<Stopped>,
     /// The first error that is final.
     error: Option<Errno>,
     /// The caller knows of the end, or of the error.
@@ -65,6 +63,15 @@ struct Incoming {
     buffer: Vec<u8>,
     /// How many bytes came without a descriptor.
     ahead: usize,
+}
+
+/// Why receiving has stopped.
+#[derive(Clone, Copy, Debug)]
+enum Stopped {
+    /// A message is in error, and the next one is good. Receiving goes on when the caller knows.
+    ByMessage(Errno),
+    /// Nothing more comes.
+    ForGood,
 }
 
 /// When a direction may be tried next.
@@ -120,8 +127,7 @@ impl Queue {
             wanted: 0,
             sending: Turn::Now,
             receiving: Turn::Now,
-            ended: false,
-            lost: None,
+            stopped: None,
             error: None,
             told: false,
             data: Vec::new(),
@@ -153,6 +159,7 @@ impl Queue {
     }
 
     /// Queues a descriptor, which comes back on failure.
+    #[inline(always)] // a call would cost as much as what it does
     pub(crate) fn push_send_fd(&mut self, fd: OwnedFd) -> Result<(), (OwnedFd, Errno)> {
         let verdict = match self.error {
             Some(error) => Err(error),
@@ -236,8 +243,7 @@ impl Queue {
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        let news = self.lost.is_some() || (self.verdict().is_some() && !self.told);
-        if self.deliverable() || news {
+        if self.deliverable() || (self.verdict().is_some() && !self.told) {
             return Some(Duration::ZERO);
         }
         let sending = self.is_sending().then(|| self.sending.pause()).flatten();
@@ -258,15 +264,13 @@ impl Queue {
         if let Some((fd, error)) = refused {
             return Ok(Progress::Refused(fd, error));
         }
-        if !self.deliverable() {
-            if let Some(error) = self.lost.take() {
-                return Err(error);
-            }
-        }
         match self.verdict() {
             None => Ok(Progress::Open),
             Some(verdict) => {
-                self.told = true;
+                match self.stopped {
+                    Some(Stopped::ByMessage(_)) => self.stopped = None,
+                    _ => self.told = true,
+                }
                 verdict.map(|()| Progress::Shutdown)
             }
         }
@@ -276,7 +280,7 @@ impl Queue {
     pub(crate) fn next_fd(&mut self) -> Option<OwnedFd> {
         let fd = self.next_received()?;
         if !self.data.is_empty() {
-            self.data_of_last();
+            self.drop_data_of_last();
         }
         Some(fd)
     }
@@ -294,8 +298,12 @@ impl Queue {
         Some(fd)
     }
 
-    /// The data of the descriptor that has just left `received`.
     #[inline(never)] // so that next_fd() is small where there is no data
+    fn drop_data_of_last(&mut self) {
+        drop(self.data_of_last());
+    }
+
+    /// The data of the descriptor that has just left `received`.
     fn data_of_last(&mut self) -> Option<Vec<u8>> {
         let all = self.data.first_mut()?;
         all.handed_out += 1;
@@ -315,21 +323,22 @@ impl Queue {
     }
 
     fn is_receiving(&self) -> bool {
-        self.wanted > self.received.len() && !self.ended && self.lost.is_none()
+        self.wanted > self.received.len() && self.stopped.is_none()
     }
 
     fn deliverable(&self) -> bool {
         self.wanted > 0 && !self.received.is_empty()
     }
 
-    /// How it all ended, if it did and there is nothing left to be done or handed out.
+    /// How it all ended, or which message is in error, if there is nothing left to be done or handed out before that.
     fn verdict(&self) -> Option<Result<(), Errno>> {
         if self.deliverable() || self.is_receiving() {
             return None;
         }
-        match self.error {
-            Some(error) => Some(Err(error)),
-            None => (self.ended && self.to_send.is_empty()).then_some(Ok(())),
+        match (self.stopped, self.error) {
+            (Some(Stopped::ByMessage(error)), _) | (_, Some(error)) => Some(Err(error)),
+            (Some(Stopped::ForGood), None) => self.to_send.is_empty().then_some(Ok(())),
+            (None, None) => None,
         }
     }
 
@@ -417,54 +426,56 @@ impl Queue {
 
     fn receive_some(&mut self, ready: bool) {
         let before = self.received.len();
-        let mut result = self.receive_messages();
+        match self.receive_messages() {
+            Ok(Taken::Enough) => self.receiving = Turn::Now,
+            result => {
+                let in_vain = ready && self.received.len() == before;
+                self.receive_no_more(result, in_vain);
+            }
+        }
+    }
+
+    /// `in_vain`: the socket was ready, and had nothing.
+    #[inline(never)] // it is not for every message
+    fn receive_no_more(&mut self, mut result: Result<Taken, Errno>, in_vain: bool) {
         // A SOCK_SEQPACKET socket says this, once, before it hands out what is left.
         if result == Err(Errno::ECONNRESET) {
             self.fail(Errno::ECONNRESET);
             result = self.receive_messages();
         }
-        if ready && result == Err(Errno::EAGAIN) && self.received.len() == before {
-            result = self.receive_from_shut_down();
+        // A datagram socket that was shut down here says EAGAIN (on Linux), and polls readable for ever.
+        if in_vain && result == Err(Errno::EAGAIN) && sys::is_shut_down(self.as_fd()) == Ok(true) {
+            result = match self.receive_messages() {
+                Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
+                result => result,
+            };
         }
         match result {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
             Ok(Taken::Shutdown) => {
-                self.ended = true;
+                self.stopped = Some(Stopped::ForGood);
                 if self.bytes_are_ahead() {
                     self.fail(NO_DESCRIPTOR);
                 }
             }
-            // Packets do not join, so the next one is good.
             Err(error @ (NO_DESCRIPTOR | TOO_MANY)) if !self.is_stream() => {
                 self.receiving = Turn::Now;
-                self.lost = Some(error);
+                self.stopped = Some(Stopped::ByMessage(error));
             }
             Err(error) => match Turn::after(error) {
                 // Sending found that the peer is gone, so nothing comes after what has come.
-                Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
+                Some(Turn::WhenReady) if self.error.is_some() => {
+                    self.stopped = Some(Stopped::ForGood);
+                }
                 Some(turn) => self.receiving = turn,
                 None => {
-                    self.ended = true;
+                    self.stopped = Some(Stopped::ForGood);
                     self.fail(error);
                 }
             },
         }
     }
 
-    /// Nothing was there, although the socket was ready. Linux says EAGAIN of a datagram socket that was shut down here, and
-    /// the socket polls readable for ever.
-    #[cold]
-    fn receive_from_shut_down(&mut self) -> Result<Taken, Errno> {
-        if sys::is_shut_down(self.as_fd()) != Ok(true) {
-            return Err(Errno::EAGAIN);
-        }
-        match self.receive_messages() {
-            Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
-            result => result,
-        }
-    }
-
-    #[cold]
     fn is_stream(&self) -> bool {
         sys::kind(self.as_fd()) == Kind::Stream
     }

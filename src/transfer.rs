@@ -311,8 +311,10 @@ fn prove_room(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 fn take(passer: BorrowedFd<'_>, max: usize, fds: &mut Fds) -> Result<(), Errno> {
-    let message = sys::receive(passer, fds)?;
-    judge(passer, &message, max, fds)
+    // By reference: a copy would take as many instructions as the verdict.
+    let message = &sys::receive(passer, fds);
+    let message = message.as_ref().map_err(|error| *error)?;
+    judge(passer, message, max, fds)
 }
 
 fn take_with_data(
@@ -322,14 +324,15 @@ fn take_with_data(
     data: &mut [u8],
     len: &mut usize,
 ) -> Result<(), Errno> {
-    let message = sys::receive_with_data(passer, fds, data)?;
+    let message = &sys::receive_with_data(passer, fds, data);
+    let message = message.as_ref().map_err(|error| *error)?;
     if message.bytes > MAX_DATA {
         // On a stream there is no telling what belongs to which message, also if no descriptor came.
         fds.clear();
         return Err(TOO_MANY);
     }
     *len = message.bytes;
-    judge(passer, &message, max, fds)
+    judge(passer, message, max, fds)
 }
 
 /// All descriptors of the message are ours, and are closed if the verdict goes against it.

@@ -359,7 +359,7 @@ pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| push(unsafe { passer_mut(p) }?, fd, &[]))
+    guard(|| push(unsafe { passer_mut(p) }?, fd, Queue::push_send_fd))
 }
 
 /// Queues one descriptor to be sent with len bytes of data, in a message of its own.
@@ -398,7 +398,8 @@ pub unsafe extern "C" fn fdpasser_push_send_message(
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
         // SAFETY: the caller vouches for len bytes.
-        push(passer, fd, unsafe { bytes(data, len) }?)
+        let data = unsafe { bytes(data, len) }?;
+        push(passer, fd, |passer, fd| passer.push_send_message(fd, data))
     })
 }
 
@@ -758,13 +759,17 @@ fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 
-fn push(passer: &mut Queue, fd: c_int, data: &[u8]) -> Result<c_int, Errno> {
+fn push(
+    passer: &mut Queue,
+    fd: c_int,
+    push: impl FnOnce(&mut Queue, OwnedFd) -> Result<(), (OwnedFd, Errno)>,
+) -> Result<c_int, Errno> {
     Queue::must_be_open(borrow(&fd)?)?;
     if fd == passer.as_fd().as_raw_fd() {
         return Err(Errno::EINVAL);
     }
     // SAFETY: open, as we just saw, and the caller gives it away.
-    match passer.push_send_message(unsafe { OwnedFd::from_raw_fd(fd) }, data) {
+    match push(passer, unsafe { OwnedFd::from_raw_fd(fd) }) {
         Ok(()) => Ok(1),
         Err((fd, error)) => {
             let _ = fd.into_raw_fd(); // the caller's, as before
