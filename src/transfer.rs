@@ -97,8 +97,10 @@ pub(crate) fn send(
     if per_message > MAX_PER_MESSAGE {
         return Err(Errno::EINVAL);
     }
-    if fds.is_empty() {
-        return Ok(0);
+    match fds {
+        [] => return Ok(0),
+        [fd] => return send_one(passer, *fd, wait).map(|()| 1),
+        _ => {}
     }
     sys::must_be_local(passer)?;
     send_over_local(passer, fds, per_message, wait)
