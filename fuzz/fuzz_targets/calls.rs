@@ -532,7 +532,7 @@ impl State<'_> {
             assert_eq!(sent as usize, n);
             assert!(!null && (1..=MAX).contains(&n) && n == fds.len());
             assert!(len == 0 || !data_null && len <= DATA);
-        } else if n == 0 || n > c_int::MAX as usize {
+        } else if !(1..=MAX).contains(&n) {
             assert_eq!(last_errno(), EINVAL);
         } else if null {
             assert_eq!(last_errno(), EFAULT);
