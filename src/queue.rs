@@ -215,7 +215,7 @@ impl Queue {
 
     /// Whether the data of received descriptors is kept for [`next_message`](Self::next_message). At first it is not.
     pub(crate) fn want_data(&mut self, yes: bool) -> Result<(), Errno> {
-        if !yes {
+        if !yes || !sys::HAS_DATA {
             if let Some(all) = self.data.first_mut() {
                 all.incoming = None;
             }

@@ -176,7 +176,7 @@ pub(crate) fn recv_message(
     let result = recv_with(passer, wait, || take_with_data(passer, max, fds, data, len));
     *len = match result {
         Ok(()) => data_of(&data[..*len]).len(),
-        Err(NO_DESCRIPTOR) => *len,
+        Err(NO_DESCRIPTOR) if sys::HAS_DATA => *len,
         Err(_) => 0,
     };
     result

@@ -414,7 +414,7 @@ pub unsafe extern "C" fn fdpasser_try_send_message(
 ///   is in.
 /// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. On a stream they may be
 ///   data of a message whose descriptors are still to come: put them in front of that message's data. On a SOCK_DGRAM
-///   socket a message of no bytes is EBADMSG too.
+///   socket a message of no bytes is EBADMSG too. With the SysV interface *len is 0.
 /// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes came, with descriptors or
 ///   without. They were consumed, and all descriptors were closed. After too many bytes close the passer, because on a
 ///   stream the rest of them joins the next message.

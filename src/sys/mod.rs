@@ -86,6 +86,9 @@ pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
 #[cfg(no_enotrecoverable)]
 pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
 
+/// Whether messages have data. If not, receiving shows a NUL in place of whatever bytes came.
+pub(crate) const HAS_DATA: bool = cfg!(not(fdpasser_sysv));
+
 /// How a passer keeps messages apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
