@@ -27,6 +27,7 @@ my %left_out = (
     message_two_receivers => CUT,
     message_waits         => CUT,
     packets          => 'an empty packet never arrives',
+    packets_sandbox  => 'an empty packet never arrives',
     queue_packets    => 'an empty packet never arrives',
     datagram_shut_down => 'an empty packet never arrives',
     peer_cred        => 'SO_PEERCRED names the process that asks, not its peer',
