@@ -229,7 +229,7 @@ check-rust:
 	$(CARGO) test $(CARGO_FLAGS) $(with_header)
 
 check-c: lib
-	$(PROVE) -v tests/header.t tests/abi.t tests/c.t
+	$(PROVE) -v tests/header.t tests/c.t
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
