@@ -49,7 +49,6 @@
  */
 #define FDPASSER_VERSION_PATCH 0
 
-
 /**
  * fdpasser_mode(): descriptors travel as SCM_RIGHTS over AF_UNIX sockets.
  */
