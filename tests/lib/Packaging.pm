@@ -13,6 +13,9 @@ use Skips qw(loudly);
 
 our @EXPORT_OK = qw(copy_of_the_tree home_of_cargo without_network);
 
+# A make that a test runs must not inherit the flags and the job server of the make that runs the tests.
+delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+
 # What a command begins with so that it reaches no network. Where the system does not let us, it goes without.
 sub without_network {
     for my $command ([qw(unshare -n)], [qw(unshare -r -n)]) {

@@ -18,6 +18,7 @@ use lib "$FindBin::Bin/../lib";
 use CPrograms qw(cc library symbols);
 use Files qw($root slurp spew);
 use Header;
+use Packaging ();
 use Processes qw(installed run works);
 use Skips qw(loudly);
 
