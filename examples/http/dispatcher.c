@@ -408,7 +408,8 @@ static void run(void)
 
 /* --- start ----------------------------------------------------------------------------------- */
 
-static void listen_on(const char *port)
+/* Returns the port. */
+static int listen_on(const char *port)
 {
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
     socklen_t size = sizeof address;
@@ -421,7 +422,7 @@ static void listen_on(const char *port)
         set_nonblocking(listener) != 0 ||
         getsockname(listener, (struct sockaddr *)&address, &size) != 0)
         die("cannot listen on 127.0.0.1");
-    printf("listening on 127.0.0.1:%d\n", ntohs(address.sin_port));
+    return ntohs(address.sin_port);
 }
 
 /* Who can connect to a node is handed connections, so only our user may. */
@@ -457,9 +458,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* when a client is gone, write() fails with EPIPE */
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
         die("sigaction");
-    listen_on(argv[1]);
+    int port = listen_on(argv[1]);
     for (int i = 2; i < argc; i++)
         add_route(argv[i]);
+    printf("listening on 127.0.0.1:%d\n", port);
     run();
     return EXIT_SUCCESS;
 }
