@@ -114,11 +114,11 @@ sub respond {
     my ($handle, $handed_over) = @_;
     my $read = $handle->{rbuf};
 
-    if ($read !~ /\n\r?\n/) {
-        answer($handle, '431 Request Header Fields Too Large') if length $read >= MAX_REQUEST;
-        return;
-    }
-    my ($head, $body) = (substr($read, 0, $+[0]), substr($read, $+[0]));
+    my $head = $read =~ /\n\r?\n/ ? substr $read, 0, $+[0] : undef;
+    return answer($handle, '431 Request Header Fields Too Large') if length($head // $read) > MAX_REQUEST;
+    return if !defined $head;
+    my $body = substr $read, length $head;
+
     my ($method) = $head =~ m{\A(\S+) /\S* HTTP/1\.[0-9]\r?\n} or return answer($handle, '400 Bad Request');
     return answer($handle, '405 Method Not Allowed', allow => 'GET, HEAD, POST') if $method !~ /\A(?:GET|HEAD|POST)\z/;
     return answer($handle, '501 Not Implemented') if $head =~ /^Transfer-Encoding:/mi;

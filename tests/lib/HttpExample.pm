@@ -9,10 +9,16 @@ use warnings;
 
 use Examples;
 use Exporter qw(import);
-use Socket   qw(SOL_SOCKET SO_LINGER);
+use IO::Select;
+use IO::Socket::UNIX;
+use Processes ();
+use Socket    qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
-our @EXPORT = qw(all_of answer_to begin dispatcher end head_of joined nothing_left_open open_fds pairs request reset_connection worker);
+our @EXPORT = qw(
+  all_of answer_to answers_to begin connection dispatcher end head_of joined node nothing_left_open open_fds pairs
+  request reset_connection send_message worker
+);
 
 my %program;
 
@@ -83,24 +89,34 @@ sub head_of {
     return request('GET', 'Filler: ' . 'x' x $rest);
 }
 
-# Everything up to the end of the connection, which must not be a reset.
+# What comes on each connection up to its end, which must not be a reset. Whatever comes is read at once, so that no
+# client waits for another one.
 sub all_of {
-    my ($client) = @_;
-    my $all = '';
-    while (1) {
-        my $n = sysread $client, $all, 65536, length $all;
-        return "$all ($!)" if !defined $n;
-        last if !$n;
+    my @clients = @_;
+    my %all     = map { $_ => '' } @clients;
+    my $open    = IO::Select->new(@clients);
+    while ($open->count) {
+        for my $client ($open->can_read) {
+            my $n = sysread $client, $all{$client}, 65536, length $all{$client};
+            next if $n;
+            $all{$client} .= " ($!)" if !defined $n;
+            $open->remove($client);
+            close $client;
+        }
     }
-    close $client;
-    return $all;
+    return wantarray ? @all{@clients} : $all{ $clients[0] };
 }
 
 # Waits for the answer, and for the end of the connection. Returns its status, its head, what a worker says in it, and
 # the body that the worker has repeated.
-sub answer_to {
-    my ($client) = @_;
-    my $all = all_of($client);
+sub answer_to { return (answers_to(@_))[0] }
+
+sub answers_to {
+    return map { parse_answer($_) } all_of(@_);
+}
+
+sub parse_answer {
+    my ($all) = @_;
     my ($head, $content) = split /(?<=\r\n)\r\n/, $all, 2;
     my %answer = (status => "none, but '$all'", head => $head // '', body => 'none', map { $_ => -1 } qw(language pid request handed read));
     return \%answer if ($head // '') !~ m{\AHTTP/1\.1 (\d+) };
@@ -111,6 +127,33 @@ sub answer_to {
         @answer{qw(language pid request handed read body)} = ($1, $2, $3, $4, $5, $6);
     }
     return \%answer;
+}
+
+# --- a dispatcher of our own
+
+# A listener for workers, and its path.
+sub node {
+    my $path = "$dir/our-node";
+    unlink $path;
+    return (IO::Socket::UNIX->new(Local => $path, Listen => 5) || die("$path: $!"), $path);
+}
+
+# A TCP connection: the client's socket and the server's.
+sub connection {
+    my $listener = listener();
+    my $client   = client($listener->sockport);
+    return ($client, scalar $listener->accept);
+}
+
+# Sends a socket with these bytes, by other means than our library.
+sub send_message {
+    my ($passer, $socket, $bytes) = @_;
+    my $code = 'import socket, sys; passer, data, fd = sys.argv[1:]; '
+      . 'socket.send_fds(socket.socket(fileno=int(passer)), [bytes.fromhex(data)], [int(fd)])';
+    my @arguments = (fileno $passer, unpack('H*', $bytes), fileno $socket);
+    my ($text, $status) = Processes::run({ keep => [ $passer, $socket ] }, 'python3', '-c', $code, @arguments);
+    $status == 0 or die "sending: $text";
+    return;
 }
 
 # Closes a connection so that the peer sees a reset.
