@@ -48,6 +48,12 @@
 //! - With SOCK_DGRAM only sending shows that the peer is gone, by ECONNREFUSED and then by ENOTCONN. At that moment
 //!   Linux destroys what had come and was not received.
 //!
+//! # Features
+//!
+//! - `capi`, on by default: the C functions. They are for the shared and the static library. A Rust program does not
+//!   need them: with `default-features = false` it exports no C symbols of this crate.
+//! - `header`: generates the C header while building. Only this project's own `make` needs it.
+//!
 //! # Map
 //!
 //! Two faces stand over one core. `api` is the Rust face, `ffi` the C face. The core is `endpoint`, which makes
@@ -96,3 +102,8 @@ pub const fn mode() -> Mode {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And those of the crate's page on crates.io.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/crate.md")]
+struct CratePage;

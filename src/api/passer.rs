@@ -4,7 +4,7 @@
 use crate::queue::{self, Events, Queue};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// One end of a connection with a queue for each direction, for use with any event loop: poll the
@@ -270,5 +270,12 @@ impl Passer {
 impl AsFd for Passer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// For event loops that want a number, such as tokio's `AsyncFd`.
+impl AsRawFd for Passer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
