@@ -31,12 +31,12 @@
 enum {
     MAX_ROUTES = 16,
     MAX_WORKERS = 64,
-    MAX_CLIENTS = 256,       /* further connections wait in the listener */
-    HEAD_MS = 10 * 1000,     /* for a client to send the head of its request: else 408 */
-    WORKER_MS = 5 * 1000,    /* for a worker to take a connection: else 503 */
-    LINGER_MS = 2 * 1000,    /* for a client to close after an answer of ours */
-    SHORTAGE_MS = 500,       /* after an accept that failed for a reason that we do not know */
-    TICK_MS = 1000,          /* how late a signal may be noticed that comes just before poll() */
+    MAX_CLIENTS = 256,    /* further connections wait in the listener */
+    HEAD_MS = 10 * 1000,  /* for a client to send the head of its request: else 408 */
+    WORKER_MS = 5 * 1000, /* for a worker to take a connection: else 503 */
+    LINGER_MS = 2 * 1000, /* for a client to close after an answer of ours */
+    SHORTAGE_MS = 500,    /* after an accept that failed for a reason that we do not know */
+    TICK_MS = 1000,       /* how late a signal may be noticed that comes just before poll() */
 };
 
 struct route {
@@ -302,10 +302,9 @@ static nfds_t fill_pollfds(struct pollfd *at, long long now)
     return (nfds_t)(at - first);
 }
 
-static void sooner(long long *first, long long time, long long now)
+static long long sooner(long long a, long long b)
 {
-    if (time > now && time < *first)
-        *first = time;
+    return a < b ? a : b;
 }
 
 /* How long poll() may wait: until the next thing that happens at a certain time, but no longer than a tick. */
@@ -313,12 +312,14 @@ static int timeout_ms(long long now)
 {
     long long first = now + TICK_MS;
 
-    sooner(&first, accept_at, now);
+    if (accept_at > now)
+        first = sooner(first, accept_at);
     for (int i = 0; i < n_workers; i++)
-        sooner(&first, workers[i].resume_at, now);
+        if (workers[i].resume_at > now)
+            first = sooner(first, workers[i].resume_at);
     for (int i = 0; i < n_clients; i++)
-        sooner(&first, clients[i]->deadline, now);
-    return (int)(first - now);
+        first = sooner(first, clients[i]->deadline);
+    return first > now ? (int)(first - now) : 0;
 }
 
 /* The first two go from the last to the first, because an entry may be removed. */

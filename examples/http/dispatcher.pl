@@ -28,12 +28,12 @@ use IO::Socket::INET;
 use Socket qw(SOMAXCONN);
 
 use constant {
-    MAX_DATA    => 4096,    # bytes that can be handed over with a connection
-    MAX_CLIENTS => 256,     # further connections wait in the listener
-    HEAD        => 10,      # seconds for a client to send the head of its request: else 408
-    WORKER      => 5,       # seconds for a worker to take a connection: else 503
-    LINGER      => 2,       # seconds for a client to close after an answer of ours
-    PAUSE       => 0.5,     # seconds, after an accept that failed
+    MAX_DATA       => 4096,    # bytes that can be handed over with a connection
+    MAX_CLIENTS    => 256,     # further connections wait in the listener
+    HEAD_SECONDS   => 10,      # for a client to send the head of its request: else 408
+    WORKER_SECONDS => 5,       # for a worker to take a connection: else 503
+    LINGER_SECONDS => 2,       # for a client to close after an answer of ours
+    PAUSE_SECONDS  => 0.5,     # after an accept that failed
 };
 
 @ARGV > 1 && !grep { !/=/ } @ARGV[ 1 .. $#ARGV ] or die "usage: $0 PORT PREFIX=NODE...\n";
@@ -93,7 +93,7 @@ sub welcome_workers {
 sub worker_joins {
     my ($route) = @_;
     my $fh = AnyEvent::FDpasser::fdpasser_accept($route->{node}) or do {
-        $route->{joining} = AE::timer PAUSE, 0, sub { welcome_workers($route) } if accept_failed();
+        $route->{joining} = AE::timer PAUSE_SECONDS, 0, sub { welcome_workers($route) } if accept_failed();
         return;
     };
     $accept_error = '';
@@ -136,7 +136,7 @@ sub hand_over {
         my $worker = shift @{ $route->{ready} };
         my $client = $worker->{client} = shift @{ $route->{waiting} };
         delete $client->{timer};
-        $worker->{timer} = AE::timer WORKER, 0, sub { $worker->{passer}->error('it takes no connections') };
+        $worker->{timer} = AE::timer WORKER_SECONDS, 0, sub { $worker->{passer}->error('it takes no connections') };
         $worker->{passer}->push_send_message(
             $client->{fh},
             $client->{data},
@@ -157,8 +157,9 @@ my $accepting;
 # Decides what to wait for, when something has changed.
 sub settle {
     accept_clients() if $stopping && $listener && !$accepting;    # those that wait in it would be reset
-    if ($listener && keys %client < MAX_CLIENTS) { $accepting ||= AE::io $listener, 0, sub { accept_clients(); settle() } }
-    else                                         { undef $accepting }
+    my $room = $listener && keys %client < MAX_CLIENTS;
+    if ($room) { $accepting ||= AE::io $listener, 0, sub { accept_clients(); settle() } }
+    else       { undef $accepting }
     $end->send if $stopping && !$listener && !%client;
 }
 
@@ -169,7 +170,7 @@ sub accept_clients {
             serve($fh);
             next;
         }
-        if    (accept_failed()) { $accepting = AE::timer PAUSE, 0, sub { undef $accepting; settle() } }
+        if    (accept_failed()) { $accepting = AE::timer PAUSE_SECONDS, 0, sub { undef $accepting; settle() } }
         elsif ($stopping)       { undef $listener }
         return;
     }
@@ -181,7 +182,7 @@ sub serve {
     my $client = { fh => $fh, data => '' };
     $client{$client} = $client;
     $client->{io}    = AE::io $fh, 0, sub { read_head($client) };
-    $client->{timer} = AE::timer HEAD, 0, sub { refuse($client, '408 Request Timeout') };
+    $client->{timer} = AE::timer HEAD_SECONDS, 0, sub { refuse($client, '408 Request Timeout') };
 }
 
 sub forget {
@@ -237,7 +238,7 @@ sub choose {
 
 sub wait_for_worker {
     my ($client) = @_;
-    $client->{timer} = AE::timer WORKER, 0, sub {
+    $client->{timer} = AE::timer WORKER_SECONDS, 0, sub {
         @{ $_->{waiting} } = grep { $_ != $client } @{ $_->{waiting} } for @route;
         refuse($client, '503 Service Unavailable');
     };
@@ -262,7 +263,7 @@ sub refuse {
         my $n = sysread $client->{fh}, my $unwanted, 4096;
         forget($client) if defined $n ? !$n : !later();
     };
-    $client->{timer} = AE::timer LINGER, 0, sub { forget($client) };
+    $client->{timer} = AE::timer LINGER_SECONDS, 0, sub { forget($client) };
 }
 
 # --- start and end ---------------------------------------------------------------------------------

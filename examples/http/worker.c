@@ -23,10 +23,10 @@
 #include "http.h"
 
 enum {
-    MAX_CLIENTS = 256,         /* further connections wait in the passer */
-    MAX_REQUEST = 16 * 1024,   /* bytes, with the body */
-    MAX_BODY = 16 * 1024 + 512, /* of an answer, which repeats the request line and the body */
-    LIFETIME_MS = 30 * 1000,   /* for one connection, from start to end */
+    MAX_CLIENTS = 256,            /* further connections wait in the passer */
+    MAX_REQUEST = 16 * 1024,      /* bytes, with the body */
+    MAX_BODY = MAX_REQUEST + 512, /* of an answer, which repeats the request line and the body */
+    LIFETIME_MS = 30 * 1000,      /* for one connection, from start to end */
     CONNECT_SECONDS = 10,
     TICK_MS = 1000, /* how late a signal may be noticed that comes just before poll() */
 };

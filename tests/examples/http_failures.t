@@ -19,8 +19,8 @@ my $get = request('GET');
 
 # Dispatchers that wait for a second where the others wait for five or ten.
 my %hasty = (
-    C    => edited('http/dispatcher.c',  HEAD_MS => 1000, WORKER_MS => 1000),
-    Perl => edited('http/dispatcher.pl', HEAD    => 1,    WORKER    => 1),
+    C    => edited('http/dispatcher.c',  HEAD_MS      => 1000, WORKER_MS      => 1000),
+    Perl => edited('http/dispatcher.pl', HEAD_SECONDS => 1,    WORKER_SECONDS => 1),
 );
 
 # Which process answered a client.
@@ -91,9 +91,14 @@ for my $d (qw(C Perl)) {
         my ($server, $port, $worker) = begin($d, 'C');
         freeze($worker);
         my @clients = map { client($port, $get) } 1 .. 400;
+        my @gone    = map { $clients[ 40 * $_ ] } 0 .. 9;
+        reset_connection($_) for @gone;
+        @clients = grep { defined fileno $_ } @clients;
         kill CONT => $worker->{pid};
-        is_deeply(fates(@clients), { $worker->{pid} => 400 }, 'all are answered');
-        end($server, $worker);
+        is_deeply(fates(@clients), { $worker->{pid} => 390 }, 'all are answered that have not gone away meanwhile');
+        is(stop($server, 'TERM'), 0, 'the dispatcher ends well');
+        is(ended($worker), 0, 'the worker too');
+        like(rest($worker), qr/\A(?:dropped a connection: [^\n]*\n){0,10}\z/, '... which may have noticed those that went away');
     };
 
     part "dispatcher in $d: a worker that is killed" => sub {
