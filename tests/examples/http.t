@@ -66,8 +66,8 @@ for my $pair (pairs()) {
             is($answer->{status}, 200,     "$length bytes are answered");
             is($answer->{handed}, $length, '... and were handed over');
         }
-        is(answer_to(client($port, head_of(4097)))->{status}, 431, '4097 bytes are not');
-        is(answer_to(client($port, head_of(100_000)))->{status}, 431, 'nor are 100,000: the client gets its answer, no reset');
+        is(answer_to_talker(client($port, head_of(4097)))->{status}, 431, '4097 bytes are not');
+        is(answer_to(client($port, head_of(100_000)))->{status}, 431, 'nor are 100,000');
         is(answer_to(client($port, 'x' x 4096))->{status}, 431, 'nor is a line without an end');
         end($server, $w);
     };
@@ -104,8 +104,7 @@ for my $pair (pairs()) {
 
     part "$what: a second request in the same packet" => sub {
         my ($server, $port, $w) = begin($dispatcher, $worker);
-        my $client = client($port, "$get$get");
-        my $answer = answer_to($client);
+        my $answer = answer_to_talker(client($port, "$get$get"));
         is($answer->{status}, 200,             'the first one is answered, and then the connection is closed');
         is($answer->{handed}, 2 * length $get, 'both were handed over');
         is($answer->{body},   '',              'the second one is no body');

@@ -9,6 +9,7 @@ use warnings;
 
 use Examples;
 use Exporter qw(import);
+use IO::Poll qw(POLLERR POLLHUP POLLPRI);
 use IO::Select;
 use IO::Socket::UNIX;
 use Processes ();
@@ -16,7 +17,7 @@ use Socket    qw(SOL_SOCKET SO_LINGER);
 use Test::More;
 
 our @EXPORT = qw(
-  all_of answer_to answers_to begin connection dispatcher end head_of joined node nothing_left_open open_fds pairs
+  all_of answer_to answer_to_talker answers_to begin connection dispatcher end head_of joined node nothing_left_open open_fds pairs
   request reset_connection send_message worker
 );
 
@@ -127,6 +128,21 @@ sub parse_answer {
         @answer{qw(language pid request handed read body)} = ($1, $2, $3, $4, $5, $6);
     }
     return \%answer;
+}
+
+# Waits for the answer to a client that sends too much and goes on to send. That must not reset the connection, as a reset
+# can take the answer away. Returns the answer.
+sub answer_to_talker {
+    my ($client) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    open my $copy, '+<&', $client or die "dup: $!";
+    my $answer = answer_to($client);
+    is(syswrite($copy, 'more'), 4, 'more can be sent after the answer');
+    my $poll = IO::Poll->new;
+    $poll->mask($copy => POLLPRI);    # asks for nothing: a reset is reported all the same
+    $poll->poll(0.1);
+    is($poll->events($copy) & (POLLERR | POLLHUP), 0, '... without a reset');
+    return $answer;
 }
 
 # --- a dispatcher of our own
