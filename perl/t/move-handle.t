@@ -175,7 +175,7 @@ my @move = (
     srand 13;
     while (my @busy = grep { length $_->{left} } @client) {
         for (@busy) {
-            write_all($_->{fh}, my $piece = substr $_->{left}, 0, 1 + int rand 2000);
+            write_all($_->{fh}, my $piece = substr $_->{left}, 0, 1 + int rand 10_000);
             substr $_->{left}, 0, length $piece, '';
         }
         ticks(1);
