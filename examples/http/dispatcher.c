@@ -51,7 +51,7 @@ struct worker {
     int number;
     const struct route *route;
     unsigned long turn; /* when it got its last connection */
-    bool full;          /* it could not take one */
+    bool full;          /* its passer could not take one */
     long long full_since;
     long long resume_at; /* not to be tried before that */
 };
@@ -322,7 +322,7 @@ static int timeout_ms(long long now)
     return first > now ? (int)(first - now) : 0;
 }
 
-/* The first two go from the last to the first, because an entry may be removed. */
+/* The next two functions go from the last entry to the first, because they may remove the present one. */
 
 static void serve_clients(const struct pollfd *pollfds, long long now)
 {
@@ -426,7 +426,7 @@ static int listen_on(const char *port)
     return ntohs(address.sin_port);
 }
 
-/* Who can connect to a node is handed connections, so only our user may. */
+/* Whatever connects to a node is given connections, so only our user may connect. */
 static void add_route(char *argument)
 {
     struct route *route = &routes[n_routes];

@@ -75,7 +75,7 @@ sub accept_failed {
 
 # --- workers ---------------------------------------------------------------------------------------
 
-# Who can connect to a node is handed connections, so only our user may.
+# Whatever connects to a node is given connections, so only our user may connect.
 sub add_route {
     my ($prefix, $path) = @_;
     my $node = AnyEvent::FDpasser::fdpasser_server($path, 0, mode => 0600);
@@ -103,8 +103,7 @@ sub worker_joins {
         on_error => sub { worker_left($worker, $@) },
     );
 
-    # A worker sends nothing but the end, when it wants to leave. Only who receives hears of it while there
-    # is nothing to send.
+    # A worker sends nothing but the end, when it wants to leave. We notice that only while we wait to receive.
     $worker->{passer}->push_recv_fh(sub { $worker->{passer}->error('it sent a descriptor') });
 
     print "worker $worker->{number} joined $route->{prefix}\n";

@@ -17,10 +17,18 @@ use HttpExample;
 
 my $get = request('GET');
 
-# Dispatchers that wait for a second where the others wait for five or ten.
+# Dispatchers that wait for two seconds where the others wait for five or ten: for a head, or for a worker.
 my %hasty = (
-    C    => edited('http/dispatcher.c',  HEAD_MS      => 1000, WORKER_MS      => 1000),
-    Perl => edited('http/dispatcher.pl', HEAD_SECONDS => 1,    WORKER_SECONDS => 1),
+    C    => edited('http/dispatcher.c',  HEAD_MS      => 2000),
+    Perl => edited('http/dispatcher.pl', HEAD_SECONDS => 2),
+);
+my %pressing = (
+    C    => edited('http/dispatcher.c',  WORKER_MS      => 2000),
+    Perl => edited('http/dispatcher.pl', WORKER_SECONDS => 2),
+);
+my %impatient = (
+    C    => edited('http/worker.c',  CONNECT_SECONDS => 1),
+    Perl => edited('http/worker.pl', CONNECT         => 1),
 );
 
 # Which process answered a client.
@@ -60,7 +68,7 @@ for my $d (qw(C Perl)) {
     };
 
     part "dispatcher in $d: no worker" => sub {
-        my ($server, $port) = begin($hasty{$d});
+        my ($server, $port) = begin($pressing{$d});
         is(answer_to(client($port, $get))->{status}, 503, 'the client is told so');
         end($server);
 
@@ -73,7 +81,7 @@ for my $d (qw(C Perl)) {
     };
 
     part "dispatcher in $d: a worker that is stopped" => sub {
-        my ($server, $port, $worker) = begin($hasty{$d}, 'C');
+        my ($server, $port, $worker) = begin($pressing{$d}, 'C');
         freeze($worker);
         my @clients = map { client($port, $get) } 1 .. 400;    # more than the passer takes
         ok(said($server, qr/^worker 1 left: it takes no connections$/), 'it gets no more');
@@ -244,7 +252,7 @@ for my $w (qw(C Perl)) {
         my ($server) = begin('Perl');
         freeze($server);
         my @backlog = fill_backlog("$dir/node");
-        fails('one that waits for room in the backlog', qr/the dispatcher does not answer/, worker($w), "$dir/node");
+        fails('one that waits for room in the backlog', qr/the dispatcher does not answer/, $impatient{$w}, "$dir/node");
     };
 }
 
