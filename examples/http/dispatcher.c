@@ -202,6 +202,7 @@ static void accept_clients(long long now)
         }
         c->fd = fd;
         c->len = 0;
+        c->data[0] = '\0';
         enter(c, READING, now + HEAD_MS);
         clients[n_clients++] = c;
     }
