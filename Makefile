@@ -154,7 +154,7 @@ $(module)/blib/made: perl/Makefile.PL perl/FDpasser.xs $(shell find perl/lib -na
 setup: ## install what demo and test need and is missing
 	@scripts/setup
 
-demo: ## the main job: a Perl and a C worker answer connections handed to them
+demo: ## the main job: a dispatcher reads requests and hands the connections to workers, in C and in Perl
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory all
 	@examples/http/demo
