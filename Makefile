@@ -300,11 +300,13 @@ can_write = @for directory in $(1); do \
 	        "Run \`sudo make install\`, or name a directory of yours: \`make install prefix=\$$HOME/.local\`" >&2; exit 1; }; \
 	done
 
+lib_dirs = $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+
 can-install-lib: $(sealed)/made target/man/made
-	$(call can_write,$(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7))
+	$(call can_write,$(lib_dirs))
 
 put-lib:
-	$(INSTALL) -d $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+	$(INSTALL) -d $(lib_dirs)
 	$(INSTALL) -m 644 $(header) $(dest)$(includedir)/
 	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
 	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
@@ -342,9 +344,9 @@ put-perl:
 	    $(addprefix $(dest),$(perl_dirs)) '$(if $(dest),,$(firstword $(perl_dirs))/auto/AnyEvent/FDpasser/.packlist)'
 
 remove-perl:
-	cd $(dest)$(firstword $(perl_dirs)) && rm -rf AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser
+	rm -rf $(addprefix $(dest)$(firstword $(perl_dirs))/,AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser)
 	@# Unless other modules are there.
-	@cd $(dest)$(firstword $(perl_dirs)) && rmdir auto/AnyEvent AnyEvent 2>/dev/null || :
+	@rmdir $(addprefix $(dest)$(firstword $(perl_dirs))/,auto/AnyEvent AnyEvent) 2>/dev/null || :
 	rm -f $(dest)$(lastword $(perl_dirs))/AnyEvent::FDpasser.*
 
 packages: ## the Debian packages: built, checked, installed and purged in two clean roots (ten minutes, as root)

@@ -103,6 +103,7 @@ subtest 'a prefix of its own' => sub {
     works('installed again, over itself', @as_sudo, 'install', "prefix=$prefix");
     works('make uninstall', @as_sudo, 'uninstall', "prefix=$prefix");
     has_files('leaves no file', $prefix);
+    works('and may be called again', @as_sudo, 'uninstall', "prefix=$prefix");
 };
 
 subtest 'a part of it' => sub {
