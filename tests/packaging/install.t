@@ -115,10 +115,10 @@ subtest 'the usual place' => sub {
         mkdir "$1/layer" && mount -t tmpfs tmpfs "$1/layer" && mkdir "$1/layer/upper" "$1/layer/work" &&
         mount -t overlay overlay -o "lowerdir=/usr/local,upperdir=$1/layer/upper,workdir=$1/layer/work" /usr/local || { echo cannot; exit; }
 SH
-    my ($private) = grep { my ($said) = run(@$_, 'sh', '-c', "($layer) && echo can; :", 'sh', tempdir(DIR => $dir)); $said =~ /^can$/m }
-      [qw(unshare -m)], [qw(unshare -r -m)];
-    plan skip_all => loudly('no layer can be put above /usr/local here') if !$private;
-    my $said = works('installed, compiled, run, uninstalled', { deadline => 1800 }, @$private, 'sh', '-ec', $layer . <<'SH', 'sh', $dir, join(' ', cc()), $^X, @as_sudo);
+    my @private = qw(unshare -m);
+    plan skip_all => loudly('no layer can be put above /usr/local, which root can do on most systems')
+      if (run(@private, 'sh', '-c', "($layer) && echo can; :", 'sh', tempdir(DIR => $dir)))[0] !~ /^can$/m;
+    my $said = works('installed, compiled, run, uninstalled', { deadline => 1800 }, @private, 'sh', '-ec', $layer . <<'SH', 'sh', $dir, join(' ', cc()), $^X, @as_sudo);
         dir=$1 cc=$2 perl=$3
         shift 3
         unset PKG_CONFIG_PATH LD_LIBRARY_PATH PERL5LIB
