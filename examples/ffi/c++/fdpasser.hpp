@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -66,6 +68,12 @@ private:
     std::shared_ptr<unique_fd> fd_; // an exception must be copyable
 };
 
+// What arrives: a descriptor and its data.
+struct message {
+    unique_fd fd;
+    std::string data;
+};
+
 // Makes a connected pair of descriptors, for passers or for send_fd() and recv_fd().
 inline std::pair<unique_fd, unique_fd> socketpair()
 {
@@ -106,6 +114,19 @@ public:
         (void)fd.release();
         return true;
     }
+    // The same with a copy of data, which may have FDPASSER_MAX_DATA bytes.
+    [[nodiscard]] bool push_send(unique_fd &&fd, std::string_view data)
+    {
+        if (::fdpasser_push_send_message(object_.get(), fd.get(), data.data(), data.size()) < 0) {
+            if (errno == EAGAIN)
+                return false;
+            fail("fdpasser_push_send_message");
+        }
+        (void)fd.release();
+        return true;
+    }
+    // Keeps the data of what is received from now on, for next_message().
+    void want_data(bool yes) { checked("fdpasser_want_data", ::fdpasser_want_data(object_.get(), yes)); }
     void push_recv(int count) { checked("fdpasser_push_recv", ::fdpasser_push_recv(object_.get(), count)); }
     void set_max_queued(unsigned count)
     {
@@ -137,6 +158,14 @@ public:
         unique_fd fd{::fdpasser_next_fd(object_.get())};
 
         return fd ? std::optional(std::move(fd)) : std::nullopt;
+    }
+    std::optional<message> next_message()
+    {
+        char data[FDPASSER_MAX_DATA];
+        std::size_t length = 0;
+        unique_fd fd{::fdpasser_next_message(object_.get(), data, sizeof data, &length)};
+
+        return fd ? std::optional(message{std::move(fd), std::string(data, length)}) : std::nullopt;
     }
     int queued() const { return checked("fdpasser_queued", ::fdpasser_queued(object_.get())); }
     bool drained() const { return checked("fdpasser_drained", ::fdpasser_drained(object_.get())) != 0; }
