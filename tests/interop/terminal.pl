@@ -65,7 +65,7 @@ die "$command[0] ended with status $?\n" if $?;
 sub type {
     my ($terminal, $text) = @_;
     $terminal->{said} = '';
-    syswrite($terminal->{fh}, $text) == length $text or die "write to $terminal->{name}: $!\n";
+    (syswrite($terminal->{fh}, $text) // -1) == length $text or die "write to $terminal->{name}: $!\n";
     return;
 }
 
