@@ -40,6 +40,7 @@ my $here = "$root/tests/interop";
 # env     the environment of all three
 # slow    it needs a language that `make setup` does not install
 # again   the same language with other calls. `make check` runs fewer pairs of these.
+# partner `make check` runs its pairs with data. It is also the other end where one pair for each program is enough.
 # pauses  it waits out shortages, and uses the shared library, where the fault harness gets at it. Go does not
 #         count: its poller reports changes only, so after a false EAGAIN of the harness it would wait for ever.
 # data    what it knows of data:
@@ -48,6 +49,7 @@ my $here = "$root/tests/interop";
 #         fixed  it always sends `says` and wants just that. It reads and prints nothing.
 #         none   it does not know that there can be data. (Each byte is a message to it, or anything but a NUL an error.)
 # answers it waits for an answer to each message, so only a peer that answers can be at the other end
+# console a command that sends terminals, as terminal.c says
 sub members {
     my @link    = shared_link();
     my @c       = (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include");
@@ -61,6 +63,7 @@ sub members {
             name  => 'C',
             what  => 'send_fd and recv_fd',
             data  => 'drops',
+            partner => 1,
             build => [ @c, '-o', "$out/single", "$here/single.c", @link ],
             run   => ["$out/single"],
         },
@@ -69,6 +72,7 @@ sub members {
             what  => 'fdpasser_send_message and fdpasser_recv_message',
             data  => 'lines',
             again => 1,
+            partner => 1,
             build => [ @c, '-o', "$out/message", "$here/message.c", @link ],
             run   => ["$out/message"],
         },
@@ -185,6 +189,7 @@ sub members {
             data  => 'lines',
             needs => [ @python, '-c', 'import socket; socket.send_fds' ],
             run   => [ 'python3', "$here/python_socket.py" ],
+            console => [ 'python3', "$here/console.py" ],
         },
         {
             name    => 'runc',
@@ -196,6 +201,7 @@ sub members {
             env     => { CGO_ENABLED => 0, GOCACHE => "$out/go" },
             build   => [ 'go', 'build', '-o', "$out/go-runc", "$here/runc.go" ],
             run     => ["$out/go-runc"],
+            console => [ "$out/go-runc", 'console' ],
         },
         {
             name  => 'multiprocessing',
@@ -228,6 +234,7 @@ sub members {
             data    => 'fixed',
             says    => 'a number',
             answers => 1,
+            partner => 1,
             build   => [ @c, '-o', "$out/answers", "$here/answers.c", @link ],
             run     => ["$out/answers"],
         },
