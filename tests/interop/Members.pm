@@ -7,14 +7,15 @@
 #   PROGRAM send COUNT PASSER
 #   PROGRAM recv COUNT PASSER
 #
-# PASSER is the number of an inherited descriptor, one end of a connection, in blocking mode. `send` sends COUNT
-# descriptors, in order. The first one reads as "1" and then ends, the second one as "2", and so on. `recv` checks that
-# it gets these, and that the connection ends then. Both exit with 0 if all went well. If not, they say why.
-# FDPASSER_LIBRARY in the environment names the shared library.
+# PASSER is the number of an inherited descriptor: one end of a connection, in blocking mode. `send` sends COUNT
+# descriptors in order. The first one reads as "1" and then ends, the second one as "2", and so on. `recv` checks that it
+# gets these, and that the connection ends after them. Both exit with 0 if all went well. If not, they say why.
+# FDPASSER_LIBRARY in the environment is the path of the shared library.
 #
-# What about data? A line of standard input, without its newline, is the data of a descriptor. It may have any bytes. An
-# empty line, and the end of the input, stand for no data. A receiver prints a line for each descriptor: its number, a
-# colon, a space and the data. The matrix compares what was printed with what was to be sent.
+# A program that knows data reads a line of standard input for each descriptor that it sends. The line, without its
+# newline, is the data. It can contain any byte. An empty line is no data, and so is the end of the input. Such a program
+# prints a line for each descriptor that it receives: the number, a colon, a space and the data. It prints nothing else.
+# The matrix compares the output of the receiver with the input of the sender.
 package Members;
 
 use strict;
@@ -32,24 +33,24 @@ our $out = "$root/target/interop";
 my $ffi  = "$root/examples/ffi";
 my $here = "$root/tests/interop";
 
-# name    its name in the tables
-# what    which library and which calls it uses
-# run     the command, to which role, count and descriptor are added
-# needs   [the package to install, a command that fails where the package is missing]
-# build   a command, and `in` its directory
-# env     the environment of all three
-# slow    it needs a language that `make setup` does not install
-# again   the same language with other calls. `make check` runs fewer pairs of these.
-# partner `make check` runs its pairs with data. It is also the other end where one pair for each program is enough.
-# pauses  it waits out shortages, and uses the shared library, where the fault harness gets at it. Go does not
-#         count: its poller reports changes only, so after a false EAGAIN of the harness it would wait for ever.
-# data    what it knows of data:
-#         lines  it sends and prints data, as said above. `longest` is the most that it takes, if that is not 4096.
-#         drops  it sends none. It receives from those that do, and drops the data.
-#         fixed  it always sends `says` and wants just that. It reads and prints nothing.
-#         none   it does not know that there can be data. (Each byte is a message to it, or anything but a NUL an error.)
-# answers it waits for an answer to each message, so only a peer that answers can be at the other end
-# console a command that sends terminals, as terminal.c says
+# name     its name in the tables
+# what     which library and which calls it uses
+# run      the command, to which role, count and descriptor are added
+# needs    [the package to install, a command that fails where the package is missing]
+# build    a command, and `in` its directory
+# env      the environment of all three
+# slow     it needs a language that `make setup` does not install
+# pauses   it waits out shortages, and uses the shared library, where the fault harness gets at it. Go does not
+#          count: its poller reports changes only, so after a false EAGAIN of the harness it would wait for ever.
+# data     what it knows of data:
+#          lines  it sends and prints data, as above. `longest` is the most bytes that it takes, if not 4096.
+#          drops  it sends no data. It receives from senders of data, and drops the data.
+#          fixed  all that it sends and accepts is `says`. It reads no input and prints nothing.
+#          none   it knows messages of one NUL, and no data.
+# answers  it waits for an answer to each message, so the other end has to be a program that answers
+# partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
+# again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
+# console  a command that sends terminals, as terminal.c says
 sub members {
     my @link    = shared_link();
     my @c       = (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include");

@@ -68,7 +68,7 @@ private:
     std::shared_ptr<unique_fd> fd_; // an exception must be copyable
 };
 
-// What arrives: a descriptor and its data.
+// A received descriptor and its data, which is empty if it has none.
 struct message {
     unique_fd fd;
     std::string data;
@@ -103,19 +103,9 @@ public:
     // In the form that poll(2) takes.
     int timeout_ms() const noexcept { return ::fdpasser_timeout_ms(object_.get()); }
 
-    // Queues the descriptor and owns it. Returns false if the queue is full: then the caller keeps it.
-    [[nodiscard]] bool push_send(unique_fd &&fd)
-    {
-        if (::fdpasser_push_send_fd(object_.get(), fd.get()) < 0) {
-            if (errno == EAGAIN)
-                return false;
-            fail("fdpasser_push_send_fd");
-        }
-        (void)fd.release();
-        return true;
-    }
-    // The same with a copy of data, which may have FDPASSER_MAX_DATA bytes.
-    [[nodiscard]] bool push_send(unique_fd &&fd, std::string_view data)
+    // Queues the descriptor and owns it. Its data, of which it queues a copy, has at most FDPASSER_MAX_DATA bytes. Returns
+    // false if the queue is full: then the caller keeps the descriptor.
+    [[nodiscard]] bool push_send(unique_fd &&fd, std::string_view data = {})
     {
         if (::fdpasser_push_send_message(object_.get(), fd.get(), data.data(), data.size()) < 0) {
             if (errno == EAGAIN)
@@ -125,7 +115,7 @@ public:
         (void)fd.release();
         return true;
     }
-    // Keeps the data of what is received from now on, for next_message().
+    // Keeps the data of the descriptors that are received from now on, for next_message().
     void want_data(bool yes) { checked("fdpasser_want_data", ::fdpasser_want_data(object_.get(), yes)); }
     void push_recv(int count) { checked("fdpasser_push_recv", ::fdpasser_push_recv(object_.get(), count)); }
     void set_max_queued(unsigned count)

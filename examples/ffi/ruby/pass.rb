@@ -55,7 +55,11 @@ class Passer
   def initialize(fd)
     @object = LibFdpasser.fdpasser_new(fd)
     raise failure("fdpasser_new") if @object.null?
-    raise failure("fdpasser_want_data") if LibFdpasser.fdpasser_want_data(@object, 1).negative?
+    if LibFdpasser.fdpasser_want_data(@object, 1).negative?
+      error = failure("fdpasser_want_data")
+      close
+      raise error
+    end
 
     # For C to write into.
     @data = Fiddle::Pointer.malloc(MAX_DATA, Fiddle::RUBY_FREE)
