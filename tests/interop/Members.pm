@@ -24,6 +24,7 @@ use warnings;
 use CPrograms qw(cc cxx shared_link);
 use Exporter  qw(import);
 use Files     qw($root);
+use List::Util qw(min);
 
 our @EXPORT_OK = qw(members $out);
 
@@ -45,9 +46,12 @@ my $here = "$root/tests/interop";
 # data     what it knows of data:
 #          lines  it sends and prints data, as above. `longest` is the most bytes that it takes, if not 4096.
 #          drops  it sends no data. It receives from senders of data, and drops the data.
-#          fixed  all that it sends and accepts is `says`. It reads no input and prints nothing.
+#          fixed  all that it sends and accepts is `says`, or what that function says of a number and the count. It reads
+#                 no input and prints nothing.
 #          none   it knows messages of one NUL, and no data.
 # answers  it waits for an answer to each message, so the other end has to be a program that answers
+# groups   it sends several descriptors in a message. The first one has the data.
+# several  it can receive several in a message, one after the other
 # partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
 # again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
 # console  a command that sends terminals, as terminal.c says
@@ -81,6 +85,7 @@ sub members {
             name  => 'C queue',
             what  => 'fdpasser_new, poll, without data',
             data  => 'drops',
+            several => 1,
             pauses => 1,
             build => [ @c, '-o', "$out/queue", "$here/queue.c", @link ],
             run   => [ "$out/queue", 'plain' ],
@@ -89,6 +94,7 @@ sub members {
             name  => 'C queue data',
             what  => 'fdpasser_new, poll',
             data  => 'lines',
+            several => 1,
             again => 1,
             pauses => 1,
             build => [ @c, '-o', "$out/queue", "$here/queue.c", @link ],
@@ -98,6 +104,7 @@ sub members {
             name  => 'C++',
             what  => 'fdpasser.hpp, poll',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ 'g++', $cxx[0], '--version' ],
             build => [ @cxx, '-o', "$out/cxx", "$ffi/c++/pass.cpp", @link ],
@@ -107,6 +114,7 @@ sub members {
             name  => 'Rust',
             what  => 'the crate, poll',
             data  => 'lines',
+            several => 1,
             build => \@cargo,
             run   => ["$root/target/debug/examples/pass"],
         },
@@ -114,6 +122,7 @@ sub members {
             name  => 'Perl EV',
             what  => 'AnyEvent::FDpasser on EV',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ 'libev-perl', $^X, '-MEV', '-e1' ],
             env   => { PERL_ANYEVENT_MODEL => 'EV' },
@@ -123,6 +132,7 @@ sub members {
             name  => 'Perl',
             what  => 'AnyEvent::FDpasser, pure-Perl loop, without data',
             data  => 'drops',
+            several => 1,
             pauses => 1,
             env   => { PERL_ANYEVENT_MODEL => 'Perl' },
             run   => [ @perl, "$here/anyevent.pl", 'plain' ],
@@ -131,6 +141,7 @@ sub members {
             name  => 'Python',
             what  => 'ctypes, asyncio',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ @python, '-c', 'import ctypes, asyncio' ],
             run   => [ 'python3', "$ffi/python/pass.py" ],
@@ -139,6 +150,7 @@ sub members {
             name  => 'Ruby',
             what  => 'Fiddle, IO.select',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             slow  => 1,
             needs => [ 'ruby', 'ruby', '-rfiddle/import', '-e', '' ],
@@ -148,6 +160,7 @@ sub members {
             name  => 'LuaJIT',
             what  => 'ffi, poll',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             slow  => 1,
             needs => [ 'luajit', 'luajit', '-v' ],
@@ -157,6 +170,7 @@ sub members {
             name  => 'Go',
             what  => "cgo, Go's poller",
             data  => 'lines',
+            several => 1,
             slow  => 1,
             needs => [ 'golang-go', 'go', 'version' ],
             in    => "$ffi/go",
@@ -210,7 +224,17 @@ sub members {
             data  => 'fixed',
             says  => "\1",
             needs => [ @python, '-c', 'from multiprocessing.reduction import sendfds' ],
-            run   => [ 'python3', "$here/python_multiprocessing.py", 'silent' ],
+            run   => [ 'python3', "$here/python_multiprocessing.py", 'single' ],
+        },
+        {
+            name  => 'mp several',
+            what  => "not ours: Python's multiprocessing, several in a message",
+            data  => 'fixed',
+            says  => \&number_in_three,
+            groups  => 1,
+            several => 1,
+            needs => [ @python, '-c', 'from multiprocessing.reduction import sendfds' ],
+            run   => [ 'python3', "$here/python_multiprocessing.py", 'several' ],
         },
         {
             name  => 'textbook',
@@ -240,6 +264,12 @@ sub members {
             run     => ["$out/answers"],
         },
     );
+}
+
+# Three descriptors are in each message but the last one, and their number is its data.
+sub number_in_three {
+    my ($number, $count) = @_;
+    return $number % 3 != 1 ? '' : chr min(3, $count - $number + 1);
 }
 
 1;
