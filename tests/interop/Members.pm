@@ -26,7 +26,7 @@ use Exporter  qw(import);
 use Files     qw($root);
 use List::Util qw(min);
 
-our @EXPORT_OK = qw(members $out);
+our @EXPORT_OK = qw(members consoles drivers $out);
 
 # Where programs are built.
 our $out = "$root/target/interop";
@@ -54,13 +54,12 @@ my $here = "$root/tests/interop";
 # several  it can receive several in a message, one after the other
 # partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
 # again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
-# console  a command that sends terminals, as terminal.c says
 sub members {
     my @link    = shared_link();
-    my @c       = (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include");
+    my @c       = c_compiler();
     my @cxx     = (cxx(), qw(-std=c++17 -Wall -Wextra -pedantic -Werror -O1 -g), "-I$root/include");
     my @cargo   = (split(' ', $ENV{CARGO} // 'cargo'), qw(build --quiet --locked --features header --example pass));
-    my @perl    = ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch");
+    my @perl    = perl();
     my @python  = ('python3', 'python3');    # the package, the command
 
     return (
@@ -204,19 +203,14 @@ sub members {
             data  => 'lines',
             needs => [ @python, '-c', 'import socket; socket.send_fds' ],
             run   => [ 'python3', "$here/python_socket.py" ],
-            console => [ 'python3', "$here/console.py" ],
         },
         {
             name    => 'runc',
             what    => "not ours: Go's WriteMsgUnix and ReadMsgUnix, as runc's console socket",
             data    => 'lines',
             longest => 4095,
-            slow    => 1,
-            needs   => [ 'golang-go', 'go', 'version' ],
-            env     => { CGO_ENABLED => 0, GOCACHE => "$out/go" },
-            build   => [ 'go', 'build', '-o', "$out/go-runc", "$here/runc.go" ],
+            runc(),
             run     => ["$out/go-runc"],
-            console => [ "$out/go-runc", 'console' ],
         },
         {
             name  => 'multiprocessing',
@@ -265,6 +259,36 @@ sub members {
         },
     );
 }
+
+# Programs that send terminals with shells on them, and programs that use these shells: see terminal.c.
+sub consoles {
+    return (
+        { name => 'C',      build => [ c_compiler(), '-o', "$out/console", "$here/console.c", shared_link() ], run => ["$out/console"] },
+        { name => 'Python', needs => [qw(python3 python3 -c), 'import socket; socket.send_fds'], run => [ 'python3', "$here/console.py" ] },
+        { name => 'runc',   runc(), run => [ "$out/go-runc", 'console' ] },
+    );
+}
+
+sub drivers {
+    return (
+        { name => 'C',    build => [ c_compiler(), '-o', "$out/terminal", "$here/terminal.c", shared_link() ], run => ["$out/terminal"] },
+        { name => 'Perl', run   => [ perl(), "$here/terminal.pl" ] },
+        { name => 'runc', runc(), run => [ "$out/go-runc", 'terminal' ] },
+    );
+}
+
+# How runc.go is built.
+sub runc {
+    return (
+        slow  => 1,
+        needs => [ 'golang-go', 'go', 'version' ],
+        env   => { CGO_ENABLED => 0, GOCACHE => "$out/go" },
+        build => [ 'go', 'build', '-o', "$out/go-runc", "$here/runc.go" ],
+    );
+}
+
+sub c_compiler { return (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include") }
+sub perl       { return ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch") }
 
 # Three descriptors are in each message but the last one, and their number is its data.
 sub number_in_three {
