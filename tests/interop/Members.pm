@@ -53,7 +53,8 @@ my $here = "$root/tests/interop";
 # groups   it sends several descriptors in a message. The first one has the data.
 # several  it can receive several in a message, one after the other
 # partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
-# again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
+# again    another program of a language that is there already. `make check` runs fewer of its pairs without data. In
+#          return it runs those with senders of `groups`.
 sub members {
     my @link    = shared_link();
     my @c       = c_compiler();
