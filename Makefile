@@ -135,9 +135,12 @@ perl-module:
 else
 module := perl
 
+# FDPASSER_SHARED=1 in the environment links it with the shared library.
+module_lib := $(CURDIR)/$(if $(filter-out 0,$(FDPASSER_SHARED)),$(shared),$(static))
+
 perl-module: lib ## build perl/blib
-	@[ perl/Makefile -nt perl/Makefile.PL ] || \
-	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(static) $(PERL) Makefile.PL)
+	@[ perl/Makefile -nt perl/Makefile.PL ] && grep -q ' $(module_lib)$$' perl/Makefile || \
+	    (cd perl && FDPASSER_LIB=$(module_lib) $(PERL) Makefile.PL)
 	$(MAKE) -C perl --no-print-directory
 	@touch perl/blib/made
 endif
@@ -297,11 +300,13 @@ can_write = @for directory in $(1); do \
 	        "Run \`sudo make install\`, or name a directory of yours: \`make install prefix=\$$HOME/.local\`" >&2; exit 1; }; \
 	done
 
+lib_dirs = $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+
 can-install-lib: $(sealed)/made target/man/made
-	$(call can_write,$(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7))
+	$(call can_write,$(lib_dirs))
 
 put-lib:
-	$(INSTALL) -d $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+	$(INSTALL) -d $(lib_dirs)
 	$(INSTALL) -m 644 $(header) $(dest)$(includedir)/
 	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
 	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
@@ -334,14 +339,14 @@ can-install-perl: $(module)/blib/made
 
 # As MakeMaker's pure_install does it, but without building anything. The list of files would name those below DESTDIR.
 put-perl:
-	cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
+	umask 022; cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
 	    -e 'install({ read => "", write => $$list, "blib/lib" => $$lib, "blib/arch" => $$lib, "blib/man3" => $$man }, 1)' \
 	    $(addprefix $(dest),$(perl_dirs)) '$(if $(dest),,$(firstword $(perl_dirs))/auto/AnyEvent/FDpasser/.packlist)'
 
 remove-perl:
-	cd $(dest)$(firstword $(perl_dirs)) && rm -rf AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser
+	rm -rf $(addprefix $(dest)$(firstword $(perl_dirs))/,AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser)
 	@# Unless other modules are there.
-	@cd $(dest)$(firstword $(perl_dirs)) && rmdir auto/AnyEvent AnyEvent 2>/dev/null || :
+	@rmdir $(addprefix $(dest)$(firstword $(perl_dirs))/,auto/AnyEvent AnyEvent) 2>/dev/null || :
 	rm -f $(dest)$(lastword $(perl_dirs))/AnyEvent::FDpasser.*
 
 packages: ## the Debian packages: built, checked, installed and purged in two clean roots (ten minutes, as root)
@@ -354,10 +359,10 @@ sbom: ## the bill of materials of a release, in target/dist
 	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --all-features --override-filename sbom
 	mv sbom.json target/dist/fdpasser-$(version).cdx.json
 
-dist: ## make the crate's and the CPAN module's tarballs in target/dist
+dist: ## make the crate's and the CPAN module's tarballs in target/dist (VENDORED=1: with the crates inside)
 	$(CARGO) package --locked --allow-dirty --no-verify
 	mkdir -p target/dist && cp target/package/fdpasser-$(version).crate target/dist/
-	scripts/perl-dist target/dist
+	scripts/perl-dist $(if $(filter-out 0,$(VENDORED)),--vendored) target/dist
 
 clean: ## remove all that was built
 	$(CARGO) clean

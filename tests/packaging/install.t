@@ -18,6 +18,7 @@ use lib "$FindBin::Bin/../lib";
 use CPrograms qw(cc library symbols);
 use Files qw($root slurp spew);
 use Header;
+use Packaging ();
 use Processes qw(installed run works);
 use Skips qw(loudly);
 
@@ -72,7 +73,11 @@ sub has_files {
 subtest 'a prefix of its own' => sub {
     my $prefix = "$dir/opt";
     my $mark   = spew("$dir/mark", '');
-    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix") // return;
+    my $umask  = umask 077;                                                # of a careful administrator
+    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix");
+    umask $umask;
+    defined $said or return;
+    is((run('find', $prefix, '!', '-perm', '-444', '!', '-type', 'l'))[0], '', 'everybody can read it, whatever the umask');
     ok(!-e "$dir/built", 'nothing is built') or diag slurp("$dir/built");
     my $before = (Time::HiRes::stat($mark))[9];
     my @tree   = map { my $top = $_; map { "$top/$_" } files_below($top) } qw(include perl target/man target/release target/sealed);
@@ -98,6 +103,7 @@ subtest 'a prefix of its own' => sub {
     works('installed again, over itself', @as_sudo, 'install', "prefix=$prefix");
     works('make uninstall', @as_sudo, 'uninstall', "prefix=$prefix");
     has_files('leaves no file', $prefix);
+    works('and may be called again', @as_sudo, 'uninstall', "prefix=$prefix");
 };
 
 subtest 'a part of it' => sub {
