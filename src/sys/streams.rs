@@ -375,6 +375,11 @@ pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     }
 }
 
+/// There are no datagrams.
+pub(crate) fn send_datagram(_: &Path, _: &[u8], _: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
 /// No call tells how much the other end has not read yet.
 pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
     Err(Errno::EOPNOTSUPP)
