@@ -121,7 +121,7 @@ subtest 'lint' => sub {
 
 # --- the examples ---------------------------------------------------------------------------------------------
 
-my $includes = join '', map { "#include <$_>\n" } qw(fdpasser.h err.h errno.h poll.h stdio.h string.h sys/socket.h sys/stat.h sys/wait.h unistd.h);
+my $includes = join '', map { "#include <$_>\n" } qw(fdpasser.h err.h errno.h fcntl.h poll.h stdio.h string.h sys/socket.h sys/stat.h sys/wait.h unistd.h);
 
 # Five descriptors wait for `passer`; the peer's end is shut down, and stays open, as one of the two sends as well.
 my $five = <<'C';
@@ -145,6 +145,46 @@ my %examples = (
     'fdpasser.7'           => [ undef, "through the parent\n" ],
     'fdpasser_retry_ms.3'  => [ $five, "5\n" ],
     'fdpasser_new.3'       => [ $five, "5\n" ],
+    'fdpasser_inherited.3' => [ <<'C', "3 is unknown\n" ],
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    if (argc == 1) {
+        char pid[20];
+        int listener = fdpasser_server("service", 0);
+        if (listener < 0 || dup2(listener, 3) != 3) err(1, "dup2");
+        fcntl(3, F_SETFD, 0);
+        snprintf(pid, sizeof pid, "%ld", (long)getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        execl(argv[0], argv[0], "service", (char *)NULL);
+        err(1, "exec");
+    }
+EXAMPLE
+    return 0;
+}
+C
+    'fdpasser_notify.3' => [ <<'C', "READY=1\nSTATUS=Serving\nFDSTORE=1\nFDNAME=sessions\n" ],
+#include <stdlib.h>
+#include <sys/un.h>
+int main(void) {
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int manager = socket(AF_UNIX, SOCK_DGRAM, 0), sessions = 1;
+    char text[4097];
+    if (!realpath(".", text)) err(1, "realpath");
+    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/manager", text);
+    unlink(address.sun_path);
+    if (bind(manager, (struct sockaddr *)&address, sizeof address) != 0) err(1, "bind");
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+EXAMPLE
+    for (int i = 0; i < 2; i++) {
+        ssize_t n = recv(manager, text, sizeof text - 1, 0);
+        if (n < 0) err(1, "recv");
+        text[n] = '\0';
+        puts(text);
+    }
+    return 0;
+}
+C
     'fdpasser_mode.3'      => [ "int main(void)\n{\n    {\nEXAMPLE\n    }\n    return 0;\n}\n", '' ],
     'fdpasser_socketpair.3' => [ <<'C', "through the parent\n" ],
 int main(void) {
@@ -215,16 +255,18 @@ subtest 'examples' => sub {
 my %same = (
     prlimit64 => 'getrlimit', ugetrlimit => 'getrlimit', pselect6 => 'select', _newselect => 'select', ppoll => 'poll',
     renameat  => 'rename', renameat2 => 'rename', unlinkat => 'unlink', linkat => 'link', open => 'openat',
-    fchmodat2 => 'fchmodat',
+    fchmodat2 => 'fchmodat', newfstatat => 'fstat', statfs => 'fstatfs',
 );
 my %malloc = map { $_ => 1 } qw(brk mmap munmap mremap madvise);
 
 # A mark in the trace, then a call. What stands between a call and the next mark is not looked at if the mark is "-".
 my $calls = <<'C';
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/un.h>
 static void mark(const char *name) { char path[100]; snprintf(path, sizeof path, "/MARK/%s", name); (void)!access(path, F_OK); }
 #define CALL(function, arguments) (mark(#function), keep = (long)function arguments, mark("-"), (int)keep)
 static long keep;
@@ -237,6 +279,8 @@ int main(void) {
     uid_t uid; gid_t gid; pid_t pid;
     struct rlimit limit, full;
     struct timeval soon = {0, 1000};
+    struct sockaddr_un manager = {.sun_family = AF_UNIX, .sun_path = "\0man-t"};
+    int dgram = socket(AF_UNIX, SOCK_DGRAM, 0);
     fdpasser *p;
 
     alarm(60);
@@ -322,6 +366,19 @@ int main(void) {
     CALL(fdpasser_i_am_parent, (p));
     p = fdpasser_new_pair();
     CALL(fdpasser_i_am_child, (p));
+    setenv("LISTEN_FDS", "1", 1);
+    snprintf(data, sizeof data, "%ld", (long)getpid());
+    setenv("LISTEN_PID", data, 1);
+    CALL(fdpasser_inherited, (fds, 1));
+    CALL(fdpasser_inherited_name, (0, data, sizeof data));
+    setenv("LISTEN_PIDFDID", "1", 1);
+    CALL(fdpasser_inherited, (fds, 1));
+    CALL(fdpasser_is, (peer, FDPASSER_IS_LISTENING | FDPASSER_IS_LOCAL));
+    CALL(fdpasser_is, (1, FDPASSER_IS_READABLE));
+    setenv("NOTIFY_SOCKET", "@man-t", 1);
+    bind(dgram, (struct sockaddr *)&manager, offsetof(struct sockaddr_un, sun_path) + 6);
+    CALL(fdpasser_notify, ("READY=1", NULL, 0));
+    CALL(fdpasser_notify, ("READY=1", one, 1));
     CALL(fdpasser_retry_ms, (EAGAIN));
     CALL(fdpasser_mode, ());
     return 0;
@@ -368,7 +425,8 @@ subtest 'system calls that a filter may refuse' => sub {
     my @refused = sort map { (my $name = $_) =~ s/^getrlimit$/prlimit64/; $name =~ s/^select$/pselect6/; $name } $may =~ /^\.BR (\w+) \(2\)/mg;
     is("@refused", 'getsockopt prlimit64 pselect6 setsockopt', 'those that fdpasser(7) names');
     my @inject = map { ('-e', "inject=$_:error=EPERM") } @refused;
-    for my $name (sort keys %compiled) {
+    # fdpasser_is() needs getsockopt.
+    for my $name (grep { $_ ne 'fdpasser_inherited.3' } sort keys %compiled) {
         my ($printed, $status) = run({ dir => $dir }, qw(strace -f -qq -o trace), @inject, $compiled{$name});
         is($printed, $examples{$name}[1], "$name: the example does the same without them");
         is($status, 0, "$name: and ends as well");
