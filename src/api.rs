@@ -4,7 +4,7 @@
 mod inherited;
 mod passer;
 
-pub use inherited::{inherited, is, notify, Inherited};
+pub use inherited::{inherited, is, is_name, notify, Inherited};
 pub use passer::{Passer, PasserPair, Progress, Refused};
 
 use crate::endpoint::{self, Node, PeerCred, ServerOptions};

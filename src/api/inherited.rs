@@ -70,6 +70,12 @@ fn take() -> io::Result<Vec<Inherited>> {
         .collect()
 }
 
+/// Tells whether a descriptor can have this name among inherited ones: at most [`MAX_NAME`](crate::MAX_NAME) characters of
+/// ASCII, with no colon and no control character.
+pub fn is_name(name: &[u8]) -> bool {
+    crate::inherited::is_name(name)
+}
+
 /// Tells whether a descriptor is of this [`Kind`].
 ///
 /// # Errors
