@@ -15,8 +15,10 @@ libdir     ?= $(prefix)/lib
 mandir     ?= $(prefix)/share/man
 DESTDIR    ?=
 
+comma := ,
+
 # The exact versions of Cargo.lock, always; `make check` also forbids the network.
-CARGO_FLAGS := --locked --features header
+CARGO_FLAGS := --locked --features $(if $(filter-out 0,$(FDPASSER_SYSV)),header,header$(comma)cli)
 
 version := $(shell sed -n '/^version/{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
 # While the major version is 0 the minor one is part of the soname; build.rs knows the same.
@@ -133,7 +135,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-install
+.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -202,13 +204,16 @@ check-docs: all
 check-examples: all
 	$(PROVE) -j3 -v tests/examples
 
+check-fdpass: all
+	$(PROVE) -v tests/fdpass
+
 check-install: all
 	$(PROVE) -v tests/man.t tests/install.t
 
 # --- packaging ----------------------------------------------------------------------------------
 
 # The mark is newer than all pages. No cargo, no cbindgen: whoever packages this needs Perl only.
-target/man/made: scripts/man-page tests/lib/Header.pm man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs) tests/lib/Files.pm
+target/man/made: scripts/man-page tests/lib/Header.pm man/fdpass.1 man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs) tests/lib/Files.pm
 	$(PERL) scripts/man-page $(version) $(@D)
 	@touch $@
 

@@ -33,7 +33,7 @@ is((run($^X, 'scripts/man-page', '1.2.3', $man))[0], '', 'the manual is made');
 
 # Page => roff. A link is what it links to.
 my (%page, %linked);
-for my $path (glob "$man/man3/*.3 $man/man7/*.7") {
+for my $path (glob "$man/man1/*.1 $man/man3/*.3 $man/man7/*.7") {
     my ($name) = $path =~ m{([^/]+)\z};
     my $roff = slurp($path);
     if ($roff =~ m{\A\.so (man3/(.*))\n\z}) {
@@ -43,11 +43,12 @@ for my $path (glob "$man/man3/*.3 $man/man7/*.7") {
 }
 
 subtest 'pages' => sub {
-    is_deeply([ sort keys %page ], [ sort 'fdpasser.7', map { "$_.3" } @functions ], 'one for each function, and fdpasser(7)');
+    is_deeply([ sort keys %page ], [ sort 'fdpass.1', 'fdpasser.7', map { "$_.3" } @functions ],
+        'one for each function, fdpasser(7) and fdpass(1)');
     my %links;
     for my $name (sort keys %page) {
         my $text = $page{$name} =~ s/\\f.//gr;
-        $links{"$1.$2"} //= $name while $text =~ /\b(fdpasser(?:_\w+)?|send_fd|recv_fd)"? ?"?\((\d)\)/g;
+        $links{"$1.$2"} //= $name while $text =~ /\b(fdpass(?:er(?:_\w+)?)?|send_fd|recv_fd)"? ?"?\((\d)\)/g;
     }
     is_deeply([ grep { !$page{$_} } sort keys %links ], [], 'what they refer to is there');
     like($page{'fdpasser.7'}, qr/^\.BR \Q$_\E \(3\)$/m, "fdpasser(7) has $_") for @functions;
@@ -92,7 +93,7 @@ subtest 'each page answers the five questions' => sub {
 
 subtest 'a comment that leaves a question open' => sub {
     my $copy = "$dir/copy";
-    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page), glob 'tests/lib/{Files,Header}.pm') {
+    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpass.1 man/fdpasser.7 scripts/man-page), glob 'tests/lib/{Files,Header}.pm') {
         make_path("$copy/" . dirname($_));
         spew("$copy/$_", slurp($_));
     }
@@ -227,7 +228,8 @@ C
 my %compiled;
 subtest 'examples' => sub {
     my %found;
-    for my $name (grep { !$linked{$_} } sort keys %page) {
+    # tests/fdpass/manual.t runs those of fdpass(1).
+    for my $name (grep { !$linked{$_} && $_ ne 'fdpass.1' } sort keys %page) {
         my @blocks = $page{$name} =~ /^\.EX\n(.*?)^\.EE$/msg;
         is(@blocks, 1, "$name has one example") if @blocks;
         $found{$name} = $blocks[0] if @blocks;
