@@ -8,6 +8,7 @@
 use crate::run;
 use libc::{c_char, c_int};
 use nix::errno::Errno;
+use std::collections::VecDeque;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -37,27 +38,36 @@ pub fn borrow<'a>(number: RawFd) -> BorrowedFd<'a> {
 }
 
 /// Gives `fds` the numbers from 3 up, and leaves them open for exec. What was open under these numbers is closed, except that
-/// `passer` stays open until exec, if need be under another number.
+/// `passer` stays open until exec, if need be under another number. One free slot is enough.
 pub fn place_from_3(fds: Vec<OwnedFd>, passer: &UnixStream) -> io::Result<()> {
-    let end = 3 + fds.len() as RawFd;
-    if passer.as_raw_fd() < end {
-        let _: RawFd = duplicate(passer, end)?.into_raw_fd();
-    }
-    let away = |fd: OwnedFd| match fd.as_raw_fd() < end {
-        true => duplicate(&fd, end),
-        false => Ok(fd),
-    };
-    let fds = fds.into_iter().map(away).collect::<io::Result<Vec<_>>>()?;
-    for (number, fd) in (3..).zip(fds) {
-        // SAFETY: if anything of ours has this number it is the passer, which has another one too.
+    let mut passer = passer.as_raw_fd();
+    let mut fds = VecDeque::from(fds);
+    for number in 3.. {
+        let Some(fd) = fds.pop_front() else {
+            break;
+        };
+        if fd.as_raw_fd() == number {
+            let kept = fd.into_raw_fd();
+            // SAFETY: F_SETFD takes a number.
+            Errno::result(unsafe { libc::fcntl(kept, libc::F_SETFD, 0) })?;
+            continue;
+        }
+        // What of ours has this number moves on.
+        if passer == number {
+            passer = duplicate(passer, number)?.into_raw_fd();
+        }
+        if let Some(other) = fds.iter_mut().find(|other| other.as_raw_fd() == number) {
+            *other = duplicate(number, number)?;
+        }
+        // SAFETY: nothing that we still need has this number.
         Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) })?;
     }
     Ok(())
 }
 
-fn duplicate(fd: &impl AsRawFd, from: RawFd) -> io::Result<OwnedFd> {
+fn duplicate(fd: RawFd, from: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC takes a number.
-    let new = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, from) };
+    let new = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, from) };
     match Errno::result(new) {
         // SAFETY: the kernel just made it for us; nobody else knows it.
         Ok(new) => Ok(unsafe { OwnedFd::from_raw_fd(new) }),
