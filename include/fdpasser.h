@@ -29,6 +29,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/** The version of this header, two digits for each part: 0x010203 is 1.2.3. */
+#define FDPASSER_VERSION 0x000100
+
+/** The first part of the version. */
+#define FDPASSER_VERSION_MAJOR 0
+
+/** The second part of the version. */
+#define FDPASSER_VERSION_MINOR 1
+
+/** The third part of the version. */
+#define FDPASSER_VERSION_PATCH 0
+
 /** The largest number of characters in the name of an inherited descriptor. */
 #define FDPASSER_MAX_NAME 255
 
@@ -305,6 +317,9 @@ int fdpasser_notify(const char *state,
 
 /** Tells which interface to the operating system this library was built for. */
 int fdpasser_mode(void);
+
+/** Returns the version of the library that the program runs with, as FDPASSER_VERSION has that of the header. */
+unsigned int fdpasser_version(void);
 
 #ifdef __cplusplus
 }  // extern "C"

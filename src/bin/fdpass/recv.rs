@@ -6,7 +6,7 @@ use crate::process;
 use crate::{said, Failure, CANNOT_RUN, FAILED, NOT_FOUND, REFUSED};
 use fdpasser::MAX_DATA;
 use std::convert::Infallible;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -51,7 +51,9 @@ fn receive(job: &Recv, passer: &UnixStream) -> Result<(Vec<OwnedFd>, Vec<String>
     let (mut fds, mut names) = (Vec::new(), Vec::new());
     while job.count.map_or(true, |count| fds.len() < count) {
         let bounded = passer.set_read_timeout(job.meeting.left()?);
-        match bounded.and_then(|()| fdpasser::recv_message(passer, &mut fds, &mut data)) {
+        match bounded.and_then(|()| {
+            fdpasser::recv_message(passer, &mut fds, &mut data).map_err(io::Error::from)
+        }) {
             Ok(Some(len)) => names.resize(fds.len(), name(job, &data[..len])?),
             Ok(None) => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
