@@ -17,6 +17,7 @@ libdir        ?= $(exec_prefix)/lib
 includedir    ?= $(prefix)/include
 mandir        ?= $(prefix)/share/man
 pkgconfigdir  ?= $(libdir)/pkgconfig
+bashcompdir   ?= $(prefix)/share/bash-completion/completions
 # For a prefix that Perl does not know.
 perldir       ?= $(prefix)/lib/perl5
 DESTDIR       ?=
@@ -28,6 +29,8 @@ dest            := $(abspath $(DESTDIR))
 CARGO_FLAGS ?= --locked
 # What makes the header anew, and compiles cbindgen for it.
 with_header := --features header
+# What builds the program fdpass. Empty, it is neither built nor installed.
+with_cli ?= $(if $(filter-out 0,$(FDPASSER_SYSV)),,--features cli)
 
 from_cargo = $(shell sed -n '/^$(1) = /{s/.*"\(.*\)".*/\1/p;q;}' Cargo.toml)
 version   := $(call from_cargo,version)
@@ -82,7 +85,7 @@ help: ## this list
 lib: ## build target/release/libfdpasser.so and libfdpasser.a
 	@command -v $(CARGO) >/dev/null || { echo "make: there is no $(CARGO) in PATH. To install as another user," \
 	    "run \`make\` as yourself first: what is built is installed without it." >&2; exit 1; }
-	$(CARGO) build --release --target-dir $(target) $(CARGO_FLAGS)
+	$(CARGO) build --release --target-dir $(target) $(CARGO_FLAGS) $(with_cli)
 ifdef elf
 	@$(MAKE) --no-print-directory -s $(sealed)/libfdpasser.so
 	@ln -f $(sealed)/libfdpasser.a $(sealed)/libfdpasser.so $(out)/
@@ -196,7 +199,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-install
+.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -207,7 +210,7 @@ check-format:
 	$(PROVE) -v tests/licences.t tests/dependencies.t
 
 check-clippy:
-	@$(call has_tool,clippy) set -x; $(CARGO) clippy --all-targets $(CARGO_FLAGS) $(with_header) -- -D warnings && \
+	@$(call has_tool,clippy) set -x; $(CARGO) clippy --all-targets $(CARGO_FLAGS) $(with_header) $(with_cli) -- -D warnings && \
 	    $(CARGO) clippy $(CARGO_FLAGS) --no-default-features -- -D warnings
 
 check-build: all
@@ -266,13 +269,16 @@ check-docs: all
 check-examples: all
 	$(PROVE) -j3 -v tests/examples
 
+check-fdpass: all
+	$(PROVE) -v tests/fdpass
+
 check-install: all
 	$(PROVE) -v tests/man.t tests/packaging
 
 # --- packaging ----------------------------------------------------------------------------------
 
 # The mark is newer than all pages. No cargo, no cbindgen: whoever packages this needs Perl only.
-target/man/made: scripts/man-page man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs tests/abi/* tests/lib/*.pm)
+target/man/made: scripts/man-page man/fdpass.1 man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs tests/abi/* tests/lib/*.pm)
 	$(PERL) scripts/man-page $(version) $(@D)
 	@touch $@
 
@@ -280,14 +286,16 @@ manual: target/man/made
 
 # What is built is installed as it is, so root needs neither cargo nor a compiler. What is not built yet is built.
 # Nothing is installed by halves: before the first file, each directory must be writable.
-parts := lib perl
+parts := lib $(if $(with_cli),fdpass) perl
 .PHONY: $(foreach what,install can-install put remove,$(parts:%=$(what)-%))
 
-install: $(parts:%=can-install-%) $(parts:%=put-%) ## install all under prefix, honouring DESTDIR; install-lib, install-perl: a part
+install: $(parts:%=can-install-%) $(parts:%=put-%) ## install all under prefix, honouring DESTDIR; install-lib, install-fdpass, install-perl: a part
 	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)' $(perldir) $(perl_dirs)
 
 install-lib: can-install-lib put-lib
 	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)'
+
+install-fdpass: can-install-fdpass put-fdpass
 
 install-perl: can-install-perl put-perl
 	@scripts/after-install '$(dest)' '' '' $(perldir) $(perl_dirs)
@@ -327,7 +335,19 @@ below = $(patsubst $($(1))/%,$${$(1)}/%,$(patsubst $($(1)),$${$(1)},$(2)))
 remove-lib: target/man/made
 	rm -f $(dest)$(includedir)/$(notdir $(header)) $(addprefix $(dest)$(libdir)/,libfdpasser.a $(so)) \
 	    $(dest)$(pkgconfigdir)/fdpasser.pc
-	cd target/man && rm -f $$(printf '$(dest)$(mandir)/%s ' man?/*.[0-9])
+	cd target/man && rm -f $$(printf '$(dest)$(mandir)/%s ' man[37]/*.[37])
+
+can-install-fdpass: $(sealed)/made target/man/made
+	$(call can_write,$(addprefix $(dest),$(bindir) $(mandir)/man1 $(bashcompdir)))
+
+put-fdpass:
+	$(INSTALL) -d $(addprefix $(dest),$(bindir) $(mandir)/man1 $(bashcompdir))
+	$(INSTALL) -m 755 $(out)/fdpass $(dest)$(bindir)/
+	$(INSTALL) -m 644 target/man/man1/fdpass.1 $(dest)$(mandir)/man1/
+	$(INSTALL) -m 644 completions/fdpass.bash $(dest)$(bashcompdir)/fdpass
+
+remove-fdpass:
+	rm -f $(addprefix $(dest),$(bindir)/fdpass $(mandir)/man1/fdpass.1 $(bashcompdir)/fdpass)
 
 # The Perl that the module was built for. It is asked for the directories of module and manual page.
 built_for = $(or $(shell sed -n 's/^FULLPERL = //p' $(module)/Makefile 2>/dev/null),$(PERL))
