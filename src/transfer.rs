@@ -11,7 +11,7 @@ use crate::sys::{self, table::all_above_stdio, Message};
 use nix::errno::Errno;
 use std::os::fd::BorrowedFd;
 
-pub(crate) use crate::sys::{wait::Wait, Fds};
+pub(crate) use crate::sys::{must_be_local, wait::Wait, Fds};
 
 /// No message carries more descriptors than this. (Linux carries as many, OpenBSD 127, and STREAMS one.)
 pub const MAX_PER_MESSAGE: usize = 253;
@@ -65,7 +65,7 @@ pub(crate) fn send_message(
     if data.len() > MAX_DATA {
         return Err(Errno::EMSGSIZE);
     }
-    sys::must_be_local(passer)?;
+    must_be_local(passer)?;
     send_message_over_local(passer, fds, data, wait)
 }
 
@@ -94,13 +94,9 @@ pub(crate) fn send(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    if per_message > MAX_PER_MESSAGE {
-        return Err(Errno::EINVAL);
+    if !fds.is_empty() {
+        must_be_local(passer)?;
     }
-    if fds.is_empty() {
-        return Ok(0);
-    }
-    sys::must_be_local(passer)?;
     send_over_local(passer, fds, per_message, wait)
 }
 
@@ -111,6 +107,9 @@ pub(crate) fn send_over_local(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
+    if per_message > MAX_PER_MESSAGE {
+        return Err(Errno::EINVAL);
+    }
     let mut per_message = per_message.clamp(1, sys::MAX_PER_MESSAGE);
     let mut waits = match wait {
         Wait::AsPasser if fds.len() > 1 => Waits::starting_now(wait),

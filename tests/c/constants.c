@@ -26,6 +26,7 @@ static void test(void)
     EQUAL(FDPASSER_MODE_BSD, 1);
     EQUAL(FDPASSER_MODE_SYSV, 2);
     EQUAL(FDPASSER_MAX_PER_MESSAGE, 253);
+    EQUAL(FDPASSER_LOCAL, 256);
 
     for (size_t i = 0; i < LENGTH(table); i++) {
         int ms = fdpasser_retry_ms(table[i].error);
