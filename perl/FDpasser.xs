@@ -194,14 +194,20 @@ _hold_signals()
     hold_signals(aTHX);
     ENTER;
 
-# The same, and the direction gets the watcher that it needs when the scope is left.
-void
+# The same, and the direction gets the watcher that it needs when the scope is left. Returns false if there is no passer:
+# a loop that was cloned for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
+bool
 _begin(SV *passer, SV *dir)
   CODE:
-    LEAVE;
-    hold_signals(aTHX);
-    settle_at_end(aTHX_ passer, direction(aTHX_ dir));
-    ENTER;
+    RETVAL = SvROK(passer) && SvTYPE(SvRV(passer)) == SVt_PVHV;
+    if (RETVAL) {
+        LEAVE;
+        hold_signals(aTHX);
+        settle_at_end(aTHX_ passer, direction(aTHX_ dir));
+        ENTER;
+    }
+  OUTPUT:
+    RETVAL
 
 # Adds an entry to the direction's queue.
 void

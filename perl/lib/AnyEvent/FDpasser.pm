@@ -112,6 +112,9 @@ sub new {
     return $self;
 }
 
+# A new thread of Perl gets no passers. A clone would share watchers with the original, and end them when it goes.
+sub CLONE_SKIP { return 1 }
+
 sub i_am_parent { $_[0]->_keep_end(0, 'i_am_parent') }
 sub i_am_child  { $_[0]->_keep_end(1, 'i_am_child') }
 
@@ -222,7 +225,7 @@ sub error {
 sub _move {
     my ($self, $dir) = @_;
     no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-    _begin($self, $dir);
+    _begin($self, $dir) or return;
     my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
     $self->_stopped($dir, $status)
       if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
@@ -242,7 +245,7 @@ sub _stopped {
     if    ($ms > 0) { $self->{pause} = $ms }
     elsif ($ms < 0) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
     return if !defined $self->{failing} && !defined $self->{ended};
-    return $self->_move('recv') if $dir eq 'send';
+    return _move($self, 'recv') if $dir eq 'send';
 
     my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
     return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
@@ -262,7 +265,7 @@ sub _stopped {
 sub _start {
     my ($self, $dir) = @_;
     return $self->_watch($dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
-    $self->{send_timer} = EV::prepare(sub { $self->_move('send') });
+    $self->{send_timer} = EV::prepare(sub { _move($self, 'send') });
     return;
 }
 
@@ -270,12 +273,12 @@ sub _start {
 sub _watch {
     my ($self, $dir) = @_;
     my $is = $DIRECTION{$dir};
-    my $cb = sub { $self->_move($dir) };
+    my $cb = sub { _move($self, $dir) };
     if (_loop()->{is_glib}) {
         # The callbacks may run the event loop. So there has to be a new watcher before they are called.
         $cb = sub {
             { _hold_signals(); $self->_watch($dir) }
-            $self->_move($dir);
+            _move($self, $dir);
         };
     }
     # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
@@ -293,11 +296,11 @@ sub _later {
     my $again = $ms || 10;
     return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
 
-    my $cb = sub { $self->_move($dir) };
+    my $cb = sub { _move($self, $dir) };
     if ($loop->{is_glib}) {
         $cb = sub {
             { _hold_signals(); $self->_later($dir, $again) }
-            $self->_move($dir);
+            _move($self, $dir);
         };
     }
     my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
@@ -321,7 +324,7 @@ sub _later_for_good {
             $self = $weak && $weak->{passer} or return;
             $self->_later($dir, $again);
         }
-        $self->_move($dir);
+        _move($self, $dir);
     };
     my $io = !$ms && $self->_soon($cb);
     $slot->{io} = $io if $io;
