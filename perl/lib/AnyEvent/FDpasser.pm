@@ -946,8 +946,9 @@ of them.
 
 =head2 Threads
 
-A Perl thread gets a clone of Perl's data. Watchers and sockets cannot be cloned that way. Use a passer only in the
-interpreter that made it.
+A Perl thread gets a clone of Perl's data. Watchers cannot be cloned that way. So passers are left out: use a passer only
+in the thread that made it. In a new thread the variable holds a reference to C<undef>. A thread may make passers of its
+own.
 
 =head2 Several processes and a table that is nearly full
 
