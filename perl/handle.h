@@ -97,7 +97,7 @@ handle_of(pTHX_ int fd)
     }
 
     GV *gv = (GV *)newSV(0);
-    gv_init_pvn(gv, CopSTASH(PL_curcop), "$fh", 3, 0); /* our package calls this */
+    gv_init(gv, CopSTASH(PL_curcop), "$fh", 3, 0); /* our package calls this */
     IO *io = GvIOn(gv);
     IoTYPE(io) = S_ISSOCK(st.st_mode) ? IoTYPE_SOCKET : IoTYPE_RDWR;
     IoIFP(io) = in;
