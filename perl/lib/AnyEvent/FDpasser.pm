@@ -260,12 +260,14 @@ sub _stopped {
 
 # The functions in passer.h decide which watcher a direction needs. They call _start, _watch and _later.
 
-# The first entry was pushed. A socket is writable as a rule, so an entry that is to be sent does not wait for an event of
-# the socket if the loop calls back before it waits.
+# The first entry was pushed. A socket is writable as a rule, so what is to be sent need not wait for an event of the
+# socket. EV has watchers that it calls before it waits, but one that is made at that very moment comes too late. Then the
+# timer comes at once.
 sub _start {
     my ($self, $dir) = @_;
     return $self->_watch($dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
-    $self->{send_timer} = EV::prepare(sub { _move($self, 'send') });
+    my $cb = sub { _move($self, 'send') };
+    $self->{send_timer} = [ EV::prepare($cb), EV::timer(0, 0.01, $cb) ];
     return;
 }
 
