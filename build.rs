@@ -92,7 +92,13 @@ fn soname() {
 
 /// The subjects stand in the header in this order, each under the first line of its file.
 #[cfg(feature = "header")]
-const SUBJECTS: [&str; 4] = ["connections", "transfer", "passer", "constants"];
+const SUBJECTS: [&str; 5] = [
+    "connections",
+    "transfer",
+    "passer",
+    "inherited",
+    "constants",
+];
 
 #[cfg(feature = "header")]
 fn header() {
@@ -106,8 +112,9 @@ fn header() {
     for input in sources.iter().chain([&config]) {
         println!("cargo:rerun-if-changed={}", input.display());
     }
-    let config =
+    let mut config =
         cbindgen::Config::from_file(&config).unwrap_or_else(|e| panic!("cbindgen.toml: {e}"));
+    config.after_includes = Some(version());
     let builder = cbindgen::Builder::new().with_config(config);
     let mut text = Vec::new();
     sources
@@ -135,5 +142,67 @@ fn header() {
             &format!("/* --- {} --- */\n\n", heading.trim_end_matches('.')),
         );
     }
-    fs::write(out, text).unwrap();
+    fs::write(out, on_one_line(&text)).unwrap();
+}
+
+/// A comment of one line stands on one line.
+#[cfg(feature = "header")]
+fn on_one_line(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let short = match lines.as_slice() {
+            [.., start, text] if start.trim() == "/**" && line.trim() == "*/" => {
+                text.trim().strip_prefix("* ").map(|text| {
+                    let indent = " ".repeat(start.len() - start.trim_start().len());
+                    format!("{indent}/** {text} */")
+                })
+            }
+            _ => None,
+        };
+        match short {
+            Some(short) => {
+                lines.truncate(lines.len() - 2);
+                lines.push(short);
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The version of Cargo.toml as constants of C's.
+#[cfg(feature = "header")]
+fn version() -> String {
+    let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
+        let part = env::var(format!("CARGO_PKG_VERSION_{part}")).unwrap();
+        part.parse::<u8>().expect("it fits its two digits")
+    });
+    let constant = |name: &str, value: String, what: &str| {
+        format!("\n/**\n * {what}\n */\n#define {name} {value}\n")
+    };
+    [
+        constant(
+            "FDPASSER_VERSION",
+            format!("0x{major:02x}{minor:02x}{patch:02x}"),
+            "The version of this header, two digits for each part: 0x010203 is 1.2.3.",
+        ),
+        constant(
+            "FDPASSER_VERSION_MAJOR",
+            major.to_string(),
+            "The first part of the version.",
+        ),
+        constant(
+            "FDPASSER_VERSION_MINOR",
+            minor.to_string(),
+            "The second part of the version.",
+        ),
+        constant(
+            "FDPASSER_VERSION_PATCH",
+            patch.to_string(),
+            "The third part of the version.",
+        ),
+    ]
+    .concat()
+    .trim_end()
+    .to_owned()
 }

@@ -15,6 +15,8 @@
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
+//! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
+//! | `is_shut_down(passer)` | nothing more arrives here; what has arrived may still wait |
 //! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits may not fit, with nothing consumed; `Ok` if it fits, or if nothing waits that needs a slot |
@@ -24,9 +26,10 @@
 //! | `receive_timeout(passer)`, `send_timeout(passer)` | how long the application lets a blocking call wait |
 //! | `wait_in_kernel(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
 //! | `keep_in_line(passer)` | makes sure that no descriptor travels outside the order |
+//! | `send_datagram(path, bytes, fds)` | one datagram to a local socket, waiting while the reader's queue is full; EOPNOTSUPP with STREAMS |
 //!
 //! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`,
-//! `wait` and `cancel` are for both. What differs between systems within a backend is a cfg that names the property;
+//! `wait`, `cancel`, `descriptor` and `handed_down` are for both. What differs between systems within a backend is a cfg that names the property;
 //! `build.rs` says which system has which.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
@@ -39,10 +42,14 @@ use std::os::fd::OwnedFd;
 
 #[cfg(feature = "capi")]
 pub(crate) mod cancel;
+mod descriptor;
+mod handed_down;
 mod node;
 pub(crate) mod table;
 pub(crate) mod wait;
 
+#[cfg(not(fdpasser_sysv))]
+mod datagram;
 #[cfg(not(fdpasser_sysv))]
 mod peer;
 #[cfg(not(fdpasser_sysv))]
@@ -58,24 +65,33 @@ mod unix_server;
 #[cfg(not(fdpasser_sysv))]
 mod unix_socket;
 
+#[cfg(feature = "capi")]
+pub(crate) use self::handed_down::claim;
+pub(crate) use self::{
+    descriptor::{file_type, is},
+    handed_down::{own, own_pidfd_id},
+};
+
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
+    datagram::send_datagram,
     peer::{peer_cred, unread_by_peer},
     rehearsal::rehearse,
     room::room_for_messages,
     scm::{receive, receive_with_data, send, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
     unix_socket::{
-        accept, connect, keep_in_line, must_be_local, pair, receive_timeout, send_timeout,
-        wait_in_kernel,
+        accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, receive_timeout,
+        send_timeout, wait_in_kernel,
     },
 };
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, keep_in_line, must_be_local, pair, peer_cred, receive, receive_timeout,
-    receive_with_data, rehearse, room_for_messages, send, send_timeout, server, server_with,
-    unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE, MODE,
+    accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, peer_cred, receive,
+    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_datagram,
+    send_timeout, server, server_with, unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE,
+    MODE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.
@@ -83,6 +99,22 @@ pub(crate) use self::streams::{
 pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
 #[cfg(no_enotrecoverable)]
 pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
+
+/// Whether messages have data. If not, receiving shows a NUL in place of whatever bytes came.
+pub(crate) const HAS_DATA: bool = cfg!(not(fdpasser_sysv));
+
+/// How a passer keeps messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only descriptors separate messages. Bytes alone join the next one.
+    Stream,
+    /// Each message is by itself.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Packets,
+    /// Each message is by itself, and there is no end of file.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Datagrams,
+}
 
 /// The descriptors of one message, in order, owned, without an allocation.
 pub(crate) type Fds = ArrayVec<OwnedFd, MAX_PER_MESSAGE>;
