@@ -65,7 +65,7 @@ my %table = (
     latency => [
         [ "$bare, round trip",           'bare ping',     'bare pong' ],
         [ 'send_fd, recv_fd, round trip', 'fdpasser ping', 'fdpasser pong' ],
-        map { [ "$_->[1], round trip", "$_->[0] ping", "$_->[0] pong" ] } @loops,
+        map { [ "$_->[1], round trip", "$_->[0] ping", "$_->[0] pong", calls => 'sender' ] } @loops,
     ],
     queue => [
         map { my ($loop, $name) = @$_; map { [ "$name, $_ queued", "$loop send_queue", "$loop recv_queue", n => $_, x => $_ ] }
