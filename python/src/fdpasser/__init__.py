@@ -29,12 +29,13 @@ from ._blocking import (
     try_send_fds,
     try_send_message,
 )
-from ._descriptor import Descriptor, FileDescriptorLike, HasFileno, Received
+from ._descriptor import Data, Descriptor, FileDescriptorLike, HasFileno, Received
 from ._library import MAX_DATA, MAX_PER_MESSAGE
 
 __all__ = [
     "MAX_DATA",
     "MAX_PER_MESSAGE",
+    "Data",
     "Descriptor",
     "FileDescriptorLike",
     "HasFileno",
