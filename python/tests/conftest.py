@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""What all tests share: a deadline, a count of descriptors around each of them, and pairs of passers."""
+"""What all tests share: a count of descriptors around each of them, pairs of passers, and full tables."""
 
 from __future__ import annotations
 
-import faulthandler
+import errno
 import gc
 import os
-import sys
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import fdpasser
-
-DEADLINE = 120  # seconds, for a test
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,13 +36,11 @@ def is_open(fd: int) -> bool:
 @pytest.fixture(autouse=True)
 def nothing_leaks() -> Iterator[None]:
     """Count the open descriptors before and after each test."""
-    faulthandler.dump_traceback_later(DEADLINE, exit=True, file=sys.__stderr__)
     gc.collect()
     before = open_descriptors()
     yield
     gc.collect()
     assert open_descriptors() == before
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
@@ -69,3 +66,40 @@ def identity(fd: fdpasser.FileDescriptorLike) -> tuple[int, int]:
     """Tell what a descriptor is, as duplicates of it have it too."""
     status = os.fstat(fd if isinstance(fd, int) else fd.fileno())
     return status.st_dev, status.st_ino
+
+
+@contextmanager
+def full_table() -> Iterator[None]:
+    """Leave no free slot in the descriptor table."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    slot = os.dup(0)
+    os.close(slot)
+    filled = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (slot + 16, hard))
+    try:
+        while True:
+            filled.append(os.dup(0))
+    except OSError as error:
+        assert error.errno == errno.EMFILE
+    try:
+        yield
+    finally:
+        for fd in filled:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def in_child(body: Callable[[], None]) -> int:
+    """Run a function in a forked child. Return its process id. Its status is 0 if the function returned."""
+    child = os.fork()
+    if child == 0:
+        try:
+            body()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+def status_of(child: int) -> int:
+    return os.waitpid(child, 0)[1]

@@ -7,7 +7,6 @@ import array
 import errno
 import fcntl
 import os
-import resource
 import signal
 import socket
 import stat
@@ -20,7 +19,7 @@ from types import FrameType
 from typing import Callable, NoReturn, Optional
 
 import pytest
-from conftest import Pair, identity
+from conftest import Pair, full_table, identity, in_child, status_of
 
 import fdpasser
 
@@ -28,27 +27,6 @@ import fdpasser
 def close_all(descriptors: Sequence[fdpasser.Descriptor]) -> None:
     for descriptor in descriptors:
         descriptor.close()
-
-
-@contextmanager
-def full_table() -> Iterator[None]:
-    """Leave no free slot in the descriptor table."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    slot = os.dup(0)
-    os.close(slot)
-    filled = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (slot + 16, hard))
-    try:
-        while True:
-            filled.append(os.dup(0))
-    except OSError as error:
-        assert error.errno == errno.EMFILE
-    try:
-        yield
-    finally:
-        for fd in filled:
-            os.close(fd)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager
@@ -263,22 +241,6 @@ def test_a_handler_that_raises_ends_a_wait(pair: Pair, node: str) -> None:
             fdpasser.send_fd(pair[0], 0)
     with fdpasser.server(node) as listener, alarms(enough), pytest.raises(Enough):
         fdpasser.accept(listener)
-
-
-def in_child(body: Callable[[], None]) -> int:
-    """Run a function in a forked child. Return its process id. Its status is 0 if the function returned."""
-    child = os.fork()
-    if child == 0:
-        try:
-            body()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return child
-
-
-def status_of(child: int) -> int:
-    return os.waitpid(child, 0)[1]
 
 
 def test_fork(pair: Pair) -> None:

@@ -28,6 +28,8 @@ Data = Union[bytes, bytearray, memoryview]
 def number_of(fd: FileDescriptorLike) -> int:
     """Return the number of a descriptor that is lent."""
     number = fd if isinstance(fd, int) else fd.fileno()
+    if number < 0:
+        raise ValueError(f"{number} is no descriptor, or one that was closed")
     # ctypes would cut it, and so take another descriptor.
     if number != ctypes.c_int(number).value:
         raise OverflowError(f"{number} is too large for a descriptor")
@@ -51,9 +53,7 @@ class Descriptor:
     def __init__(self, fd: int) -> None:
         """Own the descriptor with the number ``fd`` from now on."""
         self._fd = -1
-        if number_of(fd) < 0:
-            raise ValueError(f"{fd} is no descriptor")
-        self._fd = fd
+        self._fd = number_of(fd)
 
     def fileno(self) -> int:
         """Return the number. The descriptor stays this object's."""

@@ -17,7 +17,7 @@ import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, NoReturn, Optional, Union
+from typing import Any, NoReturn, Optional, TypeVar, Union
 
 from ._blocking import Listener, Peer, StrPath, accept, connect as _connect, peer_cred, server as _server
 from ._descriptor import Data, Descriptor, FileDescriptorLike, Passable, Received, bytes_of, give_away, number_of
@@ -31,6 +31,7 @@ _ACCEPTS = 16
 # The pause before a client tries again to connect. There is no event for room in a server's backlog.
 _BACKLOG_PAUSE = 0.02
 
+Self = TypeVar("Self", bound="Passer")
 _Waiters = deque["asyncio.Future[None]"]
 
 
@@ -152,7 +153,7 @@ class Passer:
             await self._wait(self._receivers)
         return self._received.popleft()
 
-    def __aiter__(self) -> Passer:
+    def __aiter__(self: Self) -> Self:
         return self
 
     async def __anext__(self) -> Received:
@@ -178,7 +179,7 @@ class Passer:
         for waiters in (self._receivers, self._senders, self._drainers):
             self._wake(waiters, len(waiters))
 
-    async def __aenter__(self) -> Passer:
+    async def __aenter__(self: Self) -> Self:
         return self
 
     async def __aexit__(
@@ -250,10 +251,10 @@ class Passer:
         self._arm()
         try:
             await waiter
-        except asyncio.CancelledError:
+        except BaseException:
             if waiter in waiters:
                 waiters.remove(waiter)
-            else:
+            elif not waiter.cancelled():
                 self._wake(waiters)  # it was for us, and somebody else can use it
             raise
 
@@ -271,47 +272,52 @@ class Passer:
         queue = self._queue
         if queue is None:
             return
-        events = lib.fdpasser_events(queue)
-        if self._receivers and events & select.POLLIN:
-            if not self._reading:
-                self._loop.add_reader(self._fd, self._readable)
-                self._reading = True
-        elif self._receivers and self._reading:
-            self._stop_reading()  # the table is full, or the end has come
-        if bool(events & select.POLLOUT) != self._writing:
-            if self._writing:
-                self._loop.remove_writer(self._fd)
-            else:
-                self._loop.add_writer(self._fd, self._process, select.POLLOUT)
-            self._writing = not self._writing
+        receiving = _is_awaited(self._receivers)
+        events, pause = lib.fdpasser_events(queue), lib.fdpasser_timeout_ms(queue)
+        if not receiving and self._queued() == 0:
+            pause = -1
+        at_once = pause == 0
+        if at_once and not self._soon:
+            self._soon = self._loop.call_soon(self._process, 0)
         if self._later:
             self._later.cancel()
             self._later = None
-        if self._receivers or self._queued() > 0:
-            pause = lib.fdpasser_timeout_ms(queue)
-            if pause > 0:
-                self._later = self._loop.call_later(pause / 1000, self._process, 0)
-            elif pause == 0 and not self._soon:
-                self._soon = self._loop.call_soon(self._process, 0)
+        if pause > 0:
+            self._later = self._loop.call_later(pause / 1000, self._process, 0)
+
+        if receiving and not events & select.POLLIN:
+            self._stop_reading()  # the table is full, or the end has come
+        elif receiving and not at_once and not self._reading:
+            self._loop.add_reader(self._fd, self._readable)
+            self._reading = True
+        if not events & select.POLLOUT:
+            self._stop_writing()
+        elif not at_once and not self._writing:
+            self._loop.add_writer(self._fd, self._process, select.POLLOUT)
+            self._writing = True
 
     def _disarm(self) -> None:
         if self._pid == os.getpid():  # after a fork the child's loop shares the parent's epoll
-            if self._reading:
-                self._stop_reading()
-            if self._writing:
-                self._loop.remove_writer(self._fd)
+            self._stop_reading()
+            self._stop_writing()
         for handle in (self._soon, self._later):
             if handle:
                 handle.cancel()
 
     def _stop_reading(self) -> None:
-        self._loop.remove_reader(self._fd)
-        self._reading = False
+        if self._reading:
+            self._loop.remove_reader(self._fd)
+            self._reading = False
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._loop.remove_writer(self._fd)
+            self._writing = False
 
     def _readable(self) -> None:
         # In a loop of receives the reader would go and come each time. So it stays, until it is called in vain. Nothing
         # is taken from the socket while nobody waits for it.
-        if self._receivers:
+        if _is_awaited(self._receivers):
             self._process(select.POLLIN)
         else:
             self._stop_reading()
@@ -352,6 +358,12 @@ class Passer:
         """Tell of a refusal that nobody has asked for."""
         error.descriptor.close()
         self._loop.call_exception_handler({"message": "a descriptor was not sent", "exception": error})
+
+
+def _is_awaited(waiters: _Waiters) -> bool:
+    while waiters and waiters[0].done():  # cancelled a moment ago
+        waiters.popleft()
+    return bool(waiters)
 
 
 def _refused(error: OSError, fd: int) -> RefusedError:
