@@ -24,8 +24,9 @@ use warnings;
 use CPrograms qw(cc cxx shared_link);
 use Exporter  qw(import);
 use Files     qw($root);
+use List::Util qw(min);
 
-our @EXPORT_OK = qw(members $out);
+our @EXPORT_OK = qw(members consoles drivers $out);
 
 # Where programs are built.
 our $out = "$root/target/interop";
@@ -45,18 +46,20 @@ my $here = "$root/tests/interop";
 # data     what it knows of data:
 #          lines  it sends and prints data, as above. `longest` is the most bytes that it takes, if not 4096.
 #          drops  it sends no data. It receives from senders of data, and drops the data.
-#          fixed  all that it sends and accepts is `says`. It reads no input and prints nothing.
+#          fixed  all that it sends and accepts is `says`, or what that function says of a number and the count. It reads
+#                 no input and prints nothing.
 #          none   it knows messages of one NUL, and no data.
 # answers  it waits for an answer to each message, so the other end has to be a program that answers
+# groups   it sends several descriptors in a message. The first one has the data.
+# several  it can receive several in a message, one after the other
 # partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
 # again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
-# console  a command that sends terminals, as terminal.c says
 sub members {
     my @link    = shared_link();
-    my @c       = (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include");
+    my @c       = c_compiler();
     my @cxx     = (cxx(), qw(-std=c++17 -Wall -Wextra -pedantic -Werror -O1 -g), "-I$root/include");
     my @cargo   = (split(' ', $ENV{CARGO} // 'cargo'), qw(build --quiet --locked --features header --example pass));
-    my @perl    = ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch");
+    my @perl    = perl();
     my @python  = ('python3', 'python3');    # the package, the command
 
     return (
@@ -81,6 +84,7 @@ sub members {
             name  => 'C queue',
             what  => 'fdpasser_new, poll, without data',
             data  => 'drops',
+            several => 1,
             pauses => 1,
             build => [ @c, '-o', "$out/queue", "$here/queue.c", @link ],
             run   => [ "$out/queue", 'plain' ],
@@ -89,6 +93,7 @@ sub members {
             name  => 'C queue data',
             what  => 'fdpasser_new, poll',
             data  => 'lines',
+            several => 1,
             again => 1,
             pauses => 1,
             build => [ @c, '-o', "$out/queue", "$here/queue.c", @link ],
@@ -98,6 +103,7 @@ sub members {
             name  => 'C++',
             what  => 'fdpasser.hpp, poll',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ 'g++', $cxx[0], '--version' ],
             build => [ @cxx, '-o', "$out/cxx", "$ffi/c++/pass.cpp", @link ],
@@ -107,6 +113,7 @@ sub members {
             name  => 'Rust',
             what  => 'the crate, poll',
             data  => 'lines',
+            several => 1,
             build => \@cargo,
             run   => ["$root/target/debug/examples/pass"],
         },
@@ -114,6 +121,7 @@ sub members {
             name  => 'Perl EV',
             what  => 'AnyEvent::FDpasser on EV',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ 'libev-perl', $^X, '-MEV', '-e1' ],
             env   => { PERL_ANYEVENT_MODEL => 'EV' },
@@ -123,6 +131,7 @@ sub members {
             name  => 'Perl',
             what  => 'AnyEvent::FDpasser, pure-Perl loop, without data',
             data  => 'drops',
+            several => 1,
             pauses => 1,
             env   => { PERL_ANYEVENT_MODEL => 'Perl' },
             run   => [ @perl, "$here/anyevent.pl", 'plain' ],
@@ -131,6 +140,7 @@ sub members {
             name  => 'Python',
             what  => 'ctypes, asyncio',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             needs => [ @python, '-c', 'import ctypes, asyncio' ],
             run   => [ 'python3', "$ffi/python/pass.py" ],
@@ -139,6 +149,7 @@ sub members {
             name  => 'Ruby',
             what  => 'Fiddle, IO.select',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             slow  => 1,
             needs => [ 'ruby', 'ruby', '-rfiddle/import', '-e', '' ],
@@ -148,6 +159,7 @@ sub members {
             name  => 'LuaJIT',
             what  => 'ffi, poll',
             data  => 'lines',
+            several => 1,
             pauses => 1,
             slow  => 1,
             needs => [ 'luajit', 'luajit', '-v' ],
@@ -157,6 +169,7 @@ sub members {
             name  => 'Go',
             what  => "cgo, Go's poller",
             data  => 'lines',
+            several => 1,
             slow  => 1,
             needs => [ 'golang-go', 'go', 'version' ],
             in    => "$ffi/go",
@@ -190,19 +203,14 @@ sub members {
             data  => 'lines',
             needs => [ @python, '-c', 'import socket; socket.send_fds' ],
             run   => [ 'python3', "$here/python_socket.py" ],
-            console => [ 'python3', "$here/console.py" ],
         },
         {
             name    => 'runc',
             what    => "not ours: Go's WriteMsgUnix and ReadMsgUnix, as runc's console socket",
             data    => 'lines',
             longest => 4095,
-            slow    => 1,
-            needs   => [ 'golang-go', 'go', 'version' ],
-            env     => { CGO_ENABLED => 0, GOCACHE => "$out/go" },
-            build   => [ 'go', 'build', '-o', "$out/go-runc", "$here/runc.go" ],
+            runc(),
             run     => ["$out/go-runc"],
-            console => [ "$out/go-runc", 'console' ],
         },
         {
             name  => 'multiprocessing',
@@ -210,7 +218,17 @@ sub members {
             data  => 'fixed',
             says  => "\1",
             needs => [ @python, '-c', 'from multiprocessing.reduction import sendfds' ],
-            run   => [ 'python3', "$here/python_multiprocessing.py", 'silent' ],
+            run   => [ 'python3', "$here/python_multiprocessing.py", 'single' ],
+        },
+        {
+            name  => 'mp several',
+            what  => "not ours: Python's multiprocessing, several in a message",
+            data  => 'fixed',
+            says  => \&number_in_three,
+            groups  => 1,
+            several => 1,
+            needs => [ @python, '-c', 'from multiprocessing.reduction import sendfds' ],
+            run   => [ 'python3', "$here/python_multiprocessing.py", 'several' ],
         },
         {
             name  => 'textbook',
@@ -240,6 +258,42 @@ sub members {
             run     => ["$out/answers"],
         },
     );
+}
+
+# Programs that send terminals with shells on them, and programs that use these shells: see terminal.c.
+sub consoles {
+    return (
+        { name => 'C',      build => [ c_compiler(), '-o', "$out/console", "$here/console.c", shared_link() ], run => ["$out/console"] },
+        { name => 'Python', needs => [qw(python3 python3 -c), 'import socket; socket.send_fds'], run => [ 'python3', "$here/console.py" ] },
+        { name => 'runc',   runc(), run => [ "$out/go-runc", 'console' ] },
+    );
+}
+
+sub drivers {
+    return (
+        { name => 'C',    build => [ c_compiler(), '-o', "$out/terminal", "$here/terminal.c", shared_link() ], run => ["$out/terminal"] },
+        { name => 'Perl', run   => [ perl(), "$here/terminal.pl" ] },
+        { name => 'runc', runc(), run => [ "$out/go-runc", 'terminal' ] },
+    );
+}
+
+# How runc.go is built.
+sub runc {
+    return (
+        slow  => 1,
+        needs => [ 'golang-go', 'go', 'version' ],
+        env   => { CGO_ENABLED => 0, GOCACHE => "$out/go" },
+        build => [ 'go', 'build', '-o', "$out/go-runc", "$here/runc.go" ],
+    );
+}
+
+sub c_compiler { return (cc(), qw(-std=gnu99 -Wall -Wextra -Werror -O1 -g), "-I$root/include") }
+sub perl       { return ($^X, "-I$root/perl/blib/lib", "-I$root/perl/blib/arch") }
+
+# Three descriptors are in each message but the last one, and their number is its data.
+sub number_in_three {
+    my ($number, $count) = @_;
+    return $number % 3 != 1 ? '' : chr min(3, $count - $number + 1);
 }
 
 1;

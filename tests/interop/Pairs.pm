@@ -34,9 +34,10 @@ sub data_between {
     my @both = ($sender, $receiver);
     return if $sender->{data} eq 'drops' || grep { $_->{data} eq 'none' } @both;
     return if !$sender->{answers} != !$receiver->{answers};
+    return if $sender->{groups} ? !$receiver->{several} : $receiver->{groups};
     my @says = map { $_->{says} } grep { $_->{data} eq 'fixed' } @both;
     return if @says == 2 && $says[0] ne $says[1];
-    return [ ($says[0]) x $number ] if @says;
+    return [ map { ref $says[0] ? $says[0]->($_, $number) : $says[0] } 1 .. $number ] if @says;
     return many_lengths($number, min(map { $_->{longest} // 4096 } @both));
 }
 

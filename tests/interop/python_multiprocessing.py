@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Not ours: how Python's multiprocessing passes descriptors. Each message has their number as a byte.
 
-Usage: python_multiprocessing.py silent|answers send|recv COUNT PASSER
+Usage: python_multiprocessing.py single|several|answers send|recv COUNT PASSER
 
-With "answers" it is as on macOS, where the receiver answers each message with an "A" and the sender waits for that.
+With "single" each message has one descriptor, and with the others up to three. With "answers" it is as on macOS, where
+the receiver answers each message with an "A" and the sender waits for that.
 """
 # SPDX-License-Identifier: MIT OR Apache-2.0
 import os
@@ -45,6 +46,6 @@ def recv(passer, count, most):
 
 
 form, role, count, fd = sys.argv[1:]
-reduction.ACKNOWLEDGE = {"silent": False, "answers": True}[form]
-most = {"silent": 1, "answers": 3}[form]
+reduction.ACKNOWLEDGE = form == "answers"
+most = {"single": 1, "several": 3, "answers": 3}[form]
 {"send": send, "recv": recv}[role](socket.socket(fileno=int(fd)), int(count), most)

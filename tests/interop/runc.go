@@ -4,7 +4,11 @@
 // shorter than 4096 bytes, and one descriptor.
 //
 // Usage: runc send|recv COUNT PASSER
+//
+// For terminal.c's sake it also sends terminals, and uses the shells on those that it receives:
+//
 // Usage: runc console NODE
+// Usage: runc terminal NODE COMMAND...
 package main
 
 import (
@@ -17,7 +21,9 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -109,7 +115,7 @@ func receive(conn *net.UnixConn, count int) error {
 	return nil
 }
 
-// console is what terminal.c describes.
+// console does what terminal.c says of COMMAND.
 func console(node string) error {
 	var shells []*exec.Cmd
 	for i := 0; i < 2; i++ {
@@ -162,11 +168,127 @@ func terminal(node string) (*exec.Cmd, error) {
 	return shell, sendFile(conn, name, master)
 }
 
+const patience = 30 * time.Second
+
+// useTerminals does what terminal.c does.
+func useTerminals(node string, command []string) error {
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: node})
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	cmd := exec.Command(command[0], append(command[1:], node)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var terminals []*session
+	for i := 0; i < 2; i++ {
+		listener.SetDeadline(time.Now().Add(patience))
+		conn, err := listener.AcceptUnix()
+		if err != nil {
+			return err
+		}
+		file, err := receiveFile(conn)
+		conn.Close()
+		if err != nil {
+			return err
+		}
+		terminals = append(terminals, newSession(file))
+	}
+	for _, terminal := range terminals {
+		terminal.say("tty\n")
+	}
+	for _, terminal := range terminals {
+		if err := terminal.use(); err != nil {
+			return fmt.Errorf("%s: %w. It said: %s", terminal.file.Name(), err, terminal.heard)
+		}
+	}
+	return cmd.Wait()
+}
+
+// session is a terminal with a shell. A goroutine reads what the shell says.
+type session struct {
+	file  *os.File
+	said  chan []byte
+	heard []byte
+	err   error
+}
+
+func newSession(file *os.File) *session {
+	s := &session{file: file, said: make(chan []byte)}
+	go func() {
+		defer close(s.said)
+		for {
+			text := make([]byte, 4096)
+			n, err := file.Read(text)
+			if err != nil {
+				return // EIO: nobody has the other side any more
+			}
+			s.said <- text[:n]
+		}
+	}()
+	return s
+}
+
+func (s *session) say(text string) {
+	s.heard = nil
+	if _, err := s.file.WriteString(text); s.err == nil {
+		s.err = err
+	}
+}
+
+func (s *session) waitFor(text string) {
+	late := time.After(patience)
+	for s.err == nil && !strings.Contains(string(s.heard), text) {
+		select {
+		case more, open := <-s.said:
+			if s.heard = append(s.heard, more...); !open {
+				s.err = fmt.Errorf("it ended before %q", text)
+			}
+		case <-late:
+			s.err = fmt.Errorf("it did not say %q", text)
+		}
+	}
+}
+
+func (s *session) use() error {
+	s.waitFor(s.file.Name() + "\r\n")
+
+	s.say("trap 'echo resi''zed' WINCH; echo tra''pped\n")
+	s.waitFor("trapped")
+	size := [4]uint16{37, 113, 0, 0}
+	_, _, e := syscall.Syscall(syscall.SYS_IOCTL, s.file.Fd(), syscall.TIOCSWINSZ, uintptr(unsafe.Pointer(&size)))
+	if e != 0 {
+		return os.NewSyscallError("TIOCSWINSZ", e)
+	}
+	s.say("stty size\n")
+	s.waitFor("37 113\r\n")
+	s.waitFor("resized\r\n")
+
+	s.say("sh -c 'echo wait\"\"ing; exec sleep 1000'\n")
+	s.waitFor("waiting\r\n")
+	s.say("\x03")
+	s.say("echo stat''us $?\n")
+	s.waitFor("status 130\r\n")
+
+	s.say("exit 7\n")
+	if s.err != nil {
+		return s.err
+	}
+	for range s.said {
+	}
+	return s.file.Close()
+}
+
 func run(args []string) error {
 	if len(args) == 2 && args[0] == "console" {
 		return console(args[1])
 	}
-	usage := errors.New("usage: runc send|recv COUNT PASSER, or runc console NODE")
+	if len(args) > 2 && args[0] == "terminal" {
+		return useTerminals(args[1], args[2:])
+	}
+	usage := errors.New("usage: runc send|recv COUNT PASSER, runc console NODE, or runc terminal NODE COMMAND...")
 	if len(args) != 3 {
 		return usage
 	}

@@ -155,7 +155,8 @@ async def send(passer, count):
         reader, writer = os.pipe()
         os.write(writer, b"%d" % number)
         os.close(writer)
-        passer.push_send(reader, sys.stdin.buffer.readline().rstrip(b"\n"))
+        line = sys.stdin.buffer.readline()  # the loop stands still meanwhile
+        passer.push_send(reader, line.rstrip(b"\n"))
         await passer.flush(left=16)
     await passer.flush()
 
