@@ -28,6 +28,9 @@ __all__ = ["Handler", "Passer", "RefusedError", "Server", "connect", "serve"]
 # How many connections one turn of the event loop accepts.
 _ACCEPTS = 16
 
+# How many descriptors a task can receive before the loop gets its turn.
+_FAIR_SHARE = 64
+
 # The pause before a client tries again to connect. There is no event for room in a server's backlog.
 _BACKLOG_PAUSE = 0.02
 
@@ -84,6 +87,7 @@ class Passer:
         self._asked = 0  # how many the queue was asked for and has not handed out
         self._received: deque[Received] = deque()
         self._refused: deque[RefusedError] = deque()
+        self._left = 0  # how many may be received before the loop has its turn
         self._ended = False
         self._errno: Optional[int] = None
 
@@ -150,7 +154,11 @@ class Passer:
             if self._asked <= len(self._receivers):
                 call(lib.fdpasser_push_recv, queue, 1)
                 self._asked += 1
-            await self._wait(self._receivers)
+            if self._left > 0 and not self._receivers and lib.fdpasser_timeout_ms(queue) == 0:
+                self._left -= 1  # there may be more, and nobody is before us
+                self._process(0)
+            else:
+                await self._wait(self._receivers)
         return self._received.popleft()
 
     def __aiter__(self: Self) -> Self:
@@ -278,12 +286,12 @@ class Passer:
             pause = -1
         at_once = pause == 0
         if at_once and not self._soon:
-            self._soon = self._loop.call_soon(self._process, 0)
+            self._soon = self._loop.call_soon(self._work, 0)
         if self._later:
             self._later.cancel()
             self._later = None
         if pause > 0:
-            self._later = self._loop.call_later(pause / 1000, self._process, 0)
+            self._later = self._loop.call_later(pause / 1000, self._work, 0)
 
         if receiving and not events & select.POLLIN:
             self._stop_reading()  # the table is full, or the end has come
@@ -293,7 +301,7 @@ class Passer:
         if not events & select.POLLOUT:
             self._stop_writing()
         elif not at_once and not self._writing:
-            self._loop.add_writer(self._fd, self._process, select.POLLOUT)
+            self._loop.add_writer(self._fd, self._work, select.POLLOUT)
             self._writing = True
 
     def _disarm(self) -> None:
@@ -318,13 +326,20 @@ class Passer:
         # In a loop of receives the reader would go and come each time. So it stays, until it is called in vain. Nothing
         # is taken from the socket while nobody waits for it.
         if _is_awaited(self._receivers):
-            self._process(select.POLLIN)
+            self._work(select.POLLIN)
         else:
             self._stop_reading()
 
+    def _work(self, events: int) -> None:
+        """Do what there is to do. The loop calls this."""
+        if self._soon:
+            self._soon.cancel()
+            self._soon = None
+        self._left = _FAIR_SHARE
+        self._process(events)
+
     def _process(self, events: int) -> None:
         """Let the queue work, take what has come, and wake those who wait."""
-        self._soon = None
         queue = self._queue
         state = lib.fdpasser_process(queue, events)
         if state < 0:
