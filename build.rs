@@ -106,8 +106,9 @@ fn header() {
     for input in sources.iter().chain([&config]) {
         println!("cargo:rerun-if-changed={}", input.display());
     }
-    let config =
+    let mut config =
         cbindgen::Config::from_file(&config).unwrap_or_else(|e| panic!("cbindgen.toml: {e}"));
+    config.after_includes = Some(version());
     let builder = cbindgen::Builder::new().with_config(config);
     let mut text = Vec::new();
     sources
@@ -136,4 +137,41 @@ fn header() {
         );
     }
     fs::write(out, text).unwrap();
+}
+
+/// The version of Cargo.toml as constants of C's.
+#[cfg(feature = "header")]
+fn version() -> String {
+    let [major, minor, patch] = ["MAJOR", "MINOR", "PATCH"].map(|part| {
+        let part = env::var(format!("CARGO_PKG_VERSION_{part}")).unwrap();
+        part.parse::<u8>().expect("it fits its two digits")
+    });
+    let constant = |name: &str, value: String, what: &str| {
+        format!("\n/**\n * {what}\n */\n#define {name} {value}\n")
+    };
+    [
+        constant(
+            "FDPASSER_VERSION",
+            format!("0x{major:02x}{minor:02x}{patch:02x}"),
+            "The version of this header, two digits for each part: 0x010203 is 1.2.3.",
+        ),
+        constant(
+            "FDPASSER_VERSION_MAJOR",
+            major.to_string(),
+            "The first part of the version.",
+        ),
+        constant(
+            "FDPASSER_VERSION_MINOR",
+            minor.to_string(),
+            "The second part of the version.",
+        ),
+        constant(
+            "FDPASSER_VERSION_PATCH",
+            patch.to_string(),
+            "The third part of the version.",
+        ),
+    ]
+    .concat()
+    .trim_end()
+    .to_owned()
 }

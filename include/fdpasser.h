@@ -30,6 +30,26 @@
 #include <sys/types.h>
 
 /**
+ * The version of this header, two digits for each part: 0x010203 is 1.2.3.
+ */
+#define FDPASSER_VERSION 0x000100
+
+/**
+ * The first part of the version.
+ */
+#define FDPASSER_VERSION_MAJOR 0
+
+/**
+ * The second part of the version.
+ */
+#define FDPASSER_VERSION_MINOR 1
+
+/**
+ * The third part of the version.
+ */
+#define FDPASSER_VERSION_PATCH 0
+
+/**
  * fdpasser_mode(): descriptors travel as SCM_RIGHTS over AF_UNIX sockets.
  */
 #define FDPASSER_MODE_BSD 1
@@ -358,6 +378,11 @@ int fdpasser_drained(const fdpasser *p);
  * Tells which interface to the operating system this library was built for.
  */
 int fdpasser_mode(void);
+
+/**
+ * Returns the version of the library that the program runs with, as FDPASSER_VERSION has that of the header.
+ */
+unsigned int fdpasser_version(void);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -42,7 +42,7 @@ subtest 'the header declares what the design says' => sub {
         fdpasser_fileno fdpasser_push_send_fd fdpasser_push_recv fdpasser_events fdpasser_timeout_ms
         fdpasser_process fdpasser_refused fdpasser_next_fd fdpasser_queued fdpasser_drained
         fdpasser_set_per_message fdpasser_set_max_queued
-        fdpasser_server_with fdpasser_unlink fdpasser_peer_cred
+        fdpasser_server_with fdpasser_unlink fdpasser_peer_cred fdpasser_version
     );
 };
 

@@ -81,6 +81,7 @@ subtest 'each page answers the five questions' => sub {
         like($section{BLOCKING} // '', qr/\bwaits?\b/, "$name: whether it waits");
         like($section{'SEE ALSO'} // '', qr/fdpasser\(7\)/, "$name: where more is");
         isnt($section{EXAMPLES} // '', '', "$name: an example, or where one is");
+        like($section{HISTORY} // '', qr/\bSince \d+\.\d+\.\d+\.|\b\Q$name\E\(\).*: since \d+\.\d+\.\d+\./, "$name: since when");
         my $errors = $section{ERRORS} // '';
         my @entries = $errors =~ /^ {7}(E[A-Z0-9]+(?:, E[A-Z0-9]+)*)(?:\n {14}| )\S/mg;
         ok(@entries || $errors =~ /\A\s+None\./, "$name: each errno");
@@ -92,7 +93,7 @@ subtest 'each page answers the five questions' => sub {
 
 subtest 'a comment that leaves a question open' => sub {
     my $copy = "$dir/copy";
-    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page), glob 'tests/lib/{Files,Header}.pm') {
+    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page), glob('tests/lib/{Abi,Files,Header}.pm'), 'Cargo.toml', glob 'tests/abi/*') {
         make_path("$copy/" . dirname($_));
         spew("$copy/$_", slurp($_));
     }
@@ -105,6 +106,23 @@ subtest 'a comment that leaves a question open' => sub {
     like((run(@make))[0], qr/unknown section Error\b/, 'and so is a heading that is none');
     spew("$copy/src/ffi/connections.rs", $whole =~ s{fn fdpasser_accept\b}{fn fdpasser_take}r);
     like((run(@make))[0], qr/fdpasser_accept/, 'and a function without a comment');
+};
+
+subtest 'since when' => sub {
+    my $copy = "$dir/copy";
+    my ($record) = glob "$copy/tests/abi/*";
+    my $whole = slurp($record);
+    my $made  = sub { run($^X, "$copy/scripts/man-page", '0.1.7', "$dir/since"); return slurp("$dir/since/man3/$_[0].3") };
+    spew("$copy/src/ffi/connections.rs", slurp('src/ffi/connections.rs'));
+    spew($record, $whole =~ s/^\S+ (function fdpasser_accept):/0.1.3 $1:/mr);
+    like($made->('fdpasser_accept'), qr/^\.SH HISTORY\nSince 0\.1\.3\.\n\.SH/m, 'as the record has it');
+    like($made->('fdpasser_connect'), qr/^\.SH HISTORY\nSince \Q@{[ $whole =~ m{^(\S+) function fdpasser_connect:}m ]}\E\.\n/m,
+        'for each function');
+    spew($record, $whole =~ s/^.* function fdpasser_accept:.*\n//mr);
+    like($made->('fdpasser_accept'), qr/^Since 0\.1\.7\.$/m, 'and what it does not have is new in this version');
+    spew($record, $whole =~ s/^\S+ (function fdpasser_send_fd):/0.1.3 $1:/mr);
+    like($made->('fdpasser_send_fd'), qr/fdpasser_send_fd\\fP\(\): since 0\.1\.3\.$/m, 'two functions of a page may differ')
+      if $linked{'send_fd.3'};
 };
 
 subtest 'lint' => sub {
@@ -145,6 +163,7 @@ my %examples = (
     'fdpasser.7'           => [ undef, "through the parent\n" ],
     'fdpasser_retry_ms.3'  => [ $five, "5\n" ],
     'fdpasser_new.3'       => [ $five, "5\n" ],
+    'fdpasser_version.3'   => [ "int main(void)\n{\n    {\nEXAMPLE\n    }\n    return 0;\n}\n", '' ],
     'fdpasser_mode.3'      => [ "int main(void)\n{\n    {\nEXAMPLE\n    }\n    return 0;\n}\n", '' ],
     'fdpasser_socketpair.3' => [ <<'C', "through the parent\n" ],
 int main(void) {
@@ -324,6 +343,7 @@ int main(void) {
     CALL(fdpasser_i_am_child, (p));
     CALL(fdpasser_retry_ms, (EAGAIN));
     CALL(fdpasser_mode, ());
+    CALL(fdpasser_version, ());
     return 0;
 }
 C

@@ -66,3 +66,46 @@ pub extern "C" fn fdpasser_mode() -> c_int {
         Mode::SysV => FDPASSER_MODE_SYSV,
     }
 }
+
+/// Returns the version of the library that the program runs with, as FDPASSER_VERSION has that of the header.
+///
+/// A program may run with another version than the one it was compiled with. Versions can be compared: 0.2.0 is
+/// 0x000200. The header also has the parts of its version: FDPASSER_VERSION_MAJOR, FDPASSER_VERSION_MINOR and
+/// FDPASSER_VERSION_PATCH.
+///
+/// # Returns
+///
+/// The version, two hexadecimal digits for each part: 0x010203 is 1.2.3.
+///
+/// # Errors
+///
+/// None.
+///
+/// # Examples
+///
+/// ```c
+/// if (fdpasser_version() < FDPASSER_VERSION)
+///     puts("This program was compiled for a newer libfdpasser.");
+/// ```
+///
+/// # See also
+///
+/// fdpasser_mode(3)
+#[no_mangle]
+pub extern "C" fn fdpasser_version() -> c_uint {
+    const VERSION: c_uint = part(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+        | part(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        | part(env!("CARGO_PKG_VERSION_PATCH"));
+    VERSION
+}
+
+/// A part of the version. It has to fit its two digits.
+const fn part(decimal: &str) -> c_uint {
+    let (decimal, mut value, mut at) = (decimal.as_bytes(), 0, 0);
+    while at < decimal.len() {
+        value = value * 10 + (decimal[at] - b'0') as c_uint;
+        at += 1;
+    }
+    assert!(value <= 0xff);
+    value
+}

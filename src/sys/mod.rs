@@ -15,6 +15,8 @@
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
+//! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
+//! | `is_shut_down(passer)` | nothing more arrives here; what has arrived may still wait |
 //! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits may not fit, with nothing consumed; `Ok` if it fits, or if nothing waits that needs a slot |
@@ -66,16 +68,16 @@ pub(crate) use self::{
     scm::{receive, receive_with_data, send, MAX_PER_MESSAGE, MODE},
     unix_server::{server, server_with, unlink},
     unix_socket::{
-        accept, connect, keep_in_line, must_be_local, pair, receive_timeout, send_timeout,
-        wait_in_kernel,
+        accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, receive_timeout,
+        send_timeout, wait_in_kernel,
     },
 };
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, keep_in_line, must_be_local, pair, peer_cred, receive, receive_timeout,
-    receive_with_data, rehearse, room_for_messages, send, send_timeout, server, server_with,
-    unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE, MODE,
+    accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, peer_cred, receive,
+    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_timeout, server,
+    server_with, unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE, MODE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.
@@ -83,6 +85,22 @@ pub(crate) use self::streams::{
 pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
 #[cfg(no_enotrecoverable)]
 pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
+
+/// Whether messages have data. If not, receiving shows a NUL in place of whatever bytes came.
+pub(crate) const HAS_DATA: bool = cfg!(not(fdpasser_sysv));
+
+/// How a passer keeps messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only descriptors separate messages. Bytes alone join the next one.
+    Stream,
+    /// Each message is by itself.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Packets,
+    /// Each message is by itself, and there is no end of file.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Datagrams,
+}
 
 /// The descriptors of one message, in order, owned, without an allocation.
 pub(crate) type Fds = ArrayVec<OwnedFd, MAX_PER_MESSAGE>;

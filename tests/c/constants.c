@@ -26,6 +26,8 @@ static void test(void)
     EQUAL(FDPASSER_MODE_BSD, 1);
     EQUAL(FDPASSER_MODE_SYSV, 2);
     EQUAL(FDPASSER_MAX_PER_MESSAGE, 253);
+    EQUAL(fdpasser_version(), FDPASSER_VERSION);
+    EQUAL(FDPASSER_VERSION, FDPASSER_VERSION_MAJOR << 16 | FDPASSER_VERSION_MINOR << 8 | FDPASSER_VERSION_PATCH);
 
     for (size_t i = 0; i < LENGTH(table); i++) {
         int ms = fdpasser_retry_ms(table[i].error);

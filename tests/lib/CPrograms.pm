@@ -43,12 +43,13 @@ sub static_link {
     return (($directory // $built) . '/libfdpasser.a', split ' ', $with // '-lgcc_s -lpthread -ldl -lm');
 }
 
-# What a library defines, name => type, as nm shows it: its dynamic symbols (-D) or its global ones (-g).
+# What a library defines, name => type, as nm shows it: its dynamic symbols (-D) or its global ones (-g). The symbols
+# that name a version are left out.
 sub symbols {
     my ($which, $file) = @_;
     my ($text, $status) = run($ENV{NM} || 'nm', $which, '--defined-only', $file);
     $status == 0 or die "nm $file: $text\n";
-    return map { /^[0-9a-f]+ (\w) (\S+?)(?:@.*)?$/ ? ($2 => $1) : () } split /\n/, $text;
+    return map { /^[0-9a-f]+ ([^A]) (\S+?)(?:@.*)?$/ ? ($2 => $1) : () } split /\n/, $text;
 }
 
 # The names of all programs in tests/c.
