@@ -379,6 +379,43 @@ def test_the_end_after_everything(run: Run, pair: Pair) -> None:
     run(main())
 
 
+def test_an_error_of_a_packet_is_about_that_packet(run: Run) -> None:
+    async def main() -> None:
+        near, far = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        with near:
+            async with Passer(far) as receiver:
+                fdpasser.send_message(near, [0], b"first")
+                near.send(b"no descriptor")
+                fdpasser.send_message(near, [1], b"third")
+                with await receiver.recv() as received:
+                    assert received.data == b"first"
+                with pytest.raises(OSError) as lost:
+                    await receiver.recv()
+                assert lost.value.errno == errno.EBADMSG
+                with await receiver.recv() as received:
+                    assert received.data == b"third"
+                near.send(b"and another one")
+                await turns()
+
+    run(main())
+
+
+def test_bytes_alone_end_a_stream(run: Run) -> None:
+    async def main() -> None:
+        near, far = socket.socketpair()
+        async with Passer(far) as receiver:
+            fdpasser.send_fd(near, 0)
+            near.send(b"no descriptor")
+            near.close()
+            (await receiver.recv()).close()
+            for _ in range(2):
+                with pytest.raises(OSError) as lost:
+                    await receiver.recv()
+                assert lost.value.errno == errno.EBADMSG
+
+    run(main())
+
+
 def test_reset_comes_after_what_had_come(run: Run, pair: Pair) -> None:
     async def main() -> None:
         fdpasser.send_fd(pair[0], 0)

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import select
+import socket
 import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -80,12 +81,13 @@ class Passer:
         call(lib.fdpasser_set_per_message, queue, per_message)
         call(lib.fdpasser_want_data, queue, 1)
         self._fd = call(lib.fdpasser_fileno, queue)
+        self._in_packets = _type_of(self._fd) not in (None, socket.SOCK_STREAM)
         self._pid = os.getpid()
         self._max_queued = max_queued
 
         self._pushed = 0  # how many descriptors were queued since the start
         self._asked = 0  # how many the queue was asked for and has not handed out
-        self._received: deque[Received] = deque()
+        self._received: deque[Union[Received, OSError]] = deque()  # an error is about one message
         self._refused: deque[RefusedError] = deque()
         self._left = 0  # how many may be received before the loop has its turn
         self._ended = False
@@ -144,7 +146,8 @@ class Passer:
         """Receive the next descriptor and its data. It waits until there is one.
 
         It raises EOFError if the peer has shut down in good order, and OSError if the connection failed. Before either
-        it returns what has come. ``async for`` ends where this raises EOFError.
+        it returns what has come. ``async for`` ends where this raises EOFError. On a socket of type SOCK_SEQPACKET or
+        SOCK_DGRAM, EBADMSG and EMSGSIZE are about one message, and the next call goes on with the next one.
         """
         while not self._received:
             queue = self._open()
@@ -159,7 +162,10 @@ class Passer:
                 self._process(0)
             else:
                 await self._wait(self._receivers)
-        return self._received.popleft()
+        received = self._received.popleft()
+        if isinstance(received, OSError):
+            raise received
+        return received
 
     def __aiter__(self: Self) -> Self:
         return self
@@ -180,8 +186,10 @@ class Passer:
             return
         self._disarm()
         lib.fdpasser_free(queue)
-        while self._received:
-            self._received.popleft().close()
+        for received in self._received:
+            if isinstance(received, Received):
+                received.close()
+        self._received.clear()
         while self._refused:
             self._report(self._refused.popleft())
         for waiters in (self._receivers, self._senders, self._drainers):
@@ -347,6 +355,8 @@ class Passer:
             refused = lib.fdpasser_refused(queue)
             if refused >= 0:
                 self._refused.append(_refused(error, refused))
+            elif self._in_packets and error.errno in (errno.EBADMSG, errno.EMSGSIZE):
+                self._received.append(error)
             elif self._errno is None:
                 self._errno = error.errno
         elif state == 0:
@@ -379,6 +389,17 @@ def _is_awaited(waiters: _Waiters) -> bool:
     while waiters and waiters[0].done():  # cancelled a moment ago
         waiters.popleft()
     return bool(waiters)
+
+
+def _type_of(fd: int) -> Optional[int]:
+    """Tell which type of socket it is. None if it is no socket."""
+    try:
+        lent = socket.socket(fileno=fd)
+    except OSError:
+        return None
+    kind = lent.type
+    lent.detach()
+    return kind
 
 
 def _refused(error: OSError, fd: int) -> RefusedError:
