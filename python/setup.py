@@ -76,6 +76,8 @@ class BuildWithLibrary(build_py):
     def library(self) -> Path:
         named = os.environ.get("FDPASSER_LIB")
         if named:
+            if not Path(named).is_file() or named.endswith(".a"):
+                raise SetupError(f"FDPASSER_LIB has to name a shared library: {named}")
             return Path(named)
         target = Path(self.get_finalized_command("build").build_base).resolve() / "cargo"
         manifest = str(CRATE / "Cargo.toml")

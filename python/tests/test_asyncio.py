@@ -331,6 +331,50 @@ def test_ledger_of_cancellations(run: Run, pair: Pair, seed: int) -> None:
     run(main())
 
 
+def test_cancelled_at_the_end_of_a_block(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        sender = Passer(pair[0])
+
+        async def send() -> None:
+            async with sender:
+                while not sender._writing:  # until the socket is full
+                    await sender.send(0, b"data")
+                    await asyncio.sleep(0)
+
+        sending = asyncio.ensure_future(send())
+        await until(lambda: len(sender._drainers) == 1)
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+        # What was sent is whole, the rest is closed, and the connection is at its end.
+        async with Passer(pair[1]) as receiver:
+            datas = {received.data async for received in closing(receiver)}
+            assert datas == {b"data"}
+
+    run(main())
+
+
+def test_cancelled_connect(run: Run, node: str) -> None:
+    async def main() -> None:
+        clients: list[fdpasser.Descriptor] = []
+        with fdpasser.server(node, backlog=1) as listener:
+            with pytest.raises(TimeoutError):
+                while True:
+                    clients.append(fdpasser.connect(node, timeout=0))
+            connecting = asyncio.ensure_future(connect(node))
+            await turns()
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            for client in clients:
+                fdpasser.accept(listener, timeout=0).close()
+                client.close()
+            with pytest.raises(TimeoutError):
+                fdpasser.accept(listener, timeout=0)
+
+    run(main())
+
+
 def test_wait_for_loses_nothing(run: Run, pair: Pair) -> None:
     async def main() -> None:
         async with Passer(pair[0]) as sender, Passer(pair[1]) as receiver:

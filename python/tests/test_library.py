@@ -66,12 +66,15 @@ def test_soname_is_that_of_the_version() -> None:
 @pytest.mark.parametrize(
     "library, complaint",
     [
+        ("installed", f"cannot load libfdpasser: {_library.SONAME}"),
         ("/nowhere/libfdpasser.so", "cannot load libfdpasser: /nowhere"),
         (ctypes.util.find_library("c"), "has no function fdpasser_socketpair"),
     ],
 )
 def test_import_says_what_is_wrong_with_the_library(library: str, complaint: str) -> None:
-    environment = {**os.environ, "FDPASSER_LIB": library}
+    environment = {**os.environ, "FDPASSER_LIB": library, "LD_LIBRARY_PATH": ""}
+    if library == "installed" and ctypes.util.find_library("fdpasser"):
+        pytest.skip("libfdpasser is installed")
     done = subprocess.run(
         [sys.executable, "-c", "import fdpasser"], env=environment, stderr=subprocess.PIPE, text=True
     )

@@ -79,10 +79,10 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 
 
 def find() -> str:
-    """Return what to load: the file in FDPASSER_LIB, the one in this package, or an installed library."""
+    """Return what to load: the file that FDPASSER_LIB names, the one in this package, or an installed library."""
     named = os.environ.get("FDPASSER_LIB")
     if named:
-        return named
+        return SONAME if named == "installed" else named
     bundled = Path(__file__).with_name(BUNDLED)
     return str(bundled) if bundled.exists() else SONAME
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Optional, TypeVar, Union
 
 from ._blocking import Listener, Peer, StrPath, accept, connect as _connect, peer_cred, server as _server
 from ._descriptor import Data, Descriptor, FileDescriptorLike, Passable, Received, bytes_of, give_away, number_of
-from ._library import MAX_DATA, call, failure, lib
+from ._library import MAX_DATA, MAX_PER_MESSAGE, call, failure, lib
 
 __all__ = ["Handler", "Passer", "RefusedError", "Server", "connect", "serve"]
 
@@ -68,11 +68,12 @@ class Passer:
         without data may travel in one message, for a peer that understands that.
         """
         self._queue: Any = None
+        self._fd = -1
         self._loop = asyncio.get_running_loop()
         if max_queued < 1:
             raise ValueError("max_queued must be above 0")
-        if not 1 <= per_message <= 253:
-            raise ValueError("per_message must be 1 to 253")
+        if not 1 <= per_message <= MAX_PER_MESSAGE:
+            raise ValueError(f"per_message must be 1 to {MAX_PER_MESSAGE}")
         queue = lib.fdpasser_new(number_of(fd))
         if not queue:
             raise failure()
