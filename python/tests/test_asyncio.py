@@ -236,7 +236,9 @@ def test_leaving_by_an_exception_does_not_wait(run: Run, pair: Pair) -> None:
     async def main() -> None:
         with pytest.raises(KeyError):
             async with Passer(pair[0]) as sender:
-                await sender.send(0)
+                while not sender._writing:  # until the socket is full
+                    await sender.send(0)
+                    await asyncio.sleep(0)
                 raise KeyError
         assert sender.closed
 
@@ -260,6 +262,36 @@ def test_cancelled_recv_takes_nothing(run: Run, pair: Pair) -> None:
                 message = fdpasser.recv_message(other)
             assert message.data == b"kept"
             message.descriptors[0].close()
+            fdpasser.send_fd(pair[0], 0)
+            (await receiver.recv()).close()
+
+    run(main())
+
+
+def test_cancelled_recvs_ask_for_one_at_most(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        async with Passer(pair[1]) as receiver:
+            for _ in range(5):
+                receiving = asyncio.ensure_future(receiver.recv())
+                await turns()
+                receiving.cancel()
+            for _ in range(3):
+                fdpasser.send_fd(pair[0], 0)
+            (await receiver.recv()).close()
+            await turns(20)
+            with fdpasser.Descriptor(os.dup(receiver.fileno())) as other:
+                for _ in range(2):
+                    fdpasser.recv_fd(other).close()
+
+    run(main())
+
+
+def test_abandoned_recv_is_not_woken(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        async with Passer(pair[1]) as receiver:
+            abandoned = receiver.recv()
+            abandoned.send(None)
+            abandoned.close()
             fdpasser.send_fd(pair[0], 0)
             (await receiver.recv()).close()
 
@@ -618,6 +650,27 @@ def test_full_table_pauses(run: Run, pair: Pair) -> None:
                 assert not receiving.done()
                 assert 1 < receiver.count < 30
             with await receiving as received:
+                assert received.data == b"kept"
+
+    run(main())
+
+
+def test_full_table_while_waiting(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        async with Counting(pair[1]) as receiver:
+            receiving = asyncio.ensure_future(receiver.recv())
+            await turns()
+            with full_table():
+                fdpasser.send_message(pair[0], [0], b"kept")
+                await asyncio.sleep(0.3)
+                assert 1 < receiver.count < 30
+                receiving.cancel()
+                await turns()
+            # Nobody waits any more, so the pause ends and nothing is taken.
+            count = receiver.count
+            await asyncio.sleep(0.2)
+            assert receiver.count == count
+            with await receiver.recv() as received:
                 assert received.data == b"kept"
 
     run(main())

@@ -155,10 +155,11 @@ class Passer:
             self._raise_error()
             if self._ended:
                 raise EOFError("the peer has shut down")
-            if self._asked <= len(self._receivers):
+            waiting = sum(not waiter.done() for waiter in self._receivers)
+            if self._asked <= waiting:
                 call(lib.fdpasser_push_recv, queue, 1)
                 self._asked += 1
-            if self._left > 0 and not self._receivers and lib.fdpasser_timeout_ms(queue) == 0:
+            if self._left > 0 and waiting == 0 and lib.fdpasser_timeout_ms(queue) == 0:
                 self._left -= 1  # there may be more, and nobody is before us
                 self._process(0)
             else:
@@ -291,7 +292,7 @@ class Passer:
             return
         receiving = _is_awaited(self._receivers)
         events, pause = lib.fdpasser_events(queue), lib.fdpasser_timeout_ms(queue)
-        if not receiving and self._queued() == 0:
+        if not self._is_busy():
             pause = -1
         at_once = pause == 0
         if at_once and not self._soon:
@@ -345,7 +346,11 @@ class Passer:
             self._soon.cancel()
             self._soon = None
         self._left = _FAIR_SHARE
-        self._process(events)
+        if self._is_busy():  # and not one that was waited for until a moment ago
+            self._process(events)
+
+    def _is_busy(self) -> bool:
+        return _is_awaited(self._receivers) or self._queued() > 0
 
     def _process(self, events: int) -> None:
         """Let the queue work, take what has come, and wake those who wait."""
