@@ -76,6 +76,15 @@ async def closing(passer: Passer) -> AsyncIterator[Received]:
         yield received
 
 
+def fill_backlog(node: str) -> list[fdpasser.Descriptor]:
+    """Connect until the server has no room for more."""
+    clients = []
+    with pytest.raises(TimeoutError):
+        while True:
+            clients.append(fdpasser.connect(node, timeout=0))
+    return clients
+
+
 # --- sending and receiving ------------------------------------------------------------------------------
 
 
@@ -388,11 +397,8 @@ def test_cancelled_at_the_end_of_a_block(run: Run, pair: Pair) -> None:
 
 def test_cancelled_connect(run: Run, node: str) -> None:
     async def main() -> None:
-        clients: list[fdpasser.Descriptor] = []
         with fdpasser.server(node, backlog=1) as listener:
-            with pytest.raises(TimeoutError):
-                while True:
-                    clients.append(fdpasser.connect(node, timeout=0))
+            clients = fill_backlog(node)
             connecting = asyncio.ensure_future(connect(node))
             await turns()
             connecting.cancel()
@@ -890,11 +896,8 @@ def test_server_waits_out_a_full_table(run: Run, node: str) -> None:
 
 def test_connect_waits_while_the_backlog_is_full(run: Run, node: str) -> None:
     async def main() -> None:
-        clients: list[fdpasser.Descriptor] = []
         with fdpasser.server(node, backlog=1) as listener:
-            with pytest.raises(TimeoutError):
-                while True:
-                    clients.append(fdpasser.connect(node, timeout=0))
+            clients = fill_backlog(node)
             connecting = asyncio.ensure_future(connect(node))
             await asyncio.sleep(0.1)
             assert not connecting.done()
