@@ -43,7 +43,7 @@ class RefusedError(OSError):
     """The system refused to send a descriptor. The passer goes on with the next one."""
 
     descriptor: Descriptor
-    """A duplicate of the descriptor that was refused."""
+    """A duplicate of the descriptor that was refused, for the program to close."""
 
 
 class Passer:
