@@ -17,6 +17,7 @@ libdir        ?= $(exec_prefix)/lib
 includedir    ?= $(prefix)/include
 mandir        ?= $(prefix)/share/man
 pkgconfigdir  ?= $(libdir)/pkgconfig
+bashcompdir   ?= $(prefix)/share/bash-completion/completions
 # For a prefix that Perl does not know.
 perldir       ?= $(prefix)/lib/perl5
 DESTDIR       ?=
@@ -28,6 +29,8 @@ dest            := $(abspath $(DESTDIR))
 CARGO_FLAGS ?= --locked
 # What makes the header anew, and compiles cbindgen for it.
 with_header := --features header
+# What builds the program fdpass. Empty, it is neither built nor installed.
+with_cli ?= $(if $(filter-out 0,$(FDPASSER_SYSV)),,--features cli)
 
 from_cargo = $(shell sed -n '/^$(1) = /{s/.*"\(.*\)".*/\1/p;q;}' Cargo.toml)
 version   := $(call from_cargo,version)
@@ -83,7 +86,7 @@ help: ## this list
 lib: ## build target/release/libfdpasser.so and libfdpasser.a
 	@command -v $(CARGO) >/dev/null || { echo "make: there is no $(CARGO) in PATH. To install as another user," \
 	    "run \`make\` as yourself first: what is built is installed without it." >&2; exit 1; }
-	$(CARGO) build --release --target-dir $(target) $(CARGO_FLAGS)
+	$(CARGO) build --release --target-dir $(target) $(CARGO_FLAGS) $(with_cli)
 ifdef elf
 	@$(MAKE) --no-print-directory -s $(sealed)/libfdpasser.so
 	@ln -f $(sealed)/libfdpasser.a $(sealed)/libfdpasser.so $(out)/
@@ -137,9 +140,12 @@ perl-module:
 else
 module := perl
 
+# FDPASSER_SHARED=1 in the environment links it with the shared library.
+module_lib := $(CURDIR)/$(if $(filter-out 0,$(FDPASSER_SHARED)),$(shared),$(static))
+
 perl-module: lib ## build perl/blib
-	@[ perl/Makefile -nt perl/Makefile.PL ] || \
-	    (cd perl && FDPASSER_LIB=$(CURDIR)/$(static) $(PERL) Makefile.PL)
+	@[ perl/Makefile -nt perl/Makefile.PL ] && grep -q ' $(module_lib)$$' perl/Makefile || \
+	    (cd perl && FDPASSER_LIB=$(module_lib) $(PERL) Makefile.PL)
 	$(MAKE) -C perl --no-print-directory
 	@touch perl/blib/made
 endif
@@ -199,7 +205,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-install check-python
+.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install check-python
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -210,7 +216,7 @@ check-format:
 	$(PROVE) -v tests/licences.t tests/dependencies.t
 
 check-clippy:
-	@$(call has_tool,clippy) set -x; $(CARGO) clippy --all-targets $(CARGO_FLAGS) $(with_header) -- -D warnings && \
+	@$(call has_tool,clippy) set -x; $(CARGO) clippy --all-targets $(CARGO_FLAGS) $(with_header) $(with_cli) -- -D warnings && \
 	    $(CARGO) clippy $(CARGO_FLAGS) --no-default-features -- -D warnings
 
 check-build: all
@@ -272,13 +278,16 @@ check-docs: all
 check-examples: all
 	$(PROVE) -j3 -v tests/examples
 
+check-fdpass: all
+	$(PROVE) -v tests/fdpass
+
 check-install: all
 	$(PROVE) -v tests/man.t tests/packaging
 
 # --- packaging ----------------------------------------------------------------------------------
 
 # The mark is newer than all pages. No cargo, no cbindgen: whoever packages this needs Perl only.
-target/man/made: scripts/man-page man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs tests/abi/* tests/lib/*.pm)
+target/man/made: scripts/man-page man/fdpass.1 man/fdpasser.7 $(header) Cargo.toml $(wildcard src/ffi/*.rs tests/abi/* tests/lib/*.pm)
 	$(PERL) scripts/man-page $(version) $(@D)
 	@touch $@
 
@@ -286,14 +295,16 @@ manual: target/man/made
 
 # What is built is installed as it is, so root needs neither cargo nor a compiler. What is not built yet is built.
 # Nothing is installed by halves: before the first file, each directory must be writable.
-parts := lib perl
+parts := lib $(if $(with_cli),fdpass) perl
 .PHONY: $(foreach what,install can-install put remove,$(parts:%=$(what)-%))
 
-install: $(parts:%=can-install-%) $(parts:%=put-%) ## install all under prefix, honouring DESTDIR; install-lib, install-perl: a part
+install: $(parts:%=can-install-%) $(parts:%=put-%) ## install all under prefix, honouring DESTDIR; install-lib, install-fdpass, install-perl: a part
 	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)' $(perldir) $(perl_dirs)
 
 install-lib: can-install-lib put-lib
 	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)'
+
+install-fdpass: can-install-fdpass put-fdpass
 
 install-perl: can-install-perl put-perl
 	@scripts/after-install '$(dest)' '' '' $(perldir) $(perl_dirs)
@@ -306,11 +317,13 @@ can_write = @for directory in $(1); do \
 	        "Run \`sudo make install\`, or name a directory of yours: \`make install prefix=\$$HOME/.local\`" >&2; exit 1; }; \
 	done
 
+lib_dirs = $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+
 can-install-lib: $(sealed)/made target/man/made
-	$(call can_write,$(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7))
+	$(call can_write,$(lib_dirs))
 
 put-lib:
-	$(INSTALL) -d $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+	$(INSTALL) -d $(lib_dirs)
 	$(INSTALL) -m 644 $(header) $(cdef) $(dest)$(includedir)/
 	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
 	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
@@ -331,7 +344,19 @@ below = $(patsubst $($(1))/%,$${$(1)}/%,$(patsubst $($(1)),$${$(1)},$(2)))
 remove-lib: target/man/made
 	rm -f $(addprefix $(dest)$(includedir)/,$(notdir $(header) $(cdef))) $(addprefix $(dest)$(libdir)/,libfdpasser.a $(so)) \
 	    $(dest)$(pkgconfigdir)/fdpasser.pc
-	cd target/man && rm -f $$(printf '$(dest)$(mandir)/%s ' man?/*.[0-9])
+	cd target/man && rm -f $$(printf '$(dest)$(mandir)/%s ' man[37]/*.[37])
+
+can-install-fdpass: $(sealed)/made target/man/made
+	$(call can_write,$(addprefix $(dest),$(bindir) $(mandir)/man1 $(bashcompdir)))
+
+put-fdpass:
+	$(INSTALL) -d $(addprefix $(dest),$(bindir) $(mandir)/man1 $(bashcompdir))
+	$(INSTALL) -m 755 $(out)/fdpass $(dest)$(bindir)/
+	$(INSTALL) -m 644 target/man/man1/fdpass.1 $(dest)$(mandir)/man1/
+	$(INSTALL) -m 644 completions/fdpass.bash $(dest)$(bashcompdir)/fdpass
+
+remove-fdpass:
+	rm -f $(addprefix $(dest),$(bindir)/fdpass $(mandir)/man1/fdpass.1 $(bashcompdir)/fdpass)
 
 # The Perl that the module was built for. It is asked for the directories of module and manual page.
 built_for = $(or $(shell sed -n 's/^FULLPERL = //p' $(module)/Makefile 2>/dev/null),$(PERL))
@@ -343,14 +368,14 @@ can-install-perl: $(module)/blib/made
 
 # As MakeMaker's pure_install does it, but without building anything. The list of files would name those below DESTDIR.
 put-perl:
-	cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
+	umask 022; cd $(module) && PERL_INSTALL_ROOT= $(built_for) -MExtUtils::Install -e 'my ($$lib, $$man, $$list) = @ARGV;' \
 	    -e 'install({ read => "", write => $$list, "blib/lib" => $$lib, "blib/arch" => $$lib, "blib/man3" => $$man }, 1)' \
 	    $(addprefix $(dest),$(perl_dirs)) '$(if $(dest),,$(firstword $(perl_dirs))/auto/AnyEvent/FDpasser/.packlist)'
 
 remove-perl:
-	cd $(dest)$(firstword $(perl_dirs)) && rm -rf AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser
+	rm -rf $(addprefix $(dest)$(firstword $(perl_dirs))/,AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser)
 	@# Unless other modules are there.
-	@cd $(dest)$(firstword $(perl_dirs)) && rmdir auto/AnyEvent AnyEvent 2>/dev/null || :
+	@rmdir $(addprefix $(dest)$(firstword $(perl_dirs))/,auto/AnyEvent AnyEvent) 2>/dev/null || :
 	rm -f $(dest)$(lastword $(perl_dirs))/AnyEvent::FDpasser.*
 
 packages: ## the Debian packages: built, checked, installed and purged in two clean roots (ten minutes, as root)
@@ -363,10 +388,10 @@ sbom: ## the bill of materials of a release, in target/dist
 	$(CARGO) cyclonedx --quiet --format json --spec-version 1.5 --all-features --override-filename sbom
 	mv sbom.json target/dist/fdpasser-$(version).cdx.json
 
-dist: ## make the crate's and the CPAN module's tarballs in target/dist
+dist: ## make the crate's and the CPAN module's tarballs in target/dist (VENDORED=1: with the crates inside)
 	$(CARGO) package --locked --allow-dirty --no-verify
 	mkdir -p target/dist && cp target/package/fdpasser-$(version).crate target/dist/
-	scripts/perl-dist target/dist
+	scripts/perl-dist $(if $(filter-out 0,$(VENDORED)),--vendored) target/dist
 
 clean: ## remove all that was built
 	$(CARGO) clean

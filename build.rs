@@ -92,7 +92,13 @@ fn soname() {
 
 /// The subjects stand in the header in this order, each under the first line of its file.
 #[cfg(feature = "header")]
-const SUBJECTS: [&str; 4] = ["connections", "transfer", "passer", "constants"];
+const SUBJECTS: [&str; 5] = [
+    "connections",
+    "transfer",
+    "passer",
+    "inherited",
+    "constants",
+];
 
 #[cfg(feature = "header")]
 fn header() {
@@ -136,7 +142,32 @@ fn header() {
             &format!("/* --- {} --- */\n\n", heading.trim_end_matches('.')),
         );
     }
-    fs::write(out, text).unwrap();
+    fs::write(out, on_one_line(&text)).unwrap();
+}
+
+/// A comment of one line stands on one line.
+#[cfg(feature = "header")]
+fn on_one_line(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let short = match lines.as_slice() {
+            [.., start, text] if start.trim() == "/**" && line.trim() == "*/" => {
+                text.trim().strip_prefix("* ").map(|text| {
+                    let indent = " ".repeat(start.len() - start.trim_start().len());
+                    format!("{indent}/** {text} */")
+                })
+            }
+            _ => None,
+        };
+        match short {
+            Some(short) => {
+                lines.truncate(lines.len() - 2);
+                lines.push(short);
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The version of Cargo.toml as constants of C's.

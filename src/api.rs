@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Rust face: safe functions over the core. Here, and only here, an errno becomes an [`io::Error`].
 
+mod inherited;
 mod passer;
 
+pub use inherited::{inherited, is, is_name, notify, Inherited};
 pub use passer::{Passer, PasserPair, Progress, Refused};
 
 use crate::endpoint::{self, Node, PeerCred, ServerOptions};

@@ -7,6 +7,7 @@
 //! - `connections`: a pair, servers, their connections and clients, and who the peer is;
 //! - `transfer`: sending and receiving, one call at a time, and when to try again;
 //! - `passer`: the object with a queue for each direction;
+//! - `inherited`: descriptors that come by exec, what a descriptor is, and what a service manager is told;
 //! - `constants`: the constants, and which interface the library was built for.
 //!
 //! # A new C function, end to end
@@ -41,11 +42,12 @@
 
 mod connections;
 mod constants;
+mod inherited;
 mod passer;
 mod transfer;
 
 #[cfg(fuzzing)]
-pub use {connections::*, constants::*, passer::*, transfer::*};
+pub use {connections::*, constants::*, inherited::*, passer::*, transfer::*};
 
 use crate::error::known;
 use crate::sys::cancel::Uncancelled;

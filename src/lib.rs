@@ -61,7 +61,8 @@
 //! # Map
 //!
 //! Two faces stand over one core. `api` is the Rust face, `ffi` the C face. The core is `endpoint`, which makes
-//! connections, `transfer`, which moves descriptors over them, and `queue`, which does so for event loops. `error`
+//! connections, `transfer`, which moves descriptors over them, and `queue`, which does so for event loops. `inherited`, `kind` and
+//! `notify` are for services that a manager starts. `error`
 //! says which errors are temporary. `sys` is all that knows the operating system.
 #![deny(unsafe_code)]
 
@@ -73,18 +74,24 @@ mod ffi;
 /// The C ABI, for the fuzzers, which call it as C does.
 #[cfg(all(feature = "capi", fuzzing))]
 pub mod ffi;
+mod inherited;
+mod kind;
+mod notify;
 mod queue;
 mod sys;
 mod transfer;
 
 pub use api::{
-    accept, accept_timed, connect, connect_timed, peer_cred, recv_fd, recv_fd_timed, recv_fds,
-    recv_message, retry, send_fd, send_fd_timed, send_fds, send_message, server, server_with,
-    socketpair, try_recv_fds, try_recv_message, try_recv_messages, try_send_fds, try_send_message,
-    unlink, NotReceived, Passer, PasserPair, Progress, Refused, Stop,
+    accept, accept_timed, connect, connect_timed, inherited, is, is_name, notify, peer_cred,
+    recv_fd, recv_fd_timed, recv_fds, recv_message, retry, send_fd, send_fd_timed, send_fds,
+    send_message, server, server_with, socketpair, try_recv_fds, try_recv_message,
+    try_recv_messages, try_send_fds, try_send_message, unlink, Inherited, NotReceived, Passer,
+    PasserPair, Progress, Refused, Stop,
 };
 pub use endpoint::{Node, PeerCred, ServerOptions};
 pub use error::Retry;
+pub use inherited::MAX_NAME;
+pub use kind::Kind;
 pub use queue::Events;
 pub use transfer::{MAX_DATA, MAX_PER_MESSAGE};
 

@@ -33,7 +33,7 @@ is((run($^X, 'scripts/man-page', '1.2.3', $man))[0], '', 'the manual is made');
 
 # Page => roff. A link is what it links to.
 my (%page, %linked);
-for my $path (glob "$man/man3/*.3 $man/man7/*.7") {
+for my $path (glob "$man/man1/*.1 $man/man3/*.3 $man/man7/*.7") {
     my ($name) = $path =~ m{([^/]+)\z};
     my $roff = slurp($path);
     if ($roff =~ m{\A\.so (man3/(.*))\n\z}) {
@@ -43,11 +43,12 @@ for my $path (glob "$man/man3/*.3 $man/man7/*.7") {
 }
 
 subtest 'pages' => sub {
-    is_deeply([ sort keys %page ], [ sort 'fdpasser.7', map { "$_.3" } @functions ], 'one for each function, and fdpasser(7)');
+    is_deeply([ sort keys %page ], [ sort 'fdpass.1', 'fdpasser.7', map { "$_.3" } @functions ],
+        'one for each function, fdpasser(7) and fdpass(1)');
     my %links;
     for my $name (sort keys %page) {
         my $text = $page{$name} =~ s/\\f.//gr;
-        $links{"$1.$2"} //= $name while $text =~ /\b(fdpasser(?:_\w+)?|send_fd|recv_fd)"? ?"?\((\d)\)/g;
+        $links{"$1.$2"} //= $name while $text =~ /\b(fdpass(?:er(?:_\w+)?)?|send_fd|recv_fd)"? ?"?\((\d)\)/g;
     }
     is_deeply([ grep { !$page{$_} } sort keys %links ], [], 'what they refer to is there');
     like($page{'fdpasser.7'}, qr/^\.BR \Q$_\E \(3\)$/m, "fdpasser(7) has $_") for @functions;
@@ -93,7 +94,7 @@ subtest 'each page answers the five questions' => sub {
 
 subtest 'a comment that leaves a question open' => sub {
     my $copy = "$dir/copy";
-    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpasser.7 scripts/man-page), glob('tests/lib/{Abi,Files,Header}.pm'), 'Cargo.toml', glob 'tests/abi/*') {
+    for (glob('src/ffi/*.rs'), qw(include/fdpasser.h man/fdpass.1 man/fdpasser.7 scripts/man-page), glob('tests/lib/{Abi,Files,Header}.pm'), 'Cargo.toml', glob 'tests/abi/*') {
         make_path("$copy/" . dirname($_));
         spew("$copy/$_", slurp($_));
     }
@@ -139,7 +140,7 @@ subtest 'lint' => sub {
 
 # --- the examples ---------------------------------------------------------------------------------------------
 
-my $includes = join '', map { "#include <$_>\n" } qw(fdpasser.h err.h errno.h poll.h stdio.h string.h sys/socket.h sys/stat.h sys/wait.h unistd.h);
+my $includes = join '', map { "#include <$_>\n" } qw(fdpasser.h err.h errno.h fcntl.h poll.h stdio.h string.h sys/socket.h sys/stat.h sys/wait.h unistd.h);
 
 # Five descriptors wait for `passer`; the peer's end is shut down, and stays open, as one of the two sends as well.
 my $five = <<'C';
@@ -163,6 +164,46 @@ my %examples = (
     'fdpasser.7'           => [ undef, "through the parent\n" ],
     'fdpasser_retry_ms.3'  => [ $five, "5\n" ],
     'fdpasser_new.3'       => [ $five, "5\n" ],
+    'fdpasser_inherited.3' => [ <<'C', "3 is unknown\n" ],
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    if (argc == 1) {
+        char pid[20];
+        int listener = fdpasser_server("service", 0);
+        if (listener < 0 || dup2(listener, 3) != 3) err(1, "dup2");
+        fcntl(3, F_SETFD, 0);
+        snprintf(pid, sizeof pid, "%ld", (long)getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        execl(argv[0], argv[0], "service", (char *)NULL);
+        err(1, "exec");
+    }
+EXAMPLE
+    return 0;
+}
+C
+    'fdpasser_notify.3' => [ <<'C', "READY=1\nSTATUS=Serving\nFDSTORE=1\nFDNAME=sessions\n" ],
+#include <stdlib.h>
+#include <sys/un.h>
+int main(void) {
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    int manager = socket(AF_UNIX, SOCK_DGRAM, 0), sessions = 1;
+    char text[4097];
+    if (!realpath(".", text)) err(1, "realpath");
+    snprintf(address.sun_path, sizeof address.sun_path, "%.90s/manager", text);
+    unlink(address.sun_path);
+    if (bind(manager, (struct sockaddr *)&address, sizeof address) != 0) err(1, "bind");
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+EXAMPLE
+    for (int i = 0; i < 2; i++) {
+        ssize_t n = recv(manager, text, sizeof text - 1, 0);
+        if (n < 0) err(1, "recv");
+        text[n] = '\0';
+        puts(text);
+    }
+    return 0;
+}
+C
     'fdpasser_version.3'   => [ "int main(void)\n{\n    {\nEXAMPLE\n    }\n    return 0;\n}\n", '' ],
     'fdpasser_mode.3'      => [ "int main(void)\n{\n    {\nEXAMPLE\n    }\n    return 0;\n}\n", '' ],
     'fdpasser_socketpair.3' => [ <<'C', "through the parent\n" ],
@@ -206,7 +247,8 @@ C
 my %compiled;
 subtest 'examples' => sub {
     my %found;
-    for my $name (grep { !$linked{$_} } sort keys %page) {
+    # tests/fdpass/manual.t runs those of fdpass(1).
+    for my $name (grep { !$linked{$_} && $_ ne 'fdpass.1' } sort keys %page) {
         my @blocks = $page{$name} =~ /^\.EX\n(.*?)^\.EE$/msg;
         is(@blocks, 1, "$name has one example") if @blocks;
         $found{$name} = $blocks[0] if @blocks;
@@ -234,16 +276,18 @@ subtest 'examples' => sub {
 my %same = (
     prlimit64 => 'getrlimit', ugetrlimit => 'getrlimit', pselect6 => 'select', _newselect => 'select', ppoll => 'poll',
     renameat  => 'rename', renameat2 => 'rename', unlinkat => 'unlink', linkat => 'link', open => 'openat',
-    fchmodat2 => 'fchmodat',
+    fchmodat2 => 'fchmodat', newfstatat => 'fstat', statfs => 'fstatfs',
 );
 my %malloc = map { $_ => 1 } qw(brk mmap munmap mremap madvise);
 
 # A mark in the trace, then a call. What stands between a call and the next mark is not looked at if the mark is "-".
 my $calls = <<'C';
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/un.h>
 static void mark(const char *name) { char path[100]; snprintf(path, sizeof path, "/MARK/%s", name); (void)!access(path, F_OK); }
 #define CALL(function, arguments) (mark(#function), keep = (long)function arguments, mark("-"), (int)keep)
 static long keep;
@@ -256,6 +300,8 @@ int main(void) {
     uid_t uid; gid_t gid; pid_t pid;
     struct rlimit limit, full;
     struct timeval soon = {0, 1000};
+    struct sockaddr_un manager = {.sun_family = AF_UNIX, .sun_path = "\0man-t"};
+    int dgram = socket(AF_UNIX, SOCK_DGRAM, 0);
     fdpasser *p;
 
     alarm(60);
@@ -341,6 +387,19 @@ int main(void) {
     CALL(fdpasser_i_am_parent, (p));
     p = fdpasser_new_pair();
     CALL(fdpasser_i_am_child, (p));
+    setenv("LISTEN_FDS", "1", 1);
+    snprintf(data, sizeof data, "%ld", (long)getpid());
+    setenv("LISTEN_PID", data, 1);
+    CALL(fdpasser_inherited, (fds, 1));
+    CALL(fdpasser_inherited_name, (0, data, sizeof data));
+    setenv("LISTEN_PIDFDID", "1", 1);
+    CALL(fdpasser_inherited, (fds, 1));
+    CALL(fdpasser_is, (peer, FDPASSER_IS_LISTENING | FDPASSER_IS_LOCAL));
+    CALL(fdpasser_is, (1, FDPASSER_IS_READABLE));
+    setenv("NOTIFY_SOCKET", "@man-t", 1);
+    bind(dgram, (struct sockaddr *)&manager, offsetof(struct sockaddr_un, sun_path) + 6);
+    CALL(fdpasser_notify, ("READY=1", NULL, 0));
+    CALL(fdpasser_notify, ("READY=1", one, 1));
     CALL(fdpasser_retry_ms, (EAGAIN));
     CALL(fdpasser_mode, ());
     CALL(fdpasser_version, ());
@@ -388,7 +447,8 @@ subtest 'system calls that a filter may refuse' => sub {
     my @refused = sort map { (my $name = $_) =~ s/^getrlimit$/prlimit64/; $name =~ s/^select$/pselect6/; $name } $may =~ /^\.BR (\w+) \(2\)/mg;
     is("@refused", 'getsockopt prlimit64 pselect6 setsockopt', 'those that fdpasser(7) names');
     my @inject = map { ('-e', "inject=$_:error=EPERM") } @refused;
-    for my $name (sort keys %compiled) {
+    # fdpasser_is() needs getsockopt.
+    for my $name (grep { $_ ne 'fdpasser_inherited.3' } sort keys %compiled) {
         my ($printed, $status) = run({ dir => $dir }, qw(strace -f -qq -o trace), @inject, $compiled{$name});
         is($printed, $examples{$name}[1], "$name: the example does the same without them");
         is($status, 0, "$name: and ends as well");

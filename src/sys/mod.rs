@@ -26,9 +26,10 @@
 //! | `receive_timeout(passer)`, `send_timeout(passer)` | how long the application lets a blocking call wait |
 //! | `wait_in_kernel(passer)` | sleeps until `receive` may have something, where a sandbox hides those timeouts |
 //! | `keep_in_line(passer)` | makes sure that no descriptor travels outside the order |
+//! | `send_datagram(path, bytes, fds)` | one datagram to a local socket, waiting while the reader's queue is full; EOPNOTSUPP with STREAMS |
 //!
 //! There are two backends: `streams` for FDPASSER_SYSV=1, and `scm` with its neighbours otherwise. `table`, `node`,
-//! `wait` and `cancel` are for both. What differs between systems within a backend is a cfg that names the property;
+//! `wait`, `cancel`, `descriptor` and `handed_down` are for both. What differs between systems within a backend is a cfg that names the property;
 //! `build.rs` says which system has which.
 //!
 //! Whatever a backend creates or receives is close-on-exec, atomically where the system can, and it
@@ -41,10 +42,14 @@ use std::os::fd::OwnedFd;
 
 #[cfg(feature = "capi")]
 pub(crate) mod cancel;
+mod descriptor;
+mod handed_down;
 mod node;
 pub(crate) mod table;
 pub(crate) mod wait;
 
+#[cfg(not(fdpasser_sysv))]
+mod datagram;
 #[cfg(not(fdpasser_sysv))]
 mod peer;
 #[cfg(not(fdpasser_sysv))]
@@ -60,8 +65,16 @@ mod unix_server;
 #[cfg(not(fdpasser_sysv))]
 mod unix_socket;
 
+#[cfg(feature = "capi")]
+pub(crate) use self::handed_down::claim;
+pub(crate) use self::{
+    descriptor::{file_type, is},
+    handed_down::{own, own_pidfd_id},
+};
+
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
+    datagram::send_datagram,
     peer::{peer_cred, unread_by_peer},
     rehearsal::rehearse,
     room::room_for_messages,
@@ -76,8 +89,9 @@ pub(crate) use self::{
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
     accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, peer_cred, receive,
-    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_timeout, server,
-    server_with, unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE, MODE,
+    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_datagram,
+    send_timeout, server, server_with, unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE,
+    MODE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.

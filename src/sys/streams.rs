@@ -375,6 +375,11 @@ pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     }
 }
 
+/// There are no datagrams.
+pub(crate) fn send_datagram(_: &Path, _: &[u8], _: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
 /// A descriptor ends each message.
 pub(crate) fn kind(_: BorrowedFd<'_>) -> Kind {
     Kind::Stream

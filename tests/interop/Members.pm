@@ -26,7 +26,7 @@ use Exporter  qw(import);
 use Files     qw($root);
 use List::Util qw(min);
 
-our @EXPORT_OK = qw(members consoles drivers $out);
+our @EXPORT_OK = qw(consoles drivers members wrong_senders $out);
 
 # Where programs are built.
 our $out = "$root/target/interop";
@@ -54,7 +54,8 @@ my $here = "$root/tests/interop";
 # groups   it sends several descriptors in a message. The first one has the data.
 # several  it can receive several in a message, one after the other
 # partner  it is the other end where one pair for each program is enough. `make check` runs its pairs with data.
-# again    another program of a language that is there already. `make check` runs fewer of its pairs without data.
+# again    another program of a language that is there already. `make check` runs fewer of its pairs without data. In
+#          return it runs those with senders of `groups`.
 sub members {
     my @link    = shared_link();
     my @c       = c_compiler();
@@ -291,20 +292,31 @@ sub members {
     );
 }
 
-# Programs that send terminals with shells on them, and programs that use these shells: see terminal.c.
+# Senders that are wrong: see wrong.c.
+sub wrong_senders {
+    my @build = (c_compiler(), '-o', "$out/wrong", "$here/wrong.c", shared_link());
+    return map { { name => $_, data => 'lines', build => \@build, run => [ "$out/wrong", $_ ] } }
+      qw(swapped missing extra data-swapped data-missing data-cut data-changed);
+}
+
+# Programs that send terminals with shells on them: see terminal.c.
 sub consoles {
+    my @needs = (qw(python3 python3 -c), 'import socket; socket.send_fds');
+    my @build = (c_compiler(), '-o', "$out/console", "$here/console.c", shared_link());
     return (
-        { name => 'C',      build => [ c_compiler(), '-o', "$out/console", "$here/console.c", shared_link() ], run => ["$out/console"] },
-        { name => 'Python', needs => [qw(python3 python3 -c), 'import socket; socket.send_fds'], run => [ 'python3', "$here/console.py" ] },
-        { name => 'runc',   runc(), run => [ "$out/go-runc", 'console' ] },
+        { name => 'C',      run => ["$out/console"], build => \@build },
+        { name => 'Python', run => [ 'python3', "$here/console.py" ], needs => \@needs },
+        { name => 'runc',   run => [ "$out/go-runc", 'console' ], runc() },
     );
 }
 
+# Programs that use these shells.
 sub drivers {
+    my @build = (c_compiler(), '-o', "$out/terminal", "$here/terminal.c", shared_link());
     return (
-        { name => 'C',    build => [ c_compiler(), '-o', "$out/terminal", "$here/terminal.c", shared_link() ], run => ["$out/terminal"] },
-        { name => 'Perl', run   => [ perl(), "$here/terminal.pl" ] },
-        { name => 'runc', runc(), run => [ "$out/go-runc", 'terminal' ] },
+        { name => 'C',    run => ["$out/terminal"], build => \@build },
+        { name => 'Perl', run => [ perl(), "$here/terminal.pl" ] },
+        { name => 'runc', run => [ "$out/go-runc", 'terminal' ], runc() },
     );
 }
 

@@ -40,7 +40,7 @@ sub shared_link {
 
 sub static_link {
     my ($directory, $with) = @_;
-    return (($directory // $built) . '/libfdpasser.a', split ' ', $with // '-lgcc_s -lpthread -ldl -lm');
+    return (($directory // $built) . '/libfdpasser.a', split ' ', $with // '-lpthread -ldl');
 }
 
 # What a library defines, name => type, as nm shows it: its dynamic symbols (-D) or its global ones (-g). The symbols

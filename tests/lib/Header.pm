@@ -19,7 +19,7 @@ use warnings;
 use Files qw(slurp);
 
 # A comment that documents something. What has none is an error too.
-my $comment = qr{/\*\*\n((?:[ ]*\*(?!/).*\n)+)[ ]*\*/\n};
+my $comment = qr{(?|/\*\* (.*) \*/\n|/\*\*\n((?:[ ]*\*(?!/).*\n)+)[ ]*\*/\n)};
 
 # A C type that is written in front of a name: no arrays, no pointers to functions.
 my $type = qr{(?:const )?(?:(?:unsigned|signed|struct) )?(?:long long|\w+)(?: const)?(?: \*+| )};

@@ -18,6 +18,7 @@ use lib "$FindBin::Bin/../lib";
 use CPrograms qw(cc library symbols);
 use Files qw($root slurp spew);
 use Header;
+use Packaging ();
 use Processes qw(installed run works);
 use Skips qw(loudly);
 
@@ -49,6 +50,12 @@ sub library_in {
         (map { "$mandir/man3/$_" } @pages), "$mandir/man7/fdpasser.7");
 }
 
+# Those of fdpass, below a prefix.
+sub tool_in {
+    my ($bindir, $mandir) = @_;
+    return ("$bindir/fdpass", "$mandir/man1/fdpass.1", "$bindir/../share/bash-completion/completions/fdpass" =~ s{[^/]+/\.\./}{}r);
+}
+
 # Those of the Perl module.
 sub module_in {
     my ($lib, $man3) = @_;
@@ -72,12 +79,16 @@ sub has_files {
 subtest 'a prefix of its own' => sub {
     my $prefix = "$dir/opt";
     my $mark   = spew("$dir/mark", '');
-    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix") // return;
+    my $umask  = umask 077;                                                # of a careful administrator
+    my $said   = works('make install', @as_sudo, 'install', "prefix=$prefix");
+    umask $umask;
+    defined $said or return;
+    is((run('find', $prefix, '!', '-perm', '-444', '!', '-type', 'l'))[0], '', 'everybody can read it, whatever the umask');
     ok(!-e "$dir/built", 'nothing is built') or diag slurp("$dir/built");
     my $before = (Time::HiRes::stat($mark))[9];
     my @tree   = map { my $top = $_; map { "$top/$_" } files_below($top) } qw(include perl target/man target/release target/sealed);
     is_deeply([ grep { (Time::HiRes::stat($_))[9] > $before } @tree ], [], 'and nothing in the tree is written');
-    has_files('all files are below the prefix', $prefix, @header, library_in('lib', 'share/man'),
+    has_files('all files are below the prefix', $prefix, @header, library_in('lib', 'share/man'), tool_in('bin', 'share/man'),
         module_in("lib/perl5/$arch", 'share/man/man3'), "lib/perl5/$arch/auto/AnyEvent/FDpasser/.packlist");
     is(readlink "$prefix/lib/libfdpasser.so", $soname, 'the link for linkers leads to the soname');
     is(readlink "$prefix/lib/$soname", "libfdpasser.so.$version", 'and that to the file');
@@ -98,12 +109,16 @@ subtest 'a prefix of its own' => sub {
     works('installed again, over itself', @as_sudo, 'install', "prefix=$prefix");
     works('make uninstall', @as_sudo, 'uninstall', "prefix=$prefix");
     has_files('leaves no file', $prefix);
+    works('and may be called again', @as_sudo, 'uninstall', "prefix=$prefix");
 };
 
 subtest 'a part of it' => sub {
     my $said = works('make install-lib', @as_sudo, 'install-lib', "prefix=$dir/lib-only");
     has_files('installs the library', "$dir/lib-only", @header, library_in('lib', 'share/man'));
     unlike($said, qr/PERL5LIB/, 'and says nothing of Perl');
+    works('make install-fdpass', @as_sudo, 'install-fdpass', "prefix=$dir/fdpass-only");
+    has_files('installs fdpass', "$dir/fdpass-only", tool_in('bin', 'share/man'));
+    is((run({ dir => '/' }, "$dir/fdpass-only/bin/fdpass", '--version'))[0], "fdpass $version\n", 'which needs no library');
     $said = works('make install-perl', @as_sudo, 'install-perl', "prefix=$dir/perl-only");
     has_files('installs the module', "$dir/perl-only", module_in("lib/perl5/$arch", 'share/man/man3'),
         "lib/perl5/$arch/auto/AnyEvent/FDpasser/.packlist");
@@ -119,7 +134,8 @@ subtest 'DESTDIR, as packages are made' => sub {
       : ($Config{siteprefix} eq '/usr')       ? @Config{qw(installsitearch installsiteman3dir)}
       :                                         ("/usr/lib/perl5/$arch", '/usr/man/man3');
     has_files('everything is below it, where it is to be', "$dir/dest",
-        map { s{^/}{}r } '/usr/include/fdpasser.h', '/usr/include/fdpasser.cdef', library_in('/usr/lib/somewhere', '/usr/man'), module_in(@perl));
+        map { s{^/}{}r } '/usr/include/fdpasser.h', '/usr/include/fdpasser.cdef', library_in('/usr/lib/somewhere', '/usr/man'), tool_in('/usr/bin', '/usr/man'),
+            module_in(@perl));
     like($said, qr/^Installed below \Q$dir\E\/dest, to be packed from there\.\n\z/m, 'and no user is told anything');
     my $config = slurp("$dir/dest/usr/lib/somewhere/pkgconfig/fdpasser.pc");
     unlike($config, qr/\Q$dir\E/, 'the file for pkg-config does not know DESTDIR');
@@ -192,8 +208,8 @@ sub man_finds_pages {
         is_deeply([ sort map { s/\.3\z//r } @pages ], [ sort keys %exported ], 'there is a page for each exported function, and for nothing else');
     }
   SKIP: {
-        skip loudly('man is not installed'), 4 if !installed('man');
-        for (['send_fd', 'fdpasser_send_fd'], ['fdpasser_new', 'fdpasser_new'], ['7 fdpasser', 'fdpasser'], ['AnyEvent::FDpasser', 'AnyEvent::FDpasser']) {
+        skip loudly('man is not installed'), 5 if !installed('man');
+        for (['send_fd', 'fdpasser_send_fd'], ['fdpasser_new', 'fdpasser_new'], ['7 fdpasser', 'fdpasser'], ['fdpass', 'fdpass'], ['AnyEvent::FDpasser', 'AnyEvent::FDpasser']) {
             my ($asked, $name) = @$_;
             # Some systems' man without their manual is a script that says so.
             my $text = `MANPATH=$manual MANPAGER=cat man $asked 2>&1` =~ s/.\x08//gr;

@@ -629,35 +629,7 @@ Otherwise an error that is a number and a text, as C<$!> is. You can compare it:
 When the callback runs, the passer is closed and its queues are dropped. Handles that had already arrived were
 given to the waiting callbacks before. An orderly shutdown is noticed only while a callback waits for a handle.
 
-The errors that you may meet are:
-
-=over
-
-=item C<EPIPE>, C<ECONNRESET>
-
-The peer is gone.
-
-=item C<EBADF>
-
-A queued handle had no descriptor when its turn came.
-
-=item C<EBADMSG>
-
-A byte arrived without a descriptor.
-
-=item C<EMSGSIZE>
-
-A message had more than 4096 bytes, or C<SO_SNDBUF> is too small to send one. See C<push_send_message>.
-
-=item C<ENOTRECOVERABLE>
-
-The kernel destroyed a descriptor. See L</DESCRIPTION>.
-
-=item C<EINVAL>, C<EOPNOTSUPP>, C<EPERM>
-
-The system refuses to send this kind of descriptor.
-
-=back
+L</ERRORS> lists the reasons.
 
 =item dont_set_nonblocking => 1
 
@@ -677,11 +649,12 @@ runs.
 
 =head2 $passer->i_am_parent
 
+Chooses the parent's end of a pair after C<fork>, and closes the other one. The child calls C<i_am_child>. Nothing can
+be pushed before. Both methods die on a passer that was made with a single handle.
+
 =head2 $passer->i_am_child
 
-Choose an end of a pair after C<fork>. The parent calls C<i_am_parent> and the child calls C<i_am_child>. Each
-keeps its own end and closes the other. Nothing can be pushed before. Both methods die on a passer that was made
-with a single handle.
+Does the same in the child, with the child's end.
 
 =head2 $passer->push_send_fh($fh [, $cb->()])
 
@@ -924,12 +897,59 @@ Returns 1 if the library was built for the BSD interface, 2 if it was built for 
 
 =head2 AnyEvent::FDpasser::send_fd($passer_number, $number)
 
+Is the C library's function of the same name, and takes descriptor I<numbers>. It returns 1 when the descriptor was
+sent. If it fails, it returns -1 and sets C<$!>. It waits if the passer is in blocking mode.
+
 =head2 AnyEvent::FDpasser::recv_fd($passer_number)
 
-These are the C library's functions of the same name. They take and return descriptor I<numbers>. C<send_fd>
-returns 1 when the descriptor was sent. C<recv_fd> returns the number of the descriptor that it received, or 0 at
-orderly shutdown. Both return -1 and set C<$!> if they fail. Both wait if the passer is in blocking mode. The caller
-of C<recv_fd> owns the descriptor and must close it.
+Is the other one. It returns the number of the descriptor that it received, or 0 at orderly shutdown. If it fails, it
+returns -1 and sets C<$!>. It waits if the passer is in blocking mode. The caller owns the descriptor and must close
+it.
+
+=head1 ERRORS
+
+These are the reasons that C<on_error> finds in C<$@>. The passer is closed then.
+
+    reason              what has happened                        what to do
+    ------------------  ---------------------------------------  ----------------------------
+    undef               The peer closed its end in good order.   nothing
+    EPIPE, ECONNRESET   The peer is gone.                        connect again
+    EBADF               A queued handle had no descriptor when   leave a handle open until it
+                        its turn came.                           is sent
+    EBADMSG             Bytes came without a descriptor.         find out who else writes to
+                                                                 the socket
+    EMSGSIZE            A message with more than 4096 bytes      send less data; ask for a
+                        came, or SO_SNDBUF is too small to       larger SO_SNDBUF
+                        send one.
+    ENOTRECOVERABLE     The kernel destroyed a descriptor.       keep slots of the descriptor
+                        See DESCRIPTION.                         table free
+    EINVAL, EPERM,      The system or the peer refuses this      send another kind of
+    EOPNOTSUPP          kind of descriptor.                      descriptor
+
+A full descriptor table, a full socket and too many descriptors in flight are no errors here. The passer waits and
+tries again.
+
+The functions die with the path and the reason, and leave the reason in C<$!>. C<fdpasser_accept> returns C<undef>,
+and the callback of C<fdpasser_connect_cb> gets no handle. The reasons are those of the system, and among them:
+
+    reason              function                 what has happened
+    ------------------  -----------------------  ------------------------------------------------
+    EADDRINUSE          server, exclusive => 1   A live server has the path.
+    EEXIST              server                   There is something else than a socket.
+    ENAMETOOLONG        server, connect          The path does not fit into an address.
+    EACCES              server, connect          The directory or the node has another mode.
+    ENOENT              server, connect          The directory or the node does not exist.
+    ECONNREFUSED        connect                  The node has no server any more.
+    ETIMEDOUT           connect_cb               The backlog was full for all of the timeout.
+    EAGAIN              accept                   No connection waits.
+    EMFILE, ENFILE      all                      The descriptor table is full. Nothing is lost.
+
+A push that is called wrongly dies. The passer stays as it is:
+
+    passer object is in error_state: ...         The passer was shut down. The reason follows.
+    must call i_am_parent or i_am_child          No end of a pair was chosen yet.
+    push_recv_fh needs a callback                It was called without one.
+    Wide character in push_send_message          The data is text that was not encoded.
 
 =head1 NOTES
 
@@ -1084,7 +1104,8 @@ L<AnyEvent>, L<IO::FDPass>, L<Socket::MsgHdr>, unix(7)
 
 =head1 AUTHORS AND LICENSE
 
-The libfdpasser authors. The interface was designed by Doug Hoyte.
+The libfdpasser authors. The interface was designed by Doug Hoyte. On CPAN the name AnyEvent::FDpasser belongs to its
+author, so a release of this module there needs co-maintainership.
 
 This module is free software. You may use it under the terms of the MIT license or of the Apache License, version
 2.0, at your choice.

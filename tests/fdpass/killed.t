@@ -1,0 +1,154 @@
+#!/usr/bin/perl
+# Either side of a handover is killed at each of its system calls. If `fdpass send --wait` succeeds, the new server has the
+# listening socket and runs. If it does not, the old one goes on with its own.
+#
+# SPDX-License-Identifier: MIT OR Apache-2.0
+use strict;
+use warnings;
+
+use FindBin;
+use IO::Socket::INET;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+use lib "$FindBin::Bin/../lib";
+use Examples;
+use Fdpass;
+use Files qw(slurp spew);
+
+needs_strace();
+
+# The old server's socket, for every sender. No receiver inherits it.
+my $listener = listener();
+POSIX::dup2(fileno $listener, 9) // die "dup2: $!";
+my $port = $listener->sockport;
+
+# The new server says who it is to each client.
+spew('server', 'open my $listener, "+<&=3" or die; while (accept my $client, $listener) { syswrite $client, "new\n" }');
+
+my %args = (
+    send => [ qw(send --wait --timeout 60), 'LISTEN', 'node', '9:http' ],
+    recv => [ qw(recv --timeout 60 -n 1 --expect listening), 'LISTEN', 'node', '--', $^X, 'server' ],
+);
+
+# Starts one side. One of the two listens.
+sub side {
+    my ($job, $listens, @strace) = @_;
+    my @args = map { $_ ne 'LISTEN' ? $_ : $listens eq $job ? '--listen' : () } @{ $args{$job} };
+    return start([ 'sh', '-c', $job eq 'recv' ? 'exec "$@" 9<&-' : 'exec "$@"', 'sh' ], @strace, $fdpass, @args);
+}
+
+# Does the new server answer? (The old one, this test, accepts nothing: then its connections wait.)
+sub answers {
+    my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "connect: $@";
+    return (readline($client) // '') eq "new\n";
+}
+
+# Starts both sides, the one that listens first, and one of them traced. Returns the sender and the receiver.
+sub both {
+    my ($listens, $traced, @strace) = @_;
+    unlink 'node';
+    my %side;
+    for my $job ($listens, $listens eq 'send' ? 'recv' : 'send') {
+        $side{$job} = side($job, $listens, $job eq $traced ? @strace : ());
+        # It connects once. How often it would have tried cannot be counted on.
+        while ($job eq $listens && !-S 'node' && !has_ended($side{$job})) { sleep 0.002 }
+    }
+    return @side{qw(send recv)};
+}
+
+# Whether a process has ended. Its status is kept for ended().
+sub has_ended {
+    my ($process) = @_;
+    return -e "/proc/$process->{pid}/stat" && slurp("/proc/$process->{pid}/stat") =~ /\) [ZX]/;
+}
+
+# Waits until one of them has ended, and gives the other one a moment.
+sub first_end {
+    my @processes = @_;
+    my $until;
+    while (grep { !has_ended($_) } @processes) {
+        $until //= time + 0.3 if grep { has_ended($_) } @processes;
+        return if $until && time > $until;
+        sleep 0.002;
+    }
+    return;
+}
+
+# The system calls of one side, from the first that reaches the other one, as strace counts them: [name, number].
+sub steps {
+    my ($job, $listens) = @_;
+    my ($sender, $receiver) = both($listens, $job, qw(strace -qq -b execve -o trace));
+    is(ended($sender), 0, "$job, $listens listens: it works if nobody is killed");
+    ok(answers(), 'and the new server answers');
+    stop($receiver);
+    my ($reached, %count, @steps) = (0);
+    for (split /\n/, slurp('trace')) {
+        my ($name) = /^(\w+)\(/ or next;
+        my $number = ++$count{$name};
+        next if $name eq 'execve' && $number == 1;    # that of fdpass itself
+        $reached ||= $name eq 'socket';
+        push @steps, [ $name, $number ] if $reached && $name ne 'exit_group';
+    }
+    return @steps;
+}
+
+for my $listens (qw(recv send)) {
+    part "the receiver is killed, and $listens listens" => sub {
+        my @steps = steps('recv', $listens);
+        cmp_ok(@steps, '>', 15, scalar @steps . ' steps');
+        is($steps[-1][0], 'execve', 'the last one is the execution');
+        my $killed = 0;
+        for (@steps) {
+            my ($name, $number) = @$_;
+            my ($sender, $receiver) = both($listens, 'recv', qw(strace -qq -b execve -o trace -e), "inject=$name:signal=KILL:when=$number");
+            first_end($sender, $receiver);
+            if (has_ended($receiver)) {
+                $killed++;
+                stop($sender, 'TERM') if !has_ended($sender);    # it never had a receiver
+                isnt(ended($sender), 0, "$name $number: the receiver is killed, and the sender knows");
+            }
+            else {
+                # It did not come to this call this time.
+                is(ended($sender), 0, "$name $number: nobody is killed");
+                ok(answers(), 'and the new server answers');
+            }
+            stop($receiver);
+        }
+        cmp_ok($killed, '>', @steps / 2, "$killed were killed");
+    };
+
+    part "the sender is killed, and $listens listens" => sub {
+        my @steps = steps('send', $listens);
+        cmp_ok(@steps, '>', 12, scalar @steps . ' steps');
+        my %runs = (0 => 0, 1 => 0);
+        for (@steps) {
+            my ($name, $number) = @$_;
+            my ($sender, $receiver) = both($listens, 'send', qw(strace -qq -o trace -e), "inject=$name:signal=KILL:when=$number");
+            first_end($sender, $receiver);
+            # If it was killed, the old server goes on. The new one may run too, but then it works.
+            my $runs = !has_ended($receiver) && readlink("/proc/$receiver->{pid}/exe") !~ m{/fdpass\z};
+            $runs{ $runs ? 1 : 0 }++;
+            stop($sender, 'TERM') if !has_ended($sender);
+            ok(ended($sender) != 0 || $runs, "$name $number: " . ($runs ? 'both' : 'the old one'));
+            ok(answers(), 'the new server answers') if $runs;
+            stop($receiver);
+        }
+        cmp_ok($runs{$_}, '>', 0, $_ ? 'late enough, and the new server runs' : 'early enough, and it does not') for 0, 1;
+    };
+}
+
+# Stopped in place of killed: the sender's time runs out.
+part 'the receiver is stopped' => sub {
+    for my $name (qw(recvmsg dup2)) {
+        local $args{send}[3] = 1;
+        my ($sender, $receiver) = both('recv', 'recv', qw(strace -qq -b execve -o trace -e), "inject=$name:signal=STOP:when=1");
+        my ($said, $status) = status($sender);
+        is($status, 124, "$name: the sender gives up");
+        like($said, qr/timed out/, 'and says so');
+        stop($receiver);
+    }
+};
+
+done_testing;
