@@ -229,6 +229,28 @@ def test_many_senders_and_receivers_of_one_passer(run: Run, pair: Pair) -> None:
     run(main())
 
 
+def test_others_have_their_turn(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        count = fdpasser.try_send_fds(pair[0], [0] * 1000)
+        assert count > 150
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0)
+
+        async with Passer(pair[1]) as receiver:
+            ticking = asyncio.ensure_future(tick())
+            for _ in range(count):
+                (await receiver.recv()).close()
+            ticking.cancel()
+        assert ticks > count / 64
+
+    run(main())
+
+
 def test_leaving_sends_what_is_queued(run: Run, pair: Pair) -> None:
     async def main() -> None:
         async with Passer(pair[1]) as receiver:
@@ -617,6 +639,21 @@ def test_close_wakes_all_who_wait(run: Run, pair: Pair) -> None:
         with pytest.raises(ValueError):
             print(passer.queued)
         assert repr(passer) == "<Passer closed>"
+
+    run(main())
+
+
+def test_close_closes_what_nobody_has_taken_yet(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        receiver = Passer(pair[1])
+        tasks = [asyncio.ensure_future(receiver.recv()) for _ in range(2)]
+        await turns()
+        fdpasser.send_fds(pair[0], [0, 0])
+        receiver._process(select.POLLIN)  # as the loop does: the tasks are woken now, and run later
+        receiver.close()
+        for task in tasks:
+            with pytest.raises(ValueError):
+                await task
 
     run(main())
 
