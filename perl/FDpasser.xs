@@ -732,6 +732,63 @@ _connect(SV *path)
   OUTPUT:
     RETVAL
 
+# Returns (how many, descriptor, name, descriptor, name...). If it fails: -1, and $! is set.
+void
+_inherited()
+  PPCODE:
+    ssize_t n = fdpasser_inherited(NULL, 0);
+    EXTEND(SP, n > 0 ? 1 + 2 * n : 1);
+    mPUSHi(n);
+    if (n > 0) {
+        int *fds = (int *)SvPVX(sv_2mortal(newSV(n * sizeof(int))));
+        n = fdpasser_inherited(fds, n);
+        for (ssize_t i = 0; i < n; i++) {
+            char name[FDPASSER_MAX_NAME + 1];
+            ssize_t len = fdpasser_inherited_name(i, name, sizeof name);
+            mPUSHi(fds[i]);
+            mPUSHp(name, len < 0 ? 0 : len);
+        }
+    }
+
+# Takes the names of kinds, such as "listening". Returns 1 or 0, or -1 with $!.
+int
+_is(SV *fd, ...)
+  CODE:
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } kinds[] = {
+        {"socket", FDPASSER_IS_SOCKET},       {"stream", FDPASSER_IS_STREAM},     {"datagram", FDPASSER_IS_DATAGRAM},
+        {"packet", FDPASSER_IS_PACKET},       {"listening", FDPASSER_IS_LISTENING}, {"local", FDPASSER_IS_LOCAL},
+        {"internet", FDPASSER_IS_INTERNET},   {"pipe", FDPASSER_IS_PIPE},         {"file", FDPASSER_IS_FILE},
+        {"directory", FDPASSER_IS_DIRECTORY}, {"readable", FDPASSER_IS_READABLE}, {"writable", FDPASSER_IS_WRITABLE},
+        {"sealed", FDPASSER_IS_SEALED},
+    };
+    unsigned what = 0;
+    for (int i = 1; i < items; i++) {
+        const char *name = SvPV_nolen(ST(i));
+        size_t k = 0;
+        while (k < C_ARRAY_LENGTH(kinds) && strNE(name, kinds[k].name))
+            k++;
+        if (k == C_ARRAY_LENGTH(kinds))
+            croak("fdpasser_is: unknown kind %s", name);
+        what |= kinds[k].bit;
+    }
+    RETVAL = fdpasser_is(fd_of(aTHX_ fd), what);
+  OUTPUT:
+    RETVAL
+
+# Takes the numbers of descriptors. Returns 1 or 0, or -1 with $!.
+int
+_notify(const char *state, ...)
+  CODE:
+    int *fds = (int *)SvPVX(sv_2mortal(newSV(items * sizeof(int))));
+    for (int i = 1; i < items; i++)
+        fds[i - 1] = fd_of(aTHX_ ST(i));
+    RETVAL = fdpasser_notify(state, fds, items - 1);
+  OUTPUT:
+    RETVAL
+
 # Returns a handle that owns the descriptor. If it fails: undef, and $! is set.
 SV *
 _handle(int fd)

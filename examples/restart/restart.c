@@ -7,7 +7,9 @@
  *
  * Usage: restart PORT NODE
  *
- * Only the first server uses PORT. If it is 0 the system chooses one. SIGTERM and SIGINT end a server:
+ * Only the first server uses PORT. If it is 0 the system chooses one. A service manager, such as systemd,
+ * can hand the listening socket down instead. The server then uses that one, takes over the connections of a
+ * server at NODE if there is one, and tells the manager when it is ready. SIGTERM and SIGINT end a server:
  * it removes NODE, accepts no more, answers the requests that have begun, and exits with 0. A handover
  * that is under way comes first. A second signal ends it at once.
  *
@@ -363,6 +365,14 @@ static bool find_predecessor(void)
     exit(EXIT_FAILURE);
 }
 
+/* Says so, to the service manager too if there is one. */
+static void ready(void)
+{
+    printf("ready with %zu connections\n", n_conns);
+    if (fdpasser_notify("READY=1", NULL, 0) < 0)
+        complain("the service manager was not told: %s", strerror(errno));
+}
+
 static void take_over(int revents)
 {
     int fd, state = fdpasser_process(predecessor, revents);
@@ -383,7 +393,7 @@ static void take_over(int revents)
     serve_node(); /* if that fails, clients are more important than the next restart */
     fdpasser_free(predecessor); /* closes, which tells the old server that we are in charge */
     predecessor = NULL;
-    printf("ready with %zu connections\n", n_conns);
+    ready();
 }
 
 /* --- handing over ------------------------------------------------------------------------------ */
@@ -564,6 +574,23 @@ static void listen_at(int port)
         die("fcntl");
 }
 
+/* The listener that a service manager has handed down, or -1. */
+static int handed_down(void)
+{
+    int fd;
+    ssize_t n = fdpasser_inherited(&fd, 1);
+
+    if (n < 0)
+        die("what was handed down");
+    if (n == 0)
+        return -1;
+    if (n > 1 || fdpasser_is(fd, FDPASSER_IS_LISTENING | FDPASSER_IS_STREAM | FDPASSER_IS_INTERNET) != 1) {
+        complain("what was handed down is not one listening TCP socket");
+        exit(EXIT_FAILURE);
+    }
+    return fd;
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in a;
@@ -579,19 +606,24 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     grow(64);
 
+    int inherited = handed_down();
     bool taking_over = find_predecessor();
+    if (inherited >= 0) {
+        if (taking_over)
+            close(listener); /* usually it is the same one */
+        listener = inherited;
+    }
     if (sigaction(SIGTERM, &action, NULL) != 0 || sigaction(SIGINT, &action, NULL) != 0)
         die("sigaction");
-    if (!taking_over) {
+    if (inherited < 0 && !taking_over)
         listen_at(atoi(argv[1]));
-        if (!serve_node())
-            return EXIT_FAILURE;
-    }
+    if (!taking_over && !serve_node())
+        return EXIT_FAILURE;
     if (set_nonblocking(listener) != 0 || getsockname(listener, (struct sockaddr *)&a, &len) != 0)
         die("listener");
     printf("listening on 127.0.0.1:%d\n", ntohs(a.sin_port));
     if (predecessor == NULL)
-        printf("ready with 0 connections\n");
+        ready();
     run();
     free(conns);
     free(pollfds);

@@ -9,8 +9,10 @@
 #
 # Usage: restart.pl PORT NODE
 #
-# Only the first server uses PORT. If it is 0 the system chooses one. SIGTERM and SIGINT end a server: it
-# removes NODE, accepts no more, answers the requests that have begun, and exits with 0. A handover that is
+# Only the first server uses PORT. If it is 0 the system chooses one. A service manager, such as systemd, can
+# hand the listening socket down instead. The server then uses that one, takes over the connections of a server
+# at NODE if there is one, and tells the manager when it is ready. SIGTERM and SIGINT end a server: it removes
+# NODE, accepts no more, answers the requests that have begun, and exits with 0. A handover that is
 # under way comes first. A second signal ends it at once.
 #
 # restart.c is the same program in C, and says what the two servers send each other. Each can take over
@@ -42,6 +44,7 @@ use constant {
 my ($port, $path) = @ARGV;
 
 my ($listener, $accepting);
+my $inherited;                                # the listener that a service manager has handed down
 my $accept_error = '';                        # already logged; empty after an accept that succeeded
 my ($node, $welcoming);                       # where the next server will connect
 my ($predecessor, $successor);                # passers: whom we take over from, who takes over from us
@@ -226,7 +229,7 @@ sub find_predecessor {
             if ($listener) {
                 warn "taking over: $@\n" if defined $@;    # we go on with what we have
                 serve_node();                              # clients are more important than the next restart
-                print 'ready with ', scalar keys %conn, " connections\n";
+                ready();
             }
             else {
                 # Another server takes over from that one. We take over from the other one after it.
@@ -241,7 +244,7 @@ sub find_predecessor {
     is_friend($predecessor) or exit 1;
     $predecessor->push_recv_fh(
         sub {
-            ($listener) = @_;
+            $listener = $inherited // $_[0];           # usually they are the same one
             $deadline = AE::timer TAKE_OVER, 0,
               sub { $predecessor->error("the old server has not finished within ${\TAKE_OVER} seconds") };
             listening();
@@ -342,11 +345,27 @@ sub listening {
     accept_conns();
 }
 
+# Says so, to the service manager too if there is one.
+sub ready {
+    print 'ready with ', scalar keys %conn, " connections\n";
+    AnyEvent::FDpasser::fdpasser_notify('READY=1') // warn "the service manager was not told: $!\n";
+}
+
+# The listener that a service manager has handed down, if there is one.
+sub handed_down {
+    my %handles = eval { AnyEvent::FDpasser::fdpasser_inherited() };
+    fatal("what was handed down: $!\n") if $@;
+    my ($listener, @more) = map { @$_ } values %handles;
+    fatal("what was handed down is not one listening TCP socket\n")
+      if @more || $listener && !AnyEvent::FDpasser::fdpasser_is($listener, qw(listening stream internet));
+    return $listener;
+}
+
 sub start {
     my ($until) = @_;
     fatal("$path: no listener from the server there\n") if AE::time > $until;
     return                                               if find_predecessor($until);
-    $listener = IO::Socket::INET->new(
+    $listener = $inherited // IO::Socket::INET->new(
         LocalAddr => '127.0.0.1',
         LocalPort => $port,
         Listen    => SOMAXCONN,
@@ -354,7 +373,7 @@ sub start {
     ) or fatal("cannot listen on port $port: $@\n");
     serve_node() or exit 1;
     listening();
-    print "ready with 0 connections\n";
+    ready();
 }
 
 $SIG{PIPE} = 'IGNORE';    # when a client is gone, syswrite fails with EPIPE
@@ -366,5 +385,6 @@ for my $signal (qw(INT TERM)) {
         $stop  = AE::timer 0, 0, sub { $stopping = 1; settle() };
     };
 }
+$inherited = handed_down();
 start(AE::time + TAKE_OVER);
 $end->recv;

@@ -8,7 +8,9 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
+use IO::Socket::UNIX;
 use POSIX qw(WNOHANG);
+use Socket qw(SOCK_DGRAM);
 use Test::More;
 
 use Examples;
@@ -115,6 +117,63 @@ for my $old (qw(C Perl)) {
         syswrite $half, $get;
         is(answer($half), "$new, pid $third->{pid}", 'with all connections');
         stop($third);
+    };
+}
+
+# A service manager starts a server: it hands down a listener, or something else, and wants to be told.
+my $manager = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "$dir/manager") or die "$dir/manager: $!";
+
+sub managed {
+    my ($program, $handed_down, $node, %variables) = @_;
+    return handed_down($handed_down, { NOTIFY_SOCKET => "$dir/manager", %variables }, $program, 1, $node);
+}
+
+sub told {
+    recv $manager, my $state, 100, 0;
+    return $state;
+}
+
+for my $old (qw(C Perl)) {
+    my $new = $old eq 'C' ? 'Perl' : 'C';
+    part "restart: a service manager starts $old, and then $new" => sub {
+        my $listener = listener();
+        my $port     = $listener->sockport;
+        my $node     = "$dir/managed-$old";
+        my $server   = managed($restart{$old}, $listener, $node);
+        is(said($server, qr/^listening on 127\.0\.0\.1:(\d+)$/), $port, 'it has the listener of the manager');
+        said($server, qr/^ready/);
+        is(told(), 'READY=1', 'and tells the manager when it is ready');
+        my $client = client($port, $get);
+        is(answer($client), "$old, pid $server->{pid}", 'it answers');
+
+        # The manager starts the next one before the old one ends.
+        my $successor = managed($restart{$new}, $listener, $node);
+        is(said($successor, qr/^ready with (\d+) connections$/), 1, 'the next one takes over the connections by the node');
+        is(told(), 'READY=1', 'and tells the manager');
+        is(ended($server), 0, 'the old one ends');
+        syswrite $client, $get;
+        is(answer($client), "$new, pid $successor->{pid}", 'the connection goes on');
+        is(answer(client($port, $get)), "$new, pid $successor->{pid}", 'and there are new ones');
+
+        # Or it stops the server, and starts another one later. Clients wait in the listener.
+        is(stop($successor, 'TERM'), 0, 'it is stopped');
+        $client = client($port, $get);
+        my $third = managed($restart{$old}, $listener, $node);
+        is(answer($client), "$old, pid $third->{pid}", 'a client that came meanwhile is answered');
+        is(told(), 'READY=1', 'and the manager is told');
+        stop($third);
+    };
+
+    part "restart: a service manager starts $old wrongly" => sub {
+        open my $file, '<', '/dev/null' or die "/dev/null: $!";
+        fails('no socket', qr/not one listening TCP socket/, managed($restart{$old}, $file, "$dir/wrong-$old"));
+        my $listener = listener();
+        fails('two', qr/not one listening TCP socket/, managed($restart{$old}, $listener, "$dir/wrong-$old", LISTEN_FDS => 2));
+        fails('more than there are', qr/what was handed down: Bad file descriptor/, managed($restart{$old}, $listener, "$dir/wrong-$old", LISTEN_FDS => 90));
+        fails('no number', qr/what was handed down: Invalid argument/, managed($restart{$old}, $listener, "$dir/wrong-$old", LISTEN_FDS => 'x'));
+        my ($server, $port) = serve([ 'env', 'LISTEN_PID=1', 'LISTEN_FDS=1', @{ $restart{$old} } ], 0, "$dir/wrong-$old");
+        isnt($port, $listener->sockport, 'for somebody else: it is not touched');
+        stop($server);
     };
 }
 

@@ -6,7 +6,6 @@ use strict;
 use warnings;
 
 use FindBin;
-use POSIX ();
 use Test::More;
 
 use lib "$FindBin::Bin/../lib";
@@ -53,10 +52,7 @@ part 'three generations' => sub {
     my ($requests, $at_one_time, $generations) = (3000, 8, 3);
     my $listener = listener();
     my $port = $listener->sockport;
-    POSIX::dup2(fileno $listener, 9) // die "dup2: $!";
-    # As a service manager starts it.
-    my @servers = start([ 'sh', '-c', 'export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=http; exec 3<&9 9<&- ./serve' ]);
-    POSIX::close(9);
+    my @servers = handed_down($listener, { LISTEN_FDNAMES => 'http' }, ['./serve']);
     close $listener;
     said($servers[0], qr/^serving (\d+)$/);
 
@@ -78,9 +74,7 @@ part 'three generations' => sub {
 part 'a successor that cannot run' => sub {
     my $listener = listener();
     my $port = $listener->sockport;
-    POSIX::dup2(fileno $listener, 9) // die "dup2: $!";
-    my $server = start([ 'sh', '-c', 'export LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=http; exec 3<&9 9<&- ./serve' ]);
-    POSIX::close(9);
+    my $server = handed_down($listener, { LISTEN_FDNAMES => 'http' }, ['./serve']);
     close $listener;
     said($server, qr/^serving/);
     is((status(shell($next =~ s/serve/no-such-server/r)))[1], 127, 'its command is not there');

@@ -23,7 +23,7 @@ use Test::More;
 
 our @EXPORT = qw(
   $dir $get $other_half DEADLINE
-  as answer client compile curl edited ended fails fill_backlog freeze helper limited listener load local_socket part
+  as answer client compile curl edited ended fails fill_backlog freeze handed_down helper limited listener load local_socket part
   perl prefork rest restart run said serve start stop
 );
 
@@ -111,6 +111,21 @@ sub start {
     close $write;
     $running{$pid} = 1;
     return { pid => $pid, out => $out, all => '' };
+}
+
+# Starts a program as a service manager does, with a handle as its descriptor 3 and 4 as often as LISTEN_FDS wants it. The
+# variables are added to its environment.
+sub handed_down {
+    my ($handle, $variables, $program, @args) = @_;
+    my $as_3 = 'use POSIX (); my $n = $ENV{LISTEN_FDS} =~ /^[1-9]$/ ? $ENV{LISTEN_FDS} : 1;
+        POSIX::dup2(500, $_) for 3 .. 2 + $n; POSIX::close(500);
+        $ENV{LISTEN_PID} = $$; exec { $ARGV[0] } @ARGV or die "exec: $!"';
+    # No handle of ours has this number, and every program that starts would inherit it.
+    POSIX::dup2(fileno $handle, 500) // die "dup2: $!";
+    local @ENV{ 'LISTEN_FDS', keys %$variables } = (1, values %$variables);
+    my $process = start([ $^X, '-e', $as_3, @$program ], @args);
+    POSIX::close(500);
+    return $process;
 }
 
 # Waits for the next line of a program's output that matches. Returns its first capture.

@@ -504,6 +504,33 @@ sub fdpasser_connect_cb {
     return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
 }
 
+# Which process has taken them over: each has one owner.
+my $inherited_by = 0;
+
+sub fdpasser_inherited {
+    return if $inherited_by == $$;
+    my ($count, @found) = _inherited();
+    _croak('fdpasser_inherited') if $count < 0;
+    $inherited_by = $$ if $count > 0;
+    my %handles;
+    while (my ($fd, $name) = splice @found, 0, 2) {
+        push @{ $handles{$name} }, _handle($fd) // _croak('fdpasser_inherited');
+    }
+    return %handles;
+}
+
+sub fdpasser_is {
+    my ($fh, @kinds) = @_;
+    my $is = _is(_fileno($fh), @kinds);
+    return $is < 0 ? undef : $is;
+}
+
+sub fdpasser_notify {
+    my ($state, @fhs) = @_;
+    my $told = _notify($state, map { _fileno($_) } @fhs);
+    return $told < 0 ? undef : $told;
+}
+
 # The bytes of a path, as for Perl's own bind and connect: the same whether the string is flagged as UTF-8 or not.
 sub _bytes_of_path {
     my ($function, $path) = @_;
@@ -890,6 +917,38 @@ It returns a guard. If you drop the guard, the attempt is given up and the callb
 function in void context, there is no guard.
 
 On SysV systems a listener has no backlog, and connecting waits until the server accepts.
+
+=head2 my %handles = AnyEvent::FDpasser::fdpasser_inherited()
+
+Takes over the descriptors that a service manager such as systemd handed to this process when it started it, or that
+L<fdpass(1)> did. It returns a hash: each name has an array of handles, in their order. What was not named is called
+C<unknown>. If nothing was handed to this process, it returns the empty list.
+
+    my %handles  = AnyEvent::FDpasser::fdpasser_inherited();
+    my $listener = $handles{web}[0]
+      // AnyEvent::FDpasser::fdpasser_server('/run/web');
+
+The handles own their descriptors. So a second call returns the empty list. Call it when the program starts.
+
+It dies if the environment makes no sense: C<$!> is C<EINVAL> for variables that are wrong, and C<EBADF> if a descriptor
+is not open. The variables C<LISTEN_FDS>, C<LISTEN_PID>, C<LISTEN_PIDFDID> and C<LISTEN_FDNAMES> stay in the environment.
+Child processes take no notice of them, because C<LISTEN_PID> is not theirs.
+
+=head2 AnyEvent::FDpasser::fdpasser_is($fh, @kinds)
+
+Tells whether a handle is all of these: C<socket>, C<stream>, C<datagram>, C<packet>, C<listening>, C<local>, C<internet>,
+C<pipe>, C<file>, C<directory>, C<readable>, C<writable> or C<sealed>. It returns 1 or 0. If it cannot tell, because the
+handle has no open descriptor, it returns C<undef>, and C<$!> is the reason. It dies of another kind.
+
+    AnyEvent::FDpasser::fdpasser_is($fh, qw(listening stream)) or die 'not a server';
+
+L<fdpasser_is(3)> says what each of them means.
+
+=head2 AnyEvent::FDpasser::fdpasser_notify($state [, @handles])
+
+Tells the service manager that started this process what state it is in, such as C<"READY=1">, and may give it descriptors
+to keep (C<"FDSTORE=1\nFDNAME=name">). It returns 1 if that was sent, and 0 if nobody wants to know. If it fails it returns
+C<undef>, and C<$!> is the reason. It waits while the manager's queue is full.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 
