@@ -847,10 +847,15 @@ def test_server_and_clients(run: Run, node: str) -> None:
 
 def test_server_on_a_listener(run: Run, node: str) -> None:
     async def main() -> None:
-        async with await serve(echo, fdpasser.server(node)):
-            async with await connect(node) as client:
-                await client.send(0)
-                (await client.recv()).close()
+        with fdpasser.server(node) as listener:
+            received = fdpasser.Descriptor(os.dup(listener.fileno()))
+            for which in received, listener:
+                async with await serve(echo, which):
+                    async with await connect(node) as client:
+                        await client.send(0)
+                        (await client.recv()).close()
+                assert which.closed
+        assert not os.path.exists(node)
 
     run(main())
 

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, NoReturn, Optional, TypeVar, Union
 
-from ._blocking import Listener, Peer, StrPath, accept, connect as _connect, peer_cred, server as _server
+from ._blocking import Peer, StrPath, accept, connect as _connect, peer_cred, server as _server
 from ._descriptor import Data, Descriptor, FileDescriptorLike, Passable, Received, bytes_of, give_away, number_of
 from ._library import MAX_DATA, MAX_PER_MESSAGE, call, failure, lib
 
@@ -433,7 +433,7 @@ async def connect(path: StrPath, *, max_queued: int = 64, per_message: int = 1) 
 
 async def serve(
     handler: Handler,
-    where: Union[StrPath, Listener],
+    where: Union[StrPath, Descriptor],
     *,
     backlog: int = 0,
     mode: Optional[int] = None,
@@ -441,12 +441,12 @@ async def serve(
     max_queued: int = 64,
     per_message: int = 1,
 ) -> Server:
-    """Serve at a path, or on a listener that fdpasser.server() made.
+    """Serve at a path, or on a listener: one that fdpasser.server() made, or one that was received or inherited.
 
     Each connection is a task that calls ``handler`` with a passer. At the end of the handler the passer sends what is
     queued and is closed. ``backlog``, ``mode`` and ``exclusive`` are those of fdpasser.server().
     """
-    if isinstance(where, Listener):
+    if isinstance(where, Descriptor):
         listener = where
     else:
         listener = _server(where, backlog=backlog, mode=mode, exclusive=exclusive)
@@ -463,7 +463,7 @@ class Server:
     cancellation, the handlers are cancelled first.
     """
 
-    def __init__(self, handler: Handler, listener: Listener, *, max_queued: int, per_message: int) -> None:
+    def __init__(self, handler: Handler, listener: Descriptor, *, max_queued: int, per_message: int) -> None:
         """Use ``serve``."""
         self._loop = asyncio.get_running_loop()
         self._handler = handler
@@ -489,7 +489,7 @@ class Server:
         elif self._pid == os.getpid():  # after a fork the child's loop shares the parent's epoll
             self._loop.remove_reader(self._listener.fileno())
         with self._listener:
-            pass  # it removes the node
+            pass  # a Listener removes its node
 
     async def wait_closed(self) -> None:
         """Wait until the server is closed and all its handlers have ended."""
