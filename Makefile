@@ -157,7 +157,7 @@ $(module)/blib/made: perl/Makefile.PL perl/FDpasser.xs $(shell find perl/lib -na
 setup: ## install what demo and test need and is missing
 	@scripts/setup
 
-demo: ## the main job: a Perl and a C worker answer connections handed to them
+demo: ## the main job: a dispatcher reads requests and hands the connections to workers, in C and in Perl
 	@scripts/setup demo
 	@$(MAKE) --no-print-directory all
 	@examples/http/demo
@@ -308,11 +308,13 @@ can_write = @for directory in $(1); do \
 	        "Run \`sudo make install\`, or name a directory of yours: \`make install prefix=\$$HOME/.local\`" >&2; exit 1; }; \
 	done
 
+lib_dirs = $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+
 can-install-lib: $(sealed)/made target/man/made
-	$(call can_write,$(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7))
+	$(call can_write,$(lib_dirs))
 
 put-lib:
-	$(INSTALL) -d $(addprefix $(dest),$(includedir) $(libdir) $(pkgconfigdir) $(mandir)/man3 $(mandir)/man7)
+	$(INSTALL) -d $(lib_dirs)
 	$(INSTALL) -m 644 $(header) $(dest)$(includedir)/
 	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
 	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
@@ -362,9 +364,9 @@ put-perl:
 	    $(addprefix $(dest),$(perl_dirs)) '$(if $(dest),,$(firstword $(perl_dirs))/auto/AnyEvent/FDpasser/.packlist)'
 
 remove-perl:
-	cd $(dest)$(firstword $(perl_dirs)) && rm -rf AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser
+	rm -rf $(addprefix $(dest)$(firstword $(perl_dirs))/,AnyEvent/FDpasser.pm auto/AnyEvent/FDpasser)
 	@# Unless other modules are there.
-	@cd $(dest)$(firstword $(perl_dirs)) && rmdir auto/AnyEvent AnyEvent 2>/dev/null || :
+	@rmdir $(addprefix $(dest)$(firstword $(perl_dirs))/,auto/AnyEvent AnyEvent) 2>/dev/null || :
 	rm -f $(dest)$(lastword $(perl_dirs))/AnyEvent::FDpasser.*
 
 packages: ## the Debian packages: built, checked, installed and purged in two clean roots (ten minutes, as root)

@@ -35,6 +35,7 @@ readme_examples();
 synopsis();
 sonames();
 queues();
+data();
 names_of_others();
 tables();
 links();
@@ -125,6 +126,18 @@ sub queues {
     waitpid $pid, 0;
     is($?, 0, 'the server ends when it is told to');
     ok(!-e "$dir/echo", 'and takes its node along');
+    return;
+}
+
+# docs/data.md: what was read goes along.
+sub data {
+    my @programs = slurp('docs/data.md') =~ /^```c\n(.*?)^```$/msg;
+    is(scalar @programs, 1, 'docs/data.md has one program') or return;
+    spew("$dir/data.c", $programs[0]);
+    output_of('compiling it', @cc, '-std=gnu99', '-pedantic', '-o', 'data', 'data.c', @link);
+    my $text = "a line\nand the beginning of another one,";
+    is(output_of('data', './data'), length($text) . " bytes came with the connection:\n$text which ends here\n",
+        'what was read goes along, and the rest comes behind it');
     return;
 }
 

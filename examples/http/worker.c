@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* A worker in C: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
+/* A worker in C: receives TCP connections from a dispatcher and answers one HTTP request on each. It goes on
+ * with the bytes that the dispatcher has read, as if it had read them itself.
  *
  * Usage: worker NODE
+ *
+ * The answer says how many bytes of the request came from the dispatcher and how many were still to be read
+ * from the client. It repeats the body of the request. The next request on the connection may be for another
+ * worker, so the connection is closed, and the client makes a new one.
  *
  * When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
  * SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
  */
 #define _POSIX_C_SOURCE 200809L
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include <strings.h>
 
 #include <fdpasser.h>
 
+#include "http.h"
+
 enum {
-    MAX_CLIENTS = 256,           /* further connections wait in the passer */
-    MAX_HEAD = 8192,             /* bytes of a request: the first line and the header fields */
-    MAX_ANSWER = MAX_HEAD + 512, /* it repeats the path */
-    LIFETIME_MS = 30 * 1000,     /* for one connection, from start to end */
+    MAX_CLIENTS = 256,            /* further connections wait in the passer */
+    MAX_REQUEST = 16 * 1024,      /* bytes, with the body */
+    MAX_BODY = MAX_REQUEST + 512, /* of an answer, which repeats the request line and the body */
+    LIFETIME_MS = 30 * 1000,      /* for one connection, from start to end */
     CONNECT_SECONDS = 10,
     TICK_MS = 1000, /* how late a signal may be noticed that comes just before poll() */
 };
@@ -37,11 +37,12 @@ struct client {
     int fd;
     enum phase phase;
     long long deadline;
-    size_t head_len;
-    size_t answer_len;
-    size_t answer_sent;
-    char head[MAX_HEAD + 1]; /* always NUL-terminated */
-    char answer[MAX_ANSWER];
+    size_t handed_over; /* how much of `in` came from the dispatcher */
+    size_t in_len;
+    size_t out_len;
+    size_t out_sent;
+    char in[MAX_REQUEST + 1]; /* always NUL-terminated */
+    char out[MAX_ANSWER_HEAD + MAX_BODY];
 };
 
 struct worker {
@@ -63,177 +64,124 @@ static void stop(int signal)
     stopping = 1;
 }
 
-static long long now_ms(void)
+/* --- the answer ------------------------------------------------------------------------------ */
+
+static void add(struct client *c, const char *bytes, size_t n)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+    memcpy(c->out + c->out_len, bytes, n);
+    c->out_len += n;
 }
 
-static int set_nonblocking(int fd)
+static void refuse(struct client *c, const char *status, const char *field)
 {
-    int flags = fcntl(fd, F_GETFL);
-    return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-}
+    size_t len = strlen(status);
 
-/* Did the last call fail only because there is nothing to do yet? */
-static bool later(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
-
-/* --- HTTP ------------------------------------------------------------------------------------ */
-
-static void answer(struct client *c, const char *status, const char *extra, const char *body,
-                   bool head_only)
-{
-    int n = snprintf(c->answer, sizeof c->answer,
-                     "HTTP/1.1 %s\r\n"
-                     "Content-Type: text/plain\r\n"
-                     "Content-Length: %zu\r\n"
-                     "%s"
-                     "Connection: close\r\n"
-                     "\r\n"
-                     "%s",
-                     status, strlen(body), extra, head_only ? "" : body);
-    c->answer_len = (size_t)n; /* MAX_ANSWER leaves room for everything around the path */
+    c->out_len = answer_head(c->out, status, field, len + 1);
+    add(c, status, len);
+    add(c, "\n", 1);
     c->phase = WRITING;
 }
 
-static void refuse(struct client *c, const char *status, const char *extra)
+/* Returns the value of a header field, up to the end of the buffer, or NULL. */
+static const char *field(const struct request *r, const char *name)
 {
-    char body[64];
-    snprintf(body, sizeof body, "%s\n", status);
-    answer(c, status, extra, body, false);
+    size_t n = strlen(name);
+
+    for (const char *line = r->fields; !is_blank(line); line = strchr(line, '\n') + 1)
+        if (strncasecmp(line, name, n) == 0 && line[n] == ':')
+            return line + n + 1 + strspn(line + n + 1, " \t");
+    return NULL;
 }
 
-/* The length of a token (RFC 9110, 5.6.2), the only thing that a method or a field's name may be. */
-static size_t token_len(const char *s)
+/* The length of the body, or -1 if what the client says is not a number. */
+static long body_length(const struct request *r)
 {
-    return strspn(s, "!#$%&'*+-.^_`|~0123456789"
-                     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    const char *value = field(r, "Content-Length");
+    char *end;
+
+    if (value == NULL)
+        return 0;
+    long len = strtol(value, &end, 10); /* a number that is too large becomes LONG_MAX */
+    bool good = value[0] >= '0' && value[0] <= '9' && strchr("\r\n \t", *end) != NULL;
+    return good ? len : -1;
 }
 
-static size_t target_len(const char *s)
+static void answer(struct client *c, const struct request *r, size_t body_len)
 {
-    size_t n = 0;
-    if (s[0] == '/')
-        while (s[n] > ' ' && s[n] <= '~')
-            n++;
-    return n;
-}
+    char facts[MAX_BODY];
+    bool is_head = strncmp(c->in, "HEAD ", 5) == 0;
+    int n = snprintf(facts, sizeof facts,
+                     "language: C\n"
+                     "pid: %ld\n"
+                     "request: %.*s\n"
+                     "from the dispatcher: %zu bytes\n"
+                     "from the client: %zu bytes\n",
+                     (long)getpid(), (int)strcspn(c->in, "\r\n"), c->in, c->handed_over,
+                     c->in_len - c->handed_over);
 
-/* Returns the start of the blank line that ends a request's head, or NULL if it is not there yet. */
-static const char *blank_line(const char *head)
-{
-    const char *crlf = strstr(head, "\n\r\n");
-    const char *lf = strstr(head, "\n\n");
-    const char *first = crlf == NULL || (lf != NULL && lf < crlf) ? lf : crlf;
-    return first == NULL ? NULL : first + 1;
-}
-
-/* Is s " HTTP/1.x" and the end of a line? Sets *next to the next line. */
-static bool version_ends_line(const char *s, const char **next)
-{
-    if (strncmp(s, " HTTP/1.", 8) != 0 || s[8] < '0' || s[8] > '9')
-        return false;
-    s += s[9] == '\r' ? 10 : 9;
-    *next = s + 1;
-    return *s == '\n';
-}
-
-/* Is every line from here to the blank one a header field? We use none of them. */
-static bool fields_ok(const char *line, const char *blank)
-{
-    while (line < blank) {
-        size_t n = token_len(line);
-        if (n == 0 || line[n] != ':')
-            return false;
-        line = strchr(line, '\n') + 1;
+    c->out_len = answer_head(c->out, "200 OK", "", (size_t)n + body_len);
+    if (!is_head) {
+        add(c, facts, (size_t)n);
+        add(c, c->in + r->head_len, body_len);
     }
-    return true;
+    c->phase = WRITING;
 }
 
-/* Answers the complete request in c->head. */
-static void respond(struct client *c, const char *blank)
+/* Answers when the request is complete, or cannot be. */
+static void respond(struct client *c)
 {
-    const char *method = c->head;
-    size_t method_len = token_len(method);
-    const char *target = method + method_len + 1;
-    size_t len = method_len > 0 && method[method_len] == ' ' ? target_len(target) : 0;
-    const char *fields;
+    struct request r;
 
-    if (len == 0 || !version_ends_line(target + len, &fields) || !fields_ok(fields, blank)) {
+    switch (parse_head(c->in, c->in_len, &r)) {
+    case MALFORMED: refuse(c, "400 Bad Request", ""); return;
+    case INCOMPLETE:
+        if (c->in_len == MAX_REQUEST)
+            refuse(c, "431 Request Header Fields Too Large", "");
+        return;
+    case COMPLETE: break;
+    }
+    long body_len = body_length(&r);
+    if (strncmp(c->in, "GET ", 4) != 0 && strncmp(c->in, "HEAD ", 5) != 0 && strncmp(c->in, "POST ", 5) != 0)
+        refuse(c, "405 Method Not Allowed", "Allow: GET, HEAD, POST\r\n");
+    else if (field(&r, "Transfer-Encoding") != NULL)
+        refuse(c, "501 Not Implemented", "");
+    else if (body_len < 0)
         refuse(c, "400 Bad Request", "");
-        return;
-    }
-    bool get = strncmp(method, "GET ", 4) == 0;
-    bool head = strncmp(method, "HEAD ", 5) == 0;
-    if (!get && !head) {
-        refuse(c, "405 Method Not Allowed", "Allow: GET, HEAD\r\n");
-        return;
-    }
-    char body[MAX_HEAD + 64];
-    snprintf(body, sizeof body, "language: C\npid: %ld\npath: %.*s\n", (long)getpid(), (int)len,
-             target);
-    answer(c, "200 OK", "", body, head);
+    else if (body_len > (long)(MAX_REQUEST - r.head_len))
+        refuse(c, "413 Content Too Large", "");
+    else if (c->in_len >= r.head_len + (size_t)body_len)
+        answer(c, &r, (size_t)body_len);
 }
 
 /* --- one client ------------------------------------------------------------------------------ */
-
-static bool dropped(const char *why)
-{
-    fprintf(stderr, "dropped a connection: %s\n", why);
-    return false;
-}
 
 /* Each of these does what can be done without waiting. It returns false when the connection is over. */
 
 static bool read_request(struct client *c)
 {
-    ssize_t n = read(c->fd, c->head + c->head_len, MAX_HEAD - c->head_len);
+    ssize_t n = read(c->fd, c->in + c->in_len, MAX_REQUEST - c->in_len);
     if (n < 0)
         return later() || dropped(strerror(errno));
     if (n == 0)
         return dropped("it ended before the request did");
-    c->head_len += (size_t)n;
-    c->head[c->head_len] = '\0';
-
-    size_t empty = strspn(c->head, "\r\n"); /* ignored: RFC 9112, 2.2 */
-    c->head_len -= empty;
-    memmove(c->head, c->head + empty, c->head_len + 1);
-
-    const char *blank = blank_line(c->head);
-    if (blank != NULL)
-        respond(c, blank);
-    else if (strlen(c->head) != c->head_len)
-        refuse(c, "400 Bad Request", ""); /* a NUL: the rest makes no difference */
-    else if (c->head_len == MAX_HEAD)
-        refuse(c, "431 Request Header Fields Too Large", "");
+    c->in_len += (size_t)n;
+    c->in[c->in_len] = '\0';
+    respond(c);
     return true;
 }
 
 static bool write_answer(struct client *c)
 {
-    while (c->answer_sent < c->answer_len) {
-        ssize_t n = write(c->fd, c->answer + c->answer_sent, c->answer_len - c->answer_sent);
+    while (c->out_sent < c->out_len) {
+        ssize_t n = write(c->fd, c->out + c->out_sent, c->out_len - c->out_sent);
         if (n < 0)
             return later() || dropped(strerror(errno));
-        c->answer_sent += (size_t)n;
+        c->out_sent += (size_t)n;
     }
-    /* To close now would reset the connection if the client has sent more, and take the answer away. So
-     * we shut down our side and read until the client has closed too. */
     if (shutdown(c->fd, SHUT_WR) != 0)
         return false; /* the client is gone */
     c->phase = DRAINING;
     return true;
-}
-
-static bool drain(struct client *c)
-{
-    char unwanted[4096];
-    ssize_t n = read(c->fd, unwanted, sizeof unwanted);
-    return n > 0 || (n < 0 && later());
 }
 
 static bool serve(struct client *c)
@@ -242,12 +190,13 @@ static bool serve(struct client *c)
         return false;
     if (c->phase == WRITING && !write_answer(c))
         return false;
-    return c->phase != DRAINING || drain(c);
+    return c->phase != DRAINING || drain(c->fd);
 }
 
 /* --- receiving connections ------------------------------------------------------------------- */
 
-static void welcome(struct worker *w, int fd, long long now)
+/* data is what the dispatcher has read: the beginning of the request, or all of it. */
+static void welcome(struct worker *w, int fd, const char *data, size_t len, long long now)
 {
     struct client *c = malloc(sizeof *c);
 
@@ -260,7 +209,11 @@ static void welcome(struct worker *w, int fd, long long now)
     c->fd = fd;
     c->phase = READING;
     c->deadline = now + LIFETIME_MS;
-    c->head_len = c->answer_len = c->answer_sent = 0;
+    c->out_len = c->out_sent = 0;
+    memcpy(c->in, data, len);
+    c->in[len] = '\0';
+    c->in_len = c->handed_over = len;
+    respond(c);
     w->clients[w->n_clients++] = c;
 }
 
@@ -283,15 +236,18 @@ static void receive(struct worker *w, long long now)
 {
     w->paused = false;
     while (w->passer >= 0 && w->n_clients < MAX_CLIENTS) {
-        int fd = recv_fd(w->passer);
-        if (fd > 0) {
-            welcome(w, fd, now);
-        } else if (fd == 0) {
+        char data[FDPASSER_MAX_DATA];
+        size_t len;
+        int fd;
+        ssize_t n = fdpasser_try_recv_message(w->passer, &fd, 1, data, sizeof data, &len);
+        if (n > 0) {
+            welcome(w, fd, data, len, now);
+        } else if (n == 0) {
             stop_receiving(w, EXIT_SUCCESS);
         } else {
             int pause = fdpasser_retry_ms(errno);
             if (pause < 0) {
-                perror("recv_fd");
+                perror("receiving");
                 stop_receiving(w, EXIT_FAILURE);
             }
             w->paused = pause > 0;
@@ -407,7 +363,7 @@ int main(int argc, char **argv)
     alarm(CONNECT_SECONDS);
     w.passer = fdpasser_connect(argv[1]);
     alarm(0);
-    if (w.passer < 0 || set_nonblocking(w.passer) != 0) {
+    if (w.passer < 0) {
         perror(argv[1]);
         return EXIT_FAILURE;
     }

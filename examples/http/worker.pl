@@ -1,9 +1,14 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: MIT OR Apache-2.0
 
-# A worker in Perl: receives TCP connections from dispatcher.pl and answers one HTTP request on each.
+# A worker in Perl: receives TCP connections from a dispatcher and answers one HTTP request on each. It goes on
+# with the bytes that the dispatcher has read, as if it had read them itself.
 #
 # Usage: worker.pl NODE
+#
+# The answer says how many bytes of the request came from the dispatcher and how many were still to be read
+# from the client. It repeats the body of the request. The next request on the connection may be for another
+# worker, so the connection is closed, and the client makes a new one.
 #
 # When the dispatcher ends, the worker answers the clients that it has and exits with 0. On SIGTERM and
 # SIGINT it tells the dispatcher to send no more, and then does the same. A second signal ends it at once.
@@ -17,9 +22,9 @@ use AnyEvent::Handle;
 use Time::HiRes ();
 
 use constant {
-    MAX_HEAD => 8192,    # bytes of a request: the first line and the header fields
-    LIFETIME => 30,      # seconds for one connection, from start to end
-    CONNECT  => 10,      # seconds
+    MAX_REQUEST => 16 * 1024,    # bytes, with the body
+    LIFETIME    => 30,           # seconds for one connection, from start to end
+    CONNECT     => 10,           # seconds
 };
 
 @ARGV == 1 or die "usage: $0 NODE\n";
@@ -66,11 +71,11 @@ sub leave {
 }
 
 sub receive {
-    $passer->push_recv_fh(
+    $passer->push_recv_message(
         sub {
-            my ($fh) = @_;
+            my ($fh, $data) = @_;
             receive();
-            serve($fh);
+            serve($fh, $data // '');
         }
     );
 }
@@ -79,17 +84,20 @@ sub receive {
 
 my %client;
 
+# $data is what the dispatcher has read: the beginning of the request, or all of it. on_read looks at it at
+# once, and then at everything that follows.
 sub serve {
-    my ($fh) = @_;
+    my ($fh, $data) = @_;
     my $handle = AnyEvent::Handle->new(
         fh       => $fh,
+        rbuf     => $data,
         linger   => 0,
-        on_read  => \&read_request,
         on_eof   => sub { finish($_[0], 'the client is gone') },
         on_error => sub { finish($_[0], $!{EPIPE} ? 'the client is gone' : $_[2]) },
     );
     $client{$handle} = [ $handle, AE::timer LIFETIME, 0, sub { finish($handle, 'its time is up') } ];
     $work->begin;
+    $handle->on_read(sub { respond($_[0], length $data) });
 }
 
 # With the reason, unless the client has its answer.
@@ -101,39 +109,30 @@ sub finish {
     $work->end;
 }
 
-sub read_request {
-    my ($handle) = @_;
-    $handle->{rbuf} =~ s/\A[\r\n]+//;    # ignored: RFC 9112, 2.2
+# Answers when the request is complete, or cannot be.
+sub respond {
+    my ($handle, $handed_over) = @_;
+    my $read = $handle->{rbuf};
 
-    my $head;
-    if ($handle->{rbuf} =~ /\n\r?\n/) {
-        $head = substr $handle->{rbuf}, 0, $+[0];
-    }
-    if (length($head // $handle->{rbuf}) > MAX_HEAD) {
-        answer($handle, '431 Request Header Fields Too Large');
-    }
-    elsif (defined $head) {
-        answer($handle, understand($head));
-    }
-    elsif ($handle->{rbuf} =~ /\0/) {
-        answer($handle, '400 Bad Request');    # the rest makes no difference
-    }
-}
+    my $head = $read =~ /\n\r?\n/ ? substr $read, 0, $+[0] : undef;
+    return answer($handle, '431 Request Header Fields Too Large') if length($head // $read) > MAX_REQUEST;
+    return if !defined $head;
+    my $body = substr $read, length $head;
 
-# Turns a request into the arguments of answer().
-sub understand {
-    my ($head) = @_;
-    my $token = qr/[!#\$%&'*+.^_`|~0-9A-Za-z-]+/;
-    my ($method, $path) = $head =~ m{
-        \A ($token) [ ] (/[\x21-\x7e]*) [ ] HTTP/1\.[0-9] \r?\n
-        (?: $token : [^\0\n]* \n )*
-        \r?\n \z
-    }x or return '400 Bad Request';
+    my ($method) = $head =~ m{\A(\S+) /\S* HTTP/1\.[0-9]\r?\n} or return answer($handle, '400 Bad Request');
+    return answer($handle, '405 Method Not Allowed', allow => 'GET, HEAD, POST') if $method !~ /\A(?:GET|HEAD|POST)\z/;
+    return answer($handle, '501 Not Implemented') if $head =~ /^Transfer-Encoding:/mi;
 
-    return '405 Method Not Allowed', allow => 'GET, HEAD' if $method !~ /\A(?:GET|HEAD)\z/;
-    return '200 OK',
-      body      => "language: Perl\npid: $$\npath: $path\n",
-      head_only => $method eq 'HEAD';
+    my ($length) = $head =~ /^Content-Length:[ \t]*(.*?)[ \t]*\r?$/mi;
+    $length //= 0;
+    return answer($handle, '400 Bad Request')       if $length !~ /\A[0-9]+\z/;
+    return answer($handle, '413 Content Too Large') if $length > MAX_REQUEST - length $head;
+    return if length $body < $length;
+
+    my ($line) = $head =~ /\A([^\r\n]*)/;
+    my $facts = join "\n", 'language: Perl', "pid: $$", "request: $line", "from the dispatcher: $handed_over bytes",
+      'from the client: ' . (length($read) - $handed_over) . ' bytes', '';
+    answer($handle, '200 OK', body => $facts . substr($body, 0, $length), head_only => $method eq 'HEAD');
 }
 
 sub answer {

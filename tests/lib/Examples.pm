@@ -54,6 +54,7 @@ sub compile {
     my $path    = $source =~ m{\A/} ? $source : "$root/examples/$source";
     my $program = "$dir/" . basename($source, '.c');
     my @flags   = (qw(-std=c99 -O2 -g -Wall -Wextra -Werror -pedantic), "-I$root/include");
+    push @flags, "-I$root/examples/http";    # for copies that edited() makes
     my ($text, $status) = Processes::run(cc(), @flags, '-o', $program, $path, static_link());
     $status == 0 or BAIL_OUT("cannot compile $source: $text");
     chmod 0755, $program or die "$program: $!";

@@ -13,10 +13,15 @@ use Skips qw(loudly);
 
 our @EXPORT_OK = qw(copy_of_the_tree home_of_cargo without_network);
 
-# What a command begins with so that it reaches no network. Where the system does not let us, it goes without.
+# A make that a test runs must not inherit the flags and the job server of the make that runs the tests.
+delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+
+# What a command begins with so that it reaches no network but this machine's own addresses. Where the system does not
+# let us, it goes without.
 sub without_network {
-    for my $command ([qw(unshare -n)], [qw(unshare -r -n)]) {
-        return @$command if succeeds(@$command, 'true');
+    for my $unshare ([qw(unshare -n)], [qw(unshare -r -n)]) {
+        my @command = (@$unshare, 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh');
+        return @command if succeeds(@command, 'true');
     }
     loudly('the network cannot be switched off here, so what follows may use it');
     return;

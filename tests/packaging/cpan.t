@@ -24,9 +24,6 @@ my $dir  = tempdir(CLEANUP => 1);
 my $make = $ENV{MAKE} || 'make';
 delete @ENV{ grep { /^FDPASSER_/ } keys %ENV };
 
-# A recipe's make must not inherit the outer one's flags and job server.
-delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
-
 my @offline = (without_network(), 'env', 'CARGO_NET_OFFLINE=true');
 my $loads   = 'AnyEvent::FDpasser::fdpasser_mode() == 1 or die';
 

@@ -18,6 +18,7 @@ use lib "$FindBin::Bin/../lib";
 use CPrograms qw(cc library symbols);
 use Files qw($root slurp spew);
 use Header;
+use Packaging ();
 use Processes qw(installed run works);
 use Skips qw(loudly);
 
@@ -108,6 +109,45 @@ subtest 'a prefix of its own' => sub {
     works('installed again, over itself', @as_sudo, 'install', "prefix=$prefix");
     works('make uninstall', @as_sudo, 'uninstall', "prefix=$prefix");
     has_files('leaves no file', $prefix);
+    works('and may be called again', @as_sudo, 'uninstall', "prefix=$prefix");
+};
+
+# What README says, with the true /usr/local: in a namespace of its own, where a layer above it takes what is written.
+subtest 'the usual place' => sub {
+    plan skip_all => loudly('pkg-config is not installed') if !installed('pkg-config');
+    plan skip_all => loudly('there is no ldconfig') if !grep { -x "$_/ldconfig" } qw(/usr/sbin /sbin);
+    spew("$dir/version.c", "#include <fdpasser.h>\nint main(void) { return fdpasser_version() != FDPASSER_VERSION; }\n");
+    my $layer = <<'SH';
+        mkdir "$1/layer" && mount -t tmpfs tmpfs "$1/layer" && mkdir "$1/layer/upper" "$1/layer/work" &&
+        mount -t overlay overlay -o "lowerdir=/usr/local,upperdir=$1/layer/upper,workdir=$1/layer/work" /usr/local || { echo cannot; exit; }
+SH
+    my @private = qw(unshare -m);
+    plan skip_all => loudly('no layer can be put above /usr/local, which root can do on most systems')
+      if (run(@private, 'sh', '-c', "($layer) && echo can; :", 'sh', tempdir(DIR => $dir)))[0] !~ /^can$/m;
+    my $said = works('installed, compiled, run, uninstalled', { deadline => 1800 }, @private, 'sh', '-ec', $layer . <<'SH', 'sh', $dir, join(' ', cc()), $^X, @as_sudo);
+        dir=$1 cc=$2 perl=$3
+        shift 3
+        unset PKG_CONFIG_PATH LD_LIBRARY_PATH PERL5LIB
+        "$@" install
+        echo "=== installed"
+        (cd "$dir/layer/upper" && find . ! -type d)
+        echo "==="
+        PATH="$PATH:/usr/sbin:/sbin"
+        ldconfig -C "$dir/layer/cache"
+        mount --bind "$dir/layer/cache" /etc/ld.so.cache
+        cd "$dir"
+        $cc -o version version.c $(pkg-config --cflags --libs fdpasser)
+        ./version
+        $perl -MAnyEvent::FDpasser -e 'AnyEvent::FDpasser::fdpasser_mode() == 1 or die'
+        cd - >/dev/null
+        "$@" uninstall
+        echo "=== left"
+        (cd "$dir/layer/upper" && find . -type f)
+SH
+    like($said // return, qr/^Installed\. Before you use it:\n  (?:sudo )?ldconfig .*\n=== installed$/m, 'it asks for ldconfig, and for nothing else')
+      if $Config{siteprefix} eq '/usr/local';
+    like($said, qr{^\./lib/\Q$soname\E$}m, 'it is below /usr/local');
+    like($said, qr/^=== left\n\z/m, 'and nothing is left');
 };
 
 subtest 'a part of it' => sub {

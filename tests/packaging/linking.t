@@ -14,6 +14,7 @@ use Test::More;
 use lib "$FindBin::Bin/../lib";
 use CPrograms qw(library);
 use Files qw($root slurp spew);
+use Packaging qw(home_of_cargo without_network);
 use Processes qw(installed run works);
 use Skips qw(loudly);
 
@@ -99,7 +100,8 @@ subtest 'musl' => sub {
     chomp(my $directory = (run('rustc', '--print', 'target-libdir', '--target', $target))[0]);
     plan skip_all => loudly("this Rust has no standard library for $target") if !glob "$directory/libstd-*";
     # It builds the library, without a network.
-    works($install, { deadline => 1800, env => { HOME => $dir, CARGO_NET_OFFLINE => 'true', home_of_cargo() } }, 'sh', '-c', $install)
+    works($install, { deadline => 1800, env => { HOME => $dir, CARGO_NET_OFFLINE => 'true', home_of_cargo() } },
+        without_network(), 'sh', '-c', $install)
       // return;
     my ($found) = $set =~ /^export (\w+=)"\$HOME\/(.*)"$/ or return fail('the command that sets PKG_CONFIG_PATH');
     is(@commands, 2, 'two commands');
@@ -124,9 +126,3 @@ C
 };
 
 done_testing;
-
-# Cargo and rustup look for their files in the home directory, which is another one in these commands.
-sub home_of_cargo {
-    my $home = $ENV{HOME} // (getpwuid $>)[7];
-    return (CARGO_HOME => $ENV{CARGO_HOME} // "$home/.cargo", RUSTUP_HOME => $ENV{RUSTUP_HOME} // "$home/.rustup");
-}

@@ -1014,25 +1014,73 @@ A push that is called wrongly dies. The passer stays as it is:
 
 =head2 Userspace buffers
 
-A passer passes the descriptor. It does not pass the buffers that Perl or AnyEvent::Handle keep above it. Data that
-is still in such a buffer may be written before the descriptor is sent, after it, or never. So flush before you push
-a handle and write nothing to it afterwards, or use C<syswrite>.
+A passer passes the descriptor. It does not pass the buffers that lie above it in your process.
 
-Data that you have already read does not go along by itself. Send it with the handle, up to 4096 bytes of it. With
-AnyEvent::Handle it is in C<rbuf>, for example in the C<on_read> callback:
+B<Data that you have not written yet> may be written before the descriptor is sent, after it, or never. So flush before
+you push a handle and write nothing to it afterwards, or use C<syswrite>.
 
-    my ($fh, $read) = ($handle->fh, $handle->rbuf);
-    $handle->destroy;
-    $passer->push_send_message($fh, $read);
+B<Data that you have read already> does not go along by itself. Send it with the handle: a message carries up to 4096
+bytes. Read with C<sysread>, and no more than you can send:
+
+    sysread $client, $request, 4096 - length $request, length $request;
+    ...
+    $passer->push_send_message($client, $request);
 
 For the receiver it is the beginning of what it reads:
 
     $passer->push_recv_message(sub {
-        my ($fh, $read) = @_;
-        my $buffer = $read // '';
-        sysread $fh, $buffer, 4096, length $buffer;
+        my ($client, $data) = @_;
+        my $request = $data // '';
+        sysread $client, $request, 4096, length $request;
         ...
     });
+
+C<readline>, C<read> and C<eof> do not suit. They fill a buffer of Perl's, and you cannot ask what is in it.
+
+One NUL byte alone cannot be sent, as it means that there is no data. Read on until there is more.
+
+A TLS session cannot be moved. Its keys and its state are in your process, and they change with every byte.
+
+=head2 Moving an AnyEvent::Handle
+
+What an AnyEvent::Handle has read and not used yet is in its C<rbuf>. This function sends its socket and its C<rbuf> to
+another process. If it dies, the handle is as it was.
+
+    use AnyEvent::Handle;
+
+    sub send_handle {
+        my ($passer, $handle) = @_;
+        my $fh   = $handle->fh or die "cannot move the handle: it has no socket\n";
+        my $read = $handle->{rbuf} // '';
+        die "cannot move the handle: it uses TLS\n"                         if $handle->{tls};
+        die "cannot move the handle: not everything is written\n"           if length($handle->{wbuf} // '');
+        die "cannot move the handle: it has read nothing but a NUL byte\n"  if $read eq "\0";
+        $passer->push_send_message($fh, $read);    # dies if there are more than 4096 bytes
+        $handle->destroy;                          # before the event loop can send it
+    }
+
+The other process makes a new handle that goes on with these bytes:
+
+    sub receive_handle {
+        my ($passer, $cb) = @_;
+        $passer->push_recv_message(sub {
+            my ($fh, $read) = @_;
+            $cb->(AnyEvent::Handle->new(fh => $fh, rbuf => $read // ''));
+        });
+    }
+
+The callback sets C<on_error> and C<on_eof> first, and then calls C<on_read> or C<push_read>. Those look at C<rbuf> at once.
+(An C<on_read> that is given to C<new> is not called before more bytes arrive.)
+
+    receive_handle($passer, sub {
+        my ($handle) = @_;
+        $handle->on_error(sub { ... });
+        $handle->push_read(line => sub { my ($handle, $line) = @_; ... });
+    });
+
+If C<wbuf> is not empty, call C<send_handle> from C<on_drain>. C<rbuf> is never longer than 4096 bytes if the handle was
+made with C<< read_size => 4096, max_read_size => 4096 >> and is moved at the first C<on_read>. Its callbacks, timeouts
+and read requests are not moved.
 
 =head2 Watchers
 
