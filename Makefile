@@ -55,6 +55,7 @@ triple := $(CARGO_BUILD_TARGET:%=%/)
 out    := $(target)/$(triple)release
 sealed := $(target)/$(triple)sealed
 header := include/fdpasser.h
+cdef   := include/fdpasser.cdef
 static := $(out)/libfdpasser.a
 
 # The names of the shared library: to link with, the soname, and the file.
@@ -71,7 +72,7 @@ shared := $(out)/$(firstword $(so))
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
 .PHONY: all lib perl-module manual setup demo test check interop portability soak sanitize bench header abi install uninstall
-.PHONY: packages sbom dist clean help
+.PHONY: packages python sbom dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -110,8 +111,9 @@ $(sealed)/libfdpasser.so: $(sealed)/libfdpasser.a Makefile
 	    -Wl,--version-script,$(sealed)/libfdpasser.map -Wl,-soname,$(word 2,$(so)) -Wl,-z,relro,-z,now,-z,nodelete \
 	    $(if $(sysv),,-Wl,-z,defs) -lpthread -ldl
 
-header: ## bring include/fdpasser.h up to date with src/ffi, and record what is new in it
+header: ## bring include/ up to date with src/ffi, and record what is new in it
 	FDPASSER_UPDATE_HEADER=1 $(CARGO) test --quiet $(CARGO_FLAGS) $(with_header) --test header
+	$(PERL) scripts/cdef $(header) >$(cdef).new && mv $(cdef).new $(cdef)
 	@$(MAKE) --no-print-directory abi
 
 abi: ## record what the header declares anew in tests/abi; what was changed or removed is refused
@@ -165,6 +167,10 @@ demo: ## the main job: a dispatcher reads requests and hands the connections to 
 test: setup ## set-up, then check
 	@$(MAKE) --no-print-directory check
 
+python: lib ## the Python package on each Python from 3.9 to 3.13 that is there, with uvloop
+	@scripts/setup-python --all
+	$(PROVE) -v tests/python.t :: --all
+
 interop: ## every sender against every receiver, in all languages
 	@scripts/setup interop
 	@$(MAKE) --no-print-directory all target/soak/fault.so
@@ -199,7 +205,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install
+.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install check-python
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -235,7 +241,7 @@ check-rust:
 	$(CARGO) test $(CARGO_FLAGS) $(with_header)
 
 check-c: lib
-	$(PROVE) -v tests/header.t tests/c.t
+	$(PROVE) -v tests/header.t tests/cdef.t tests/c.t
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
@@ -250,6 +256,9 @@ portability: ## what can be told here about other systems, a line for each
 
 check-sysv:
 	FDPASSER_SYSV=1 $(MAKE) --no-print-directory check
+
+check-python: lib
+	$(PROVE) -v tests/python.t
 
 check-interop: all target/soak/fault.so
 	$(PROVE) -v tests/interop/matrix :: --quick
@@ -315,7 +324,7 @@ can-install-lib: $(sealed)/made target/man/made
 
 put-lib:
 	$(INSTALL) -d $(lib_dirs)
-	$(INSTALL) -m 644 $(header) $(dest)$(includedir)/
+	$(INSTALL) -m 644 $(header) $(cdef) $(dest)$(includedir)/
 	$(INSTALL) -m 644 $(final)/$(notdir $(static)) $(dest)$(libdir)/
 	$(INSTALL) -m 755 $(final)/$(notdir $(shared)) $(dest)$(libdir)/$(lastword $(so))
 	ln -sf $(lastword $(so)) $(dest)$(libdir)/$(word 2,$(so))
@@ -333,7 +342,7 @@ put-lib:
 below = $(patsubst $($(1))/%,$${$(1)}/%,$(patsubst $($(1)),$${$(1)},$(2)))
 
 remove-lib: target/man/made
-	rm -f $(dest)$(includedir)/$(notdir $(header)) $(addprefix $(dest)$(libdir)/,libfdpasser.a $(so)) \
+	rm -f $(addprefix $(dest)$(includedir)/,$(notdir $(header) $(cdef))) $(addprefix $(dest)$(libdir)/,libfdpasser.a $(so)) \
 	    $(dest)$(pkgconfigdir)/fdpasser.pc
 	cd target/man && rm -f $$(printf '$(dest)$(mandir)/%s ' man[37]/*.[37])
 

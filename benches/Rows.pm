@@ -47,6 +47,9 @@ my %table = (
         [ 'skalibs unixmessage, one by one',       'skalibs send', 'skalibs recv' ],
         [ 'skalibs unixmessage, 16 per message',   'skalibs send', 'skalibs recv', per => 16 ],
         [ 'libuv uv_write2, uv_accept',            'uv send',     'uv recv' ],
+        [ "Python's socket.send_fds and recv_fds",    'pysocket send',  'pysocket recv',  calls => 'receiver' ],
+        [ 'Python: send_fd, recv_fd',                 'pycalls send',   'pycalls recv',   calls => 'receiver' ],
+        [ 'Python: asyncio',                          'pyasyncio send', 'pyasyncio recv', calls => 'receiver' ],
         [ 'IO::FDPass, blocking, handles, pipe',   'fdpass send', 'fdpass open', calls => 'receiver' ],
         [ 'IO::FDPass, blocking, handles, socket', 'fdpass send', 'fdpass open', kind => 'socket', calls => 'receiver' ],
 
@@ -65,7 +68,7 @@ my %table = (
     latency => [
         [ "$bare, round trip",           'bare ping',     'bare pong' ],
         [ 'send_fd, recv_fd, round trip', 'fdpasser ping', 'fdpasser pong' ],
-        map { [ "$_->[1], round trip", "$_->[0] ping", "$_->[0] pong" ] } @loops,
+        map { [ "$_->[1], round trip", "$_->[0] ping", "$_->[0] pong", calls => 'sender' ] } @loops,
     ],
     queue => [
         map { my ($loop, $name) = @$_; map { [ "$name, $_ queued", "$loop send_queue", "$loop recv_queue", n => $_, x => $_ ] }
@@ -108,12 +111,20 @@ sub perl_loop {
     return { command => [ 'env', "PERL_ANYEVENT_MODEL=$loop", $^X ], needs => [ $^X, '-MAnyEvent', @needs, '-e1' ] };
 }
 
+sub python {
+    my ($what) = @_;
+    my @python = ('env', "PYTHONPATH=$root/python/src", 'PYTHONDONTWRITEBYTECODE=1', "FDPASSER_LIB=$root/target/release/libfdpasser.so", 'python3');
+    my $module = $what eq 'socket' ? 'socket; socket.send_fds' : 'fdpasser.asyncio';
+    return { name => 'Python', command => [ @python, 'benches/peer.py', $what ], needs => [ @python, '-c', "import $module" ] };
+}
+
 # How a program is started, a command that succeeds where the program can run, and what to say elsewhere.
 my %program = (
     bare     => compiled('bare'),
     fdpasser => compiled('fdpasser', "-L$root/target/release", '-lfdpasser', "-Wl,-rpath,$root/target/release"),
     skalibs  => compiled('skalibs', '-lskarnet'),
     uv       => compiled('uv', '-luv'),
+    (map { ("py$_" => python($_)) } qw(socket calls asyncio)),
     fdpass   => { name => 'IO::FDPass', command => [ $^X, 'benches/peer.pl', 'fdpass' ], needs => [ $^X, '-MIO::FDPass', '-e1' ] },
     EV       => perl_loop('EV', '-MEV'),
     Perl     => perl_loop('Perl'),

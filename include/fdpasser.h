@@ -95,6 +95,9 @@
 /** The largest number of bytes of data in a message. */
 #define FDPASSER_MAX_DATA 4096
 
+/** fdpasser_send_fds(), added to per_message: passer is known to be a local socket. */
+#define FDPASSER_LOCAL 256
+
 /** fdpasser_server_with(): do not replace a server that is live. */
 #define FDPASSER_EXCLUSIVE 1
 

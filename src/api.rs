@@ -185,6 +185,7 @@ pub fn send_fds(
         passer.as_fd(),
         fds,
         per_message,
+        false,
         Wait::AsPasser,
     )?)
 }
@@ -202,6 +203,7 @@ pub fn try_send_fds(
         passer.as_fd(),
         fds,
         per_message,
+        false,
         Wait::Never,
     )?)
 }

@@ -87,23 +87,28 @@ pub(crate) fn send_message_over_local(
     }
 }
 
-/// Sends `fds` in order, in messages of `per_message` (0 means 1), and says how many were sent.
+/// Sends `fds` in order, in messages of `per_message` (0 means 1), and says how many were sent. Asks whether the socket is
+/// local unless that is known.
 pub(crate) fn send(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
     per_message: usize,
+    known_as_local: bool,
     wait: Wait,
 ) -> Result<usize, Errno> {
     if per_message > MAX_PER_MESSAGE {
         return Err(Errno::EINVAL);
     }
-    match fds {
-        [] => return Ok(0),
-        [fd] => return send_one(passer, *fd, wait).map(|()| 1),
-        _ => {}
+    if fds.is_empty() {
+        return Ok(0);
     }
-    sys::must_be_local(passer)?;
-    send_over_local(passer, fds, per_message, wait)
+    if !known_as_local {
+        sys::must_be_local(passer)?;
+    }
+    match fds {
+        [_] => send_message_over_local(passer, fds, NUL, wait).map(|()| 1),
+        _ => send_over_local(passer, fds, per_message, wait),
+    }
 }
 
 /// [`send`] over what is known to be a local socket.

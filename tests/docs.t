@@ -29,7 +29,7 @@ for my $name (qw(include target perl)) {
 }
 
 my $readme = slurp('README.md');
-my @ffi    = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs}';
+my @ffi    = sort glob 'examples/ffi/*/*.{py,rb,lua,go,cpp,hpp,rs,php}';
 
 readme_examples();
 synopsis();

@@ -334,6 +334,7 @@ int main(void) {
     CALL(fdpasser_recv_fd_timed, (peer, 1));
     CALL(fdpasser_send_fds, (client, one, 5, 2));
     CALL(fdpasser_try_send_fds, (client, one, 5, 1));
+    CALL(fdpasser_try_send_fds, (client, one, 5, 1 | FDPASSER_LOCAL));
     CALL(fdpasser_recv_fds, (peer, fds, FDPASSER_MAX_PER_MESSAGE));
     CALL(fdpasser_try_recv_fds, (peer, fds, FDPASSER_MAX_PER_MESSAGE));
     CALL(fdpasser_try_recv_messages, (peer, fds, 4 * FDPASSER_MAX_PER_MESSAGE, 4, &status));

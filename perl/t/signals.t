@@ -72,7 +72,7 @@ for ([ 1, 0 ], [ 16, 0 ], sysv() ? () : [ 1, 1 ]) {
 }
 
 # --- at each of the module's own steps
-for my $step (qw(_move _settle _watch _later _io _stopped _several_in_hand _send_some _recv_some)) {
+for my $step (qw(_move _push _start _watch _later _io _stopped _send_some _recv_some)) {
     for my $nth (1 .. 5, 11 .. 15) {
         my $when = $nth > 10 ? 'after' : 'before';
         my $real = \&{"AnyEvent::FDpasser::$step"};

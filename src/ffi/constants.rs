@@ -34,6 +34,11 @@ pub const FDPASSER_MAX_DATA: c_int = 4096;
 
 const _: () = assert!(FDPASSER_MAX_DATA as usize == crate::MAX_DATA);
 
+/// fdpasser_send_fds(), added to per_message: passer is known to be a local socket.
+pub const FDPASSER_LOCAL: c_uint = 256;
+
+const _: () = assert!(FDPASSER_LOCAL > FDPASSER_MAX_PER_MESSAGE as c_uint);
+
 /// fdpasser_server_with(): do not replace a server that is live.
 pub const FDPASSER_EXCLUSIVE: c_uint = 1;
 

@@ -19,7 +19,7 @@
 //!
 //! fdpasser(7) has a complete program, and fdpasser_retry_ms(3) a poll loop.
 
-use super::constants::FDPASSER_MAX_PER_MESSAGE;
+use super::constants::{FDPASSER_LOCAL, FDPASSER_MAX_PER_MESSAGE};
 use super::{at_most, borrow, bytes, check_array, data_room, guard, number};
 use crate::error::{self, known, Retry};
 use crate::transfer::{self, Fds, Taken, Wait};
@@ -257,6 +257,10 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 ///
 /// A descriptor that the system refuses goes into no message. The descriptors before it are sent, so the count that is
 /// returned is its index.
+///
+/// Each call asks what kind of socket passer is, because an internet socket takes a message, drops its descriptors and
+/// reports success. If you know that passer is local, for example because the call before this one sent something over it,
+/// add FDPASSER_LOCAL to per_message, and the call does not ask.
 ///
 /// fdpasser_try_send_fds() does the same, but fails with EAGAIN instead of waiting.
 ///
@@ -659,7 +663,10 @@ unsafe fn send_many(
     }
     // SAFETY: as above.
     let fds = unsafe { good_descriptors(fds, n) }?;
-    let sent = transfer::send(borrow(&passer)?, fds, per_message as usize, wait)?;
+    let passer = borrow(&passer)?;
+    let known_as_local = per_message & FDPASSER_LOCAL != 0;
+    let per_message = (per_message & !FDPASSER_LOCAL) as usize;
+    let sent = transfer::send(passer, fds, per_message, known_as_local, wait)?;
     Ok(sent as ssize_t)
 }
 

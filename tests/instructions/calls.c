@@ -174,6 +174,14 @@ CASE(send_fds_1) { send_fds(n, 1); }
 CASE(send_fds_16) { send_fds(n, 16); }
 CASE(send_fds_253) { send_fds(n, 253); }
 
+CASE(send_fds_local)
+{
+    while (n-- > 0) {
+        must(fdpasser_try_send_fds(passers[0], fds, 1, 1 | FDPASSER_LOCAL) == 1, "fdpasser_try_send_fds");
+        take(1);
+    }
+}
+
 static void recv_fds(long n, int count)
 {
     while (n-- > 0) {
@@ -336,7 +344,7 @@ static const struct {
 } cases[] = {
 #define ENTRY(name) {#name, case_##name}
     ENTRY(socketpair),   ENTRY(send_fd),      ENTRY(recv_fd),
-    ENTRY(send_fds_1),   ENTRY(send_fds_16),  ENTRY(send_fds_253),
+    ENTRY(send_fds_1),   ENTRY(send_fds_16),  ENTRY(send_fds_253), ENTRY(send_fds_local),
     ENTRY(recv_fds_1),   ENTRY(recv_fds_16),  ENTRY(recv_fds_253),
     ENTRY(try_recv_messages_16), ENTRY(try_recv_fds_nothing),
     ENTRY(recv_fd_few_slots), ENTRY(nothing_few_slots),

@@ -21,7 +21,7 @@ package Members;
 use strict;
 use warnings;
 
-use CPrograms qw(cc cxx shared_link);
+use CPrograms qw(cc cxx library shared_link);
 use Exporter  qw(import);
 use Files     qw($root);
 use List::Util qw(min);
@@ -42,7 +42,8 @@ my $here = "$root/tests/interop";
 # env      the environment of all three
 # slow     it needs a language that `make setup` does not install
 # pauses   it waits out shortages, and uses the shared library, where the fault harness gets at it. Go does not
-#          count: its poller reports changes only, so after a false EAGAIN of the harness it would wait for ever.
+#          count: its poller reports changes only, so after a false EAGAIN of the harness it would wait for ever. Nor does
+#          PHP: it loads libraries with RTLD_DEEPBIND, so the harness does not get at them.
 # data     what it knows of data:
 #          lines  it sends and prints data, as above. `longest` is the most bytes that it takes, if not 4096.
 #          drops  it sends no data. It receives from senders of data, and drops the data.
@@ -62,6 +63,7 @@ sub members {
     my @cargo   = (split(' ', $ENV{CARGO} // 'cargo'), qw(build --quiet --locked --features header --example pass));
     my @perl    = perl();
     my @python  = ('python3', 'python3');    # the package, the command
+    my %package = (PYTHONPATH => "$root/python/src", PYTHONDONTWRITEBYTECODE => 1, FDPASSER_LIB => library('so'));
 
     return (
         {
@@ -147,6 +149,36 @@ sub members {
             run   => [ 'python3', "$ffi/python/pass.py" ],
         },
         {
+            name  => 'Python package',
+            what  => 'fdpasser.asyncio',
+            data  => 'lines',
+            several => 1,
+            again => 1,
+            pauses => 1,
+            needs => [ @python, '-c', 'import sys, ctypes, asyncio; sys.exit(sys.version_info < (3, 9))' ],
+            env   => \%package,
+            run   => [ 'python3', "$here/python_package.py", 'asyncio' ],
+        },
+        {
+            name  => 'Python calls',
+            what  => "the package's send_message and recv_message",
+            data  => 'lines',
+            again => 1,
+            needs => [ @python, '-c', 'import sys, ctypes; sys.exit(sys.version_info < (3, 9))' ],
+            env   => \%package,
+            run   => [ 'python3', "$here/python_package.py", 'blocking' ],
+        },
+        {
+            name  => 'PHP',
+            what  => 'FFI, poll',
+            data  => 'lines',
+            several => 1,
+            slow  => 1,
+            needs => [ 'php-cli', 'php', '-r', 'exit((int)!class_exists("FFI"));' ],
+            env   => { FDPASSER_CDEF => "$root/include/fdpasser.cdef" },
+            run   => [ 'php', "$ffi/php/pass.php" ],
+        },
+        {
             name  => 'Ruby',
             what  => 'Fiddle, IO.select',
             data  => 'lines',
@@ -164,6 +196,7 @@ sub members {
             pauses => 1,
             slow  => 1,
             needs => [ 'luajit', 'luajit', '-v' ],
+            env   => { FDPASSER_CDEF => "$root/include/fdpasser.cdef" },
             run   => [ 'luajit', "$ffi/luajit/pass.lua" ],
         },
         {

@@ -40,7 +40,7 @@ for my $tool (qw(cargo rustc cc gcc ld ar objcopy xsubpp), $Config{cc}) {
 }
 my @as_sudo = ('env', '-i', "PATH=$dir/tools:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", $make);
 
-my @header = 'include/fdpasser.h';
+my @header = ('include/fdpasser.h', 'include/fdpasser.cdef');
 my @pages  = map { "$_->{name}.3" } @{ Header->read('include/fdpasser.h')->{functions} };
 
 # The files of the library, below a libdir and a mandir.
@@ -172,7 +172,7 @@ subtest 'DESTDIR, as packages are made' => sub {
       : ($Config{siteprefix} eq '/usr')       ? @Config{qw(installsitearch installsiteman3dir)}
       :                                         ("/usr/lib/perl5/$arch", '/usr/man/man3');
     has_files('everything is below it, where it is to be', "$dir/dest",
-        map { s{^/}{}r } '/usr/include/fdpasser.h', library_in('/usr/lib/somewhere', '/usr/man'), tool_in('/usr/bin', '/usr/man'),
+        map { s{^/}{}r } '/usr/include/fdpasser.h', '/usr/include/fdpasser.cdef', library_in('/usr/lib/somewhere', '/usr/man'), tool_in('/usr/bin', '/usr/man'),
             module_in(@perl));
     like($said, qr/^Installed below \Q$dir\E\/dest, to be packed from there\.\n\z/m, 'and no user is told anything');
     my $config = slurp("$dir/dest/usr/lib/somewhere/pkgconfig/fdpasser.pc");

@@ -10,27 +10,17 @@
 -- input they have no data. The receiver checks that it gets these pipes, in order, and nothing after them. It prints
 -- the number and the data of each.
 --
--- If the library is not installed, FDPASSER_LIBRARY says where it is:
---     FDPASSER_LIBRARY=target/release/libfdpasser.so
+-- If the library is not installed under /usr/local, the environment says where it is:
+--     FDPASSER_LIBRARY=target/release/libfdpasser.so FDPASSER_CDEF=include/fdpasser.cdef
 
 local bit = require("bit")
 local ffi = require("ffi")
 
-ffi.cdef([[
-    typedef struct fdpasser fdpasser;
-    fdpasser *fdpasser_new(int fd);
-    void fdpasser_free(fdpasser *p);
-    int fdpasser_fileno(const fdpasser *p);
-    int fdpasser_push_send_message(fdpasser *p, int fd, const void *data, size_t len);
-    int fdpasser_want_data(fdpasser *p, int yes);
-    int fdpasser_push_recv(fdpasser *p, int count);
-    int fdpasser_events(const fdpasser *p);
-    int fdpasser_timeout_ms(const fdpasser *p);
-    int fdpasser_process(fdpasser *p, int revents);
-    int fdpasser_refused(fdpasser *p);
-    int fdpasser_next_message(fdpasser *p, void *data, size_t room, size_t *len);
-    int fdpasser_queued(const fdpasser *p);
+-- The declarations of the library, which are installed beside the header.
+local path = os.getenv("FDPASSER_CDEF") or "/usr/local/include/fdpasser.cdef"
+ffi.cdef(assert(io.open(path)):read("*a"))
 
+ffi.cdef([[
     /* The C library's, as on Linux. */
     struct pollfd { int fd; short events, revents; };
     int poll(struct pollfd *fds, unsigned long n, int timeout);
@@ -44,7 +34,7 @@ ffi.cdef([[
 local C = ffi.C
 local lib = ffi.load(os.getenv("FDPASSER_LIBRARY") or "libfdpasser.so.0.1")
 local EINTR = 4
-local MAX_DATA = 4096 -- FDPASSER_MAX_DATA, the most bytes that go with a descriptor
+local MAX_DATA = lib.FDPASSER_MAX_DATA -- the most bytes that go with a descriptor
 
 local function fail(what, errno)
     error(what .. ": " .. ffi.string(C.strerror(errno or ffi.errno())), 0)

@@ -48,29 +48,32 @@ use constant FAIR_SHARE => 48;
 #   failing                   a status: sending is over; what has already arrived is delivered first
 #   ended                     a status: receiving is over; what has already arrived is delivered first
 #   reported                  `error` was called
-#   pause                     in milliseconds, from _move to _settle
-#   quiet                     for how many events _recv_some does not look for a second descriptor
+#   pause                     in milliseconds, until the turn ends
+#   quiet                     for how many events no second descriptor is looked for
 #   send_io, recv_io          the watchers. They exist only while there is something to do, and they
 #   send_timer, recv_timer    keep the passer alive.
 #
-# A status is 0 at orderly shutdown, or an errno, negated.
+# A status is 0 at orderly shutdown, or an errno, negated. A callback and a handle are no plain arrays themselves.
 #
-# The life of a received handle: the event loop calls a watcher of the passer, and the watcher calls _move. _move calls
-# _recv_some (in FDpasser.xs). _recv_some takes the descriptor from the socket, makes a handle of it and gives the
-# handle to the first callback of recv_queue. Handles that come in the same message wait in `received` until their
-# callbacks are called. Afterwards _settle gives the passer the watcher that it needs next, or none.
-#
-# The places in these arrays are in FDpasser.xs. A callback and a handle are no plain arrays themselves.
+# The life of a received handle:
+#   1. The event loop calls a watcher of the passer, and the watcher calls _move.
+#   2. _move calls _recv_some (receive.h), which takes descriptors from the socket, as many as callbacks wait and what is
+#      left of the last message.
+#   3. Each becomes a handle at once (handle.h). The handles of one message wait in `received` for their turn.
+#   4. The first callback of `recv_queue` gets the first handle, and owns it alone: when it drops the handle, Perl closes
+#      the descriptor.
+#   5. When the turn ends, also by an exception, the passer gets the watcher that it needs next (settle in passer.h), or
+#      none if no callback waits.
 
 # What differs between the directions.
 my %DIRECTION = (
-    send => { queue => 'send_queue', in_hand => 'sent',     io => 'send_io', timer => 'send_timer', poll_for_write => 1 },
-    recv => { queue => 'recv_queue', in_hand => 'received', io => 'recv_io', timer => 'recv_timer', poll_for_write => 0 },
+    send => { io => 'send_io', timer => 'send_timer', poll_for_write => 1 },
+    recv => { io => 'recv_io', timer => 'recv_timer', poll_for_write => 0 },
 );
 
 # What differs between event loops, by the name of AnyEvent's adaptor.
 #
-#   cheap_timer     a timer that is due at once costs less than a watcher that is ready at once
+#   is_ev           the loop can call back before it waits; see _start
 #   by_socket       a timer that is due at once is no good: the loop does not look at sockets while a timer is due, or
 #                   loses the timer if a signal handler dies
 #   is_glib         the loop does not call a watcher or timer again while its callback runs, and drops it if the
@@ -78,7 +81,7 @@ my %DIRECTION = (
 #   keeps_timer     a cancelled timer is never freed, and a repeated one never ends
 #   has_family      a watcher is a child of the watcher in whose callback it was made
 my %LOOP = (
-    'AnyEvent::Impl::EV'      => { cheap_timer   => 1 },
+    'AnyEvent::Impl::EV'      => { is_ev         => 1 },
     'AnyEvent::Impl::Perl'    => { by_socket     => 1 },
     'AnyEvent::Impl::Glib'    => { is_glib       => 1 },
     'AnyEvent::Impl::IOAsync' => { by_socket     => 1, keeps_timer => 1 },
@@ -109,6 +112,9 @@ sub new {
     return $self;
 }
 
+# A new thread of Perl gets no passers. A clone would share watchers with the original, and end them when it goes.
+sub CLONE_SKIP { return 1 }
+
 sub i_am_parent { $_[0]->_keep_end(0, 'i_am_parent') }
 sub i_am_child  { $_[0]->_keep_end(1, 'i_am_child') }
 
@@ -132,9 +138,7 @@ sub push_send_fh {
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
-    _hold_signals();
-    push @{ $self->{send_queue} }, [ $fh, $cb ];
-    $self->_settle('send', _loop()->{cheap_timer} ? 0 : undef) unless $self->{send_io} || $self->{send_timer};
+    _push($self, 'send', [ $fh, $cb ]);
     return;
 }
 
@@ -142,9 +146,7 @@ sub push_recv_fh {
     my ($self, $cb) = @_;
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
-    _hold_signals();
-    push @{ $self->{recv_queue} }, $cb;
-    $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
+    _push($self, 'recv', $cb);
     return;
 }
 
@@ -155,9 +157,7 @@ sub push_send_message {
     my $bytes = _bytes_of_data($data);
     $fh = Symbol::qualify_to_ref($fh, scalar caller)
       if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
-    _hold_signals();
-    push @{ $self->{send_queue} }, [ $fh, $cb, defined $bytes ? $bytes : () ];
-    $self->_settle('send', _loop()->{cheap_timer} ? 0 : undef) unless $self->{send_io} || $self->{send_timer};
+    _push($self, 'send', [ $fh, $cb, defined $bytes ? $bytes : () ]);
     return;
 }
 
@@ -167,8 +167,7 @@ sub push_recv_message {
     Carp::croak 'push_recv_message needs a callback' unless $cb;
     _hold_signals();
     $self->{messages}++;
-    push @{ $self->{recv_queue} }, [$cb];
-    $self->_settle('recv') unless $self->{recv_io} || $self->{recv_timer};
+    _push($self, 'recv', [$cb]);
     return;
 }
 
@@ -221,12 +220,12 @@ sub error {
 # while a callback runs.
 
 # Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
-# leaves this function at once and goes to the event loop. _begin() holds signals, and calls _settle when the scope is
-# left, also by an exception.
+# leaves this function at once and goes to the event loop. _begin() holds signals, and when the scope is left, also by
+# an exception, the passer gets the watcher that it needs next.
 sub _move {
     my ($self, $dir) = @_;
     no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-    _begin($self, $dir);
+    _begin($self, $dir) or return;
     my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
     $self->_stopped($dir, $status)
       if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
@@ -246,7 +245,7 @@ sub _stopped {
     if    ($ms > 0) { $self->{pause} = $ms }
     elsif ($ms < 0) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
     return if !defined $self->{failing} && !defined $self->{ended};
-    return $self->_move('recv') if $dir eq 'send';
+    return _move($self, 'recv') if $dir eq 'send';
 
     my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
     return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
@@ -257,44 +256,18 @@ sub _stopped {
     return;
 }
 
-# _send_some and _recv_some call this while more than one entry waits for its callback. The first callback may run the
-# event loop, and the others have to get their turn there.
-sub _several_in_hand {
-    my ($self, $dir) = @_;
-    $self->_later($dir, 0) if !$self->{ $DIRECTION{$dir}{timer} };
-    return;
-}
-
 # --- watchers --------------------------------------------------------------------------------------
 
-# Gives one direction the watcher that its state needs. `pause` is in milliseconds: it waits that long first.
-sub _settle {
-    my ($self, $dir, $pause) = @_;
-    return if $self->{error_state};
+# The functions in passer.h decide which watcher a direction needs. They call _start, _watch and _later.
 
-    my ($queue, $moved, $io, $timer) = @{ $DIRECTION{$dir} }{qw(queue in_hand io timer)};
-    my $waiting = _length($self->{$queue});
-    my $in_hand = _length($self->{$moved});
-    my $over    = defined $self->{failing} || defined $self->{ended} && !$in_hand;
-    my $busy    = $dir eq 'send' ? $in_hand || $waiting && !$over : $waiting || $over;
-    local $@;
-
-    $pause //= delete $self->{pause};
-    delete $self->{$moved} if !$in_hand;
-    delete $self->{$queue} if !$waiting;
-    if (!$busy || $self->{reported}) {
-        delete @$self{ $io, $timer };
-        return;
-    }
-    $pause //= 0 if $in_hand || $over;    # the socket would not become ready for these
-    if (defined $pause) {
-        # During a pause the socket may poll ready, and a watcher would make the loop spin. If there is no pause, a
-        # watcher would give this passer a second turn in the same round of the loop.
-        delete $self->{$io};
-        return $self->_later($dir, $pause);
-    }
-    delete $self->{$timer};
-    $self->_watch($dir) if !$self->{$io};
+# The first entry was pushed. A socket is writable as a rule, so what is to be sent need not wait for an event of the
+# socket. EV has watchers that it calls before it waits, but one that is made at that very moment comes too late. Then the
+# timer comes at once.
+sub _start {
+    my ($self, $dir) = @_;
+    return $self->_watch($dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
+    my $cb = sub { _move($self, 'send') };
+    $self->{send_timer} = [ EV::prepare($cb), EV::timer(0, 0.01, $cb) ];
     return;
 }
 
@@ -302,12 +275,12 @@ sub _settle {
 sub _watch {
     my ($self, $dir) = @_;
     my $is = $DIRECTION{$dir};
-    my $cb = sub { $self->_move($dir) };
+    my $cb = sub { _move($self, $dir) };
     if (_loop()->{is_glib}) {
         # The callbacks may run the event loop. So there has to be a new watcher before they are called.
         $cb = sub {
             { _hold_signals(); $self->_watch($dir) }
-            $self->_move($dir);
+            _move($self, $dir);
         };
     }
     # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
@@ -325,11 +298,11 @@ sub _later {
     my $again = $ms || 10;
     return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
 
-    my $cb = sub { $self->_move($dir) };
+    my $cb = sub { _move($self, $dir) };
     if ($loop->{is_glib}) {
         $cb = sub {
             { _hold_signals(); $self->_later($dir, $again) }
-            $self->_move($dir);
+            _move($self, $dir);
         };
     }
     my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
@@ -353,7 +326,7 @@ sub _later_for_good {
             $self = $weak && $weak->{passer} or return;
             $self->_later($dir, $again);
         }
-        $self->_move($dir);
+        _move($self, $dir);
     };
     my $io = !$ms && $self->_soon($cb);
     $slot->{io} = $io if $io;
@@ -1102,8 +1075,9 @@ of them.
 
 =head2 Threads
 
-A Perl thread gets a clone of Perl's data. Watchers and sockets cannot be cloned that way. Use a passer only in the
-interpreter that made it.
+A Perl thread gets a clone of Perl's data. Watchers cannot be cloned that way. So passers are left out: use a passer only
+in the thread that made it. In a new thread the variable holds a reference to C<undef>. A thread may make passers of its
+own.
 
 =head2 Several processes and a table that is nearly full
 

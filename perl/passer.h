@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+
+/* A passer is a hash. FDpasser.pm says which keys it has. */
+
+/* What differs between the directions: the names of their keys. */
+typedef struct {
+    const char *name, *queue, *in_hand, *io, *timer;
+} Direction;
+
+static const Direction sending = { "send", "send_queue", "sent", "send_io", "send_timer" };
+static const Direction receiving = { "recv", "recv_queue", "received", "recv_io", "recv_timer" };
+
+static const Direction *
+direction(pTHX_ SV *name)
+{
+    return *SvPV_nolen(name) == 's' ? &sending : &receiving;
+}
+
+#define member(self, key) hv_fetch(self, key, strlen(key), 0)
+#define has(self, key)    hv_exists(self, key, strlen(key))
+#define remove(self, key) (void)hv_delete(self, key, strlen(key), G_DISCARD)
+
+static AV *
+queue_in(pTHX_ HV *self, const char *key)
+{
+    SV **slot = member(self, key);
+    return slot && SvROK(*slot) && SvTYPE(SvRV(*slot)) == SVt_PVAV ? (AV *)SvRV(*slot) : NULL;
+}
+
+#define length_of(av) ((av) ? AvFILLp(av) + 1 : 0)
+
+/* The queue with that key. If there is none, it is made. */
+static AV *
+made_queue_in(pTHX_ HV *self, const char *key)
+{
+    AV *av = queue_in(aTHX_ self, key);
+    if (!av) {
+        av = newAV();
+        (void)hv_store(self, key, strlen(key), newRV_noinc((SV *)av), 0);
+    }
+    return av;
+}
+
+/* Keeps a status that the socket may not report a second time. */
+static void
+note(pTHX_ HV *self, const char *key, int status)
+{
+    if (!has(self, key))
+        (void)hv_store(self, key, strlen(key), newSViv(status), 0);
+}
+
+/* The descriptor number of a handle at this moment, or -1. An ordinary glob needs no Perl code. */
+static int
+fileno_of(pTHX_ SV *handle)
+{
+    int fd;
+
+    if (SvROK(handle) && isGV_with_GP(SvRV(handle)) && !SvAMAGIC(handle)) {
+        IO *io = GvIO((GV *)SvRV(handle));
+        if (io && IoIFP(io) && !SvRMAGICAL((SV *)io))
+            return PerlIO_fileno(IoIFP(io));
+    }
+    dSP;
+    ENTER;
+    SAVETMPS;
+    PUSHMARK(SP);
+    XPUSHs(handle);
+    PUTBACK;
+    call_pv("AnyEvent::FDpasser::_fileno", G_SCALAR);
+    SPAGAIN;
+    fd = fd_of(aTHX_ POPs);
+    PUTBACK;
+    FREETMPS;
+    LEAVE;
+    return fd;
+}
+
+static int
+passer_fd(pTHX_ HV *self)
+{
+    SV **fh = member(self, "fh");
+    return fh ? fileno_of(aTHX_ *fh) : -1;
+}
+
+/* --- watchers ----------------------------------------------------------------------------------------- */
+
+/* Calls one of the methods in FDpasser.pm that make a watcher. $@ stays as it is. */
+static void
+call_watch_method(pTHX_ SV *passer, const char *method, const Direction *is, int pause)
+{
+    dSP;
+    PUSHSTACKi(PERLSI_DESTROY);
+    ENTER;
+    SAVETMPS;
+    save_scalar(PL_errgv);
+    PUSHMARK(SP);
+    EXTEND(SP, 3);
+    PUSHs(passer);
+    mPUSHp(is->name, 4);
+    if (pause >= 0)
+        mPUSHi(pause);
+    PUTBACK;
+    call_pv(method, G_VOID | G_DISCARD | G_EVAL | G_KEEPERR);
+    FREETMPS;
+    LEAVE;
+    POPSTACK;
+}
+
+#define try_later(passer, is, pause) call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_later", is, pause)
+
+/* More than one entry waits for its callback. The first callback may run the event loop, and the others have to get their
+ * turn there. */
+static void
+several_in_hand(pTHX_ SV *passer, const Direction *is)
+{
+    if (!has((HV *)SvRV(passer), is->timer))
+        try_later(passer, is, 0);
+}
+
+/* Gives a direction the watcher that its state needs. If nothing is queued, there is none, and nothing keeps the passer
+ * alive. */
+static void
+settle(pTHX_ SV *passer, const Direction *is)
+{
+    HV *self = (HV *)SvRV(passer);
+    bool queued = length_of(queue_in(aTHX_ self, is->queue)) > 0;
+    bool in_hand = length_of(queue_in(aTHX_ self, is->in_hand)) > 0;
+    bool over = has(self, "failing") || (has(self, "ended") && !in_hand);
+    bool busy = is == &sending ? in_hand || (queued && !over) : queued || over;
+    SV *asked = hv_delete(self, "pause", 5, 0);
+    int pause = asked ? (int)SvIV(asked) : -1;
+
+    if (has(self, "error_state"))
+        return;
+    if (!in_hand)
+        remove(self, is->in_hand);
+    if (!queued)
+        remove(self, is->queue);
+    if (!busy || has(self, "reported")) {
+        remove(self, is->io);
+        remove(self, is->timer);
+        return;
+    }
+    /* The socket would not become ready for these. */
+    if (pause < 0 && (in_hand || over))
+        pause = 0;
+    if (pause >= 0) {
+        /* During a pause the socket may poll ready, and a watcher would make the loop spin. If there is no pause, a
+         * watcher would give this passer a second turn in the same round of the loop. */
+        remove(self, is->io);
+        try_later(passer, is, pause);
+        return;
+    }
+    remove(self, is->timer);
+    if (!has(self, is->io))
+        call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_watch", is, -1);
+}
+
+typedef struct {
+    SV *passer;
+    const Direction *is;
+} Turn;
+
+static void
+end_turn(pTHX_ void *arg)
+{
+    Turn *turn = arg;
+    if (PL_phase != PERL_PHASE_DESTRUCT)
+        settle(aTHX_ turn->passer, turn->is);
+    SvREFCNT_dec(turn->passer);
+    Safefree(turn);
+}
+
+/* When the scope is left, also by an exception, the direction gets its watcher. */
+static void
+settle_at_end(pTHX_ SV *passer, const Direction *is)
+{
+    Turn *turn;
+    Newx(turn, 1, Turn);
+    turn->passer = newRV_inc(SvRV(passer));
+    turn->is = is;
+    SAVEDESTRUCTOR_X(end_turn, turn);
+}
+
+/* Queues an entry, and gives an idle direction its first watcher. */
+static void
+push_entry(pTHX_ SV *passer, const Direction *is, SV *entry)
+{
+    HV *self = (HV *)SvRV(passer);
+
+    ENTER;
+    hold_signals(aTHX);
+    av_push(made_queue_in(aTHX_ self, is->queue), newSVsv(entry));
+    if (!has(self, is->io) && !has(self, is->timer)) {
+        if (has(self, is->in_hand) || has(self, "failing") || has(self, "ended") || has(self, "reported"))
+            settle(aTHX_ passer, is);
+        else
+            call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_start", is, -1);
+    }
+    LEAVE;
+}
