@@ -11,7 +11,7 @@ enum { STACK = 256 << 10, MOST = 8 << 10, PAINT = 0x5a };
 
 /* --- what the calls need. Nothing here is made by the library, so that its calls are first calls. --- */
 
-static int pair[2], listener, several[MAX];
+static int pair[2], listener, manager, several[MAX];
 static fdpasser *queue;
 
 static void set_up(void)
@@ -22,6 +22,7 @@ static void set_up(void)
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     EQUAL(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     EQUAL(listen(listener, 5), 0);
+    manager = socket(AF_UNIX, SOCK_DGRAM, 0);
     for (size_t i = 0; i < MAX; i++)
         several[i] = pair[0];
 }
@@ -128,6 +129,22 @@ static void a_queue_that_received_data(void)
         fdpasser_process(queue, POLLIN);
 }
 
+/* Handed down: from 3 up, which set_up() has opened. Somebody wants to be told. */
+static void a_manager(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char pid_text[20], address_text[30];
+
+    nothing_waits();
+    snprintf(pid_text, sizeof pid_text, "%ld", (long)getpid());
+    snprintf(address_text, sizeof address_text, "@stack-%s", pid_text);
+    CHECK(setenv("LISTEN_PID", pid_text, 1) == 0 && setenv("LISTEN_FDS", "1", 1) == 0);
+    CHECK(setenv("LISTEN_PIDFDID", "1", 1) == 0 && setenv("NOTIFY_SOCKET", address_text, 1) == 0);
+    memcpy(address.sun_path + 1, address_text + 1, strlen(address_text));
+    EQUAL(bind(manager, (struct sockaddr *)&address,
+               (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(address_text))), 0);
+}
+
 static void a_pair(void)
 {
     queue = fdpasser_new_pair();
@@ -190,6 +207,13 @@ CALL(process, fdpasser_process(queue, POLLIN | POLLOUT))
 CALL(next_fd, fdpasser_next_fd(queue))
 CALL(refused, fdpasser_refused(queue))
 CALL(drained, fdpasser_drained(queue))
+
+CALL(inherited, fdpasser_inherited(fds, LENGTH(fds)))
+CALL(inherited_name, fdpasser_inherited_name(0, room, sizeof room))
+CALL(is_listening, fdpasser_is(listener, FDPASSER_IS_LISTENING | FDPASSER_IS_LOCAL))
+CALL(is_sealed, fdpasser_is(listener, FDPASSER_IS_SEALED))
+CALL(notify_, fdpasser_notify("READY=1", NULL, 0))
+CALL(notify_several, fdpasser_notify("FDSTORE=1", several, MAX))
 
 static void free_(void)
 {
@@ -275,6 +299,12 @@ static const struct {
     {"fdpasser_refused", refused, a_queue},
     {"fdpasser_drained", drained, a_queue},
     {"fdpasser_free", free_, a_queue_that_received},
+    {"fdpasser_inherited", inherited, a_manager},
+    {"fdpasser_inherited_name", inherited_name, a_manager},
+    {"fdpasser_is, listening", is_listening, nothing_waits},
+    {"fdpasser_is, sealed", is_sealed, nothing_waits},
+    {"fdpasser_notify", notify_, a_manager},
+    {"fdpasser_notify, several", notify_several, a_manager},
 };
 
 /* --- measuring ------------------------------------------------------------------------------- */
