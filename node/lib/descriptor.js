@@ -3,7 +3,6 @@
 
 // Owners of descriptors, and what can be sent.
 
-const fs = require('node:fs');
 const net = require('node:net');
 const { errno: errnos } = require('node:os').constants;
 const { inspect, types } = require('node:util');
@@ -46,7 +45,7 @@ class Descriptor {
   }
 
   close() {
-    if (!this.closed) fs.closeSync(addon.give(this.#owner));
+    addon.closeOwned(this.#owner);
   }
 
   socket(options) {

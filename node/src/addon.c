@@ -99,7 +99,7 @@ static char *bytes(napi_env env, napi_value value, size_t *length)
 
     *length = 0;
     napi_get_buffer_info(env, value, &data, length);
-    return data;
+    return *length > 0 ? data : "";
 }
 
 static struct watch *watch_of(napi_env env, napi_value value)
@@ -243,6 +243,18 @@ static napi_value give(napi_env env, napi_callback_info info)
 
     owned->fd = -1;
     return value(env, fd);
+}
+
+/* fs.closeSync() would warn in a worker, because fs did not open the descriptor. */
+static napi_value close_owned(napi_env env, napi_callback_info info)
+{
+    ARGUMENTS(1);
+    struct owned *owned = owned_of(env, argument[0]);
+
+    if (owned->fd >= 0)
+        close(owned->fd);
+    owned->fd = -1;
+    return NULL;
 }
 
 static napi_value is_listening(napi_env env, napi_callback_info info)
@@ -663,7 +675,8 @@ NAPI_MODULE_INIT()
 {
     napi_property_descriptor properties[] = {
         FUNCTION("accept", accept_one), FUNCTION("arm", arm), FUNCTION("armListener", arm_listener),
-        FUNCTION("ask", ask), FUNCTION("close", close_object), FUNCTION("connect", try_connect),
+        FUNCTION("ask", ask), FUNCTION("close", close_object), FUNCTION("closeOwned", close_owned),
+        FUNCTION("connect", try_connect),
         FUNCTION("drained", drained), FUNCTION("duplicate", duplicate), FUNCTION("fileno", fileno_of), FUNCTION("give", give), FUNCTION("isListening", is_listening),
         FUNCTION("numberOf", number_of), FUNCTION("own", own_number), FUNCTION("pair", make_pair),
         FUNCTION("peer", peer_of), FUNCTION("process", process), FUNCTION("push", push),
