@@ -3,6 +3,7 @@
 
 // Owners of descriptors, and what can be sent.
 
+const { constants } = require('node:fs');
 const net = require('node:net');
 const { errno: errnos } = require('node:os').constants;
 const { inspect, types } = require('node:util');
@@ -49,7 +50,10 @@ class Descriptor {
   }
 
   socket(options) {
-    const socket = new net.Socket({ readable: true, writable: true, ...options, fd: this.#number() });
+    const fd = this.#number();
+    const access = check(addon.access(fd), 'fcntl'); // a pipe has one direction
+    const directions = { readable: access !== constants.O_WRONLY, writable: access !== constants.O_RDONLY };
+    const socket = new net.Socket({ ...directions, ...options, fd });
     addon.give(this.#owner); // the socket has it now
     return socket;
   }

@@ -102,13 +102,16 @@ static char *bytes(napi_env env, napi_value value, size_t *length)
     return *length > 0 ? data : "";
 }
 
-static struct watch *watch_of(napi_env env, napi_value value)
-{
-    void *result = NULL;
+/* While a worker is terminated JavaScript still runs for a moment, but N-API fails. Then what is returned does not matter. */
+#define WATCH(object)                                      \
+    struct watch *watch = NULL;                            \
+    if (napi_unwrap(env, object, (void **)&watch) != napi_ok) \
+        return NULL
 
-    napi_unwrap(env, value, &result);
-    return result;
-}
+#define OWNED(external)                                                    \
+    struct owned *owned = NULL;                                            \
+    if (napi_get_value_external(env, external, (void **)&owned) != napi_ok) \
+        return NULL
 
 /* --- threads ------------------------------------------------------------------------------------ */
 
@@ -206,14 +209,6 @@ static napi_value own(napi_env env, int fd)
     return result;
 }
 
-static struct owned *owned_of(napi_env env, napi_value value)
-{
-    void *result = NULL;
-
-    napi_get_value_external(env, value, &result);
-    return result;
-}
-
 static napi_value own_number(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
@@ -231,14 +226,15 @@ static napi_value duplicate(napi_env env, napi_callback_info info)
 static napi_value number_of(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    return value(env, owned_of(env, argument[0])->fd);
+    OWNED(argument[0]);
+    return value(env, owned->fd);
 }
 
 /* The number, which is the caller's from now on. */
 static napi_value give(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    struct owned *owned = owned_of(env, argument[0]);
+    OWNED(argument[0]);
     int fd = owned->fd;
 
     owned->fd = -1;
@@ -249,12 +245,20 @@ static napi_value give(napi_env env, napi_callback_info info)
 static napi_value close_owned(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    struct owned *owned = owned_of(env, argument[0]);
-
+    OWNED(argument[0]);
     if (owned->fd >= 0)
         close(owned->fd);
     owned->fd = -1;
     return NULL;
+}
+
+/* O_RDONLY, O_WRONLY or O_RDWR */
+static napi_value access_of(napi_env env, napi_callback_info info)
+{
+    ARGUMENTS(1);
+    int flags = fcntl(number(env, argument[0]), F_GETFL);
+
+    return value(env, flags < 0 ? -errno : flags & O_ACCMODE);
 }
 
 static napi_value is_listening(napi_env env, napi_callback_info info)
@@ -315,8 +319,7 @@ static napi_value unlink_node(napi_env env, napi_callback_info info)
 static napi_value accept_one(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    struct watch *watch = watch_of(env, argument[0]);
-
+    WATCH(argument[0]);
     return own(env, fdpasser_accept(watch->fd));
 }
 
@@ -460,7 +463,7 @@ static void wait_for(struct watch *watch, int events, int ms, bool holds)
 static napi_value arm(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(3);
-    struct watch *watch = watch_of(env, argument[0]);
+    WATCH(argument[0]);
     bool receiving = is_true(env, argument[1]), sending = fdpasser_queued(watch->queue) > 0;
     int needed = fdpasser_events(watch->queue), ms = fdpasser_timeout_ms(watch->queue);
     int events = needed & POLLOUT ? UV_WRITABLE : 0;
@@ -478,7 +481,7 @@ static napi_value arm(napi_env env, napi_callback_info info)
 static napi_value arm_listener(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(3);
-    struct watch *watch = watch_of(env, argument[0]);
+    WATCH(argument[0]);
     int ms = number(env, argument[1]);
 
     watch->receiving = true;
@@ -492,7 +495,7 @@ static napi_value make_watch(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(3);
     struct thread *thread = thread_of(env);
-    struct owned *owned = owned_of(env, argument[1]);
+    OWNED(argument[1]);
     int per_message = number(env, argument[2]), error;
     struct watch *watch = calloc(1, sizeof *watch);
     socklen_t length = sizeof watch->type;
@@ -534,25 +537,28 @@ static napi_value make_watch(napi_env env, napi_callback_info info)
 static napi_value close_object(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    close_watch(watch_of(env, argument[0]));
+    WATCH(argument[0]);
+    close_watch(watch);
     return NULL;
 }
 
 static napi_value fileno_of(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    return value(env, watch_of(env, argument[0])->fd);
+    WATCH(argument[0]);
+    return value(env, watch->fd);
 }
 
 static napi_value peer_of(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
+    WATCH(argument[0]);
     uid_t uid;
     gid_t gid;
     pid_t pid;
     napi_value result, part;
 
-    if (fdpasser_peer_cred(watch_of(env, argument[0])->fd, &uid, &gid, &pid) < 0)
+    if (fdpasser_peer_cred(watch->fd, &uid, &gid, &pid) < 0)
         return value(env, -errno);
     double parts[] = {uid, gid, pid};
     napi_create_array_with_length(env, 3, &result);
@@ -569,13 +575,14 @@ static napi_value peer_of(napi_env env, napi_callback_info info)
 static napi_value push(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(3);
+    WATCH(argument[0]);
     size_t length;
     char *data = bytes(env, argument[2], &length);
     int fd = fcntl(number(env, argument[1]), F_DUPFD_CLOEXEC, 3), result;
 
     if (fd < 0)
         return value(env, -errno);
-    result = negated(fdpasser_push_send_message(watch_of(env, argument[0])->queue, fd, data, length));
+    result = negated(fdpasser_push_send_message(watch->queue, fd, data, length));
     if (result < 0)
         close(fd);
     return value(env, result);
@@ -584,19 +591,22 @@ static napi_value push(napi_env env, napi_callback_info info)
 static napi_value ask(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(2);
-    return value(env, negated(fdpasser_push_recv(watch_of(env, argument[0])->queue, number(env, argument[1]))));
+    WATCH(argument[0]);
+    return value(env, negated(fdpasser_push_recv(watch->queue, number(env, argument[1]))));
 }
 
 static napi_value queued(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    return value(env, fdpasser_queued(watch_of(env, argument[0])->queue));
+    WATCH(argument[0]);
+    return value(env, fdpasser_queued(watch->queue));
 }
 
 static napi_value drained(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(1);
-    return value(env, negated(fdpasser_drained(watch_of(env, argument[0])->queue)));
+    WATCH(argument[0]);
+    return value(env, negated(fdpasser_drained(watch->queue)));
 }
 
 /* Takes what has come, and appends it to an array: owner, data, owner, data ... */
@@ -624,7 +634,7 @@ static void take(napi_env env, fdpasser *queue, napi_value into)
 static napi_value process(napi_env env, napi_callback_info info)
 {
     ARGUMENTS(3);
-    struct watch *watch = watch_of(env, argument[0]);
+    WATCH(argument[0]);
     int state = fdpasser_process(watch->queue, number(env, argument[1])), error = errno, refused;
 
     if (state < 0) {
@@ -674,7 +684,7 @@ static napi_value start(napi_env env, napi_callback_info info)
 NAPI_MODULE_INIT()
 {
     napi_property_descriptor properties[] = {
-        FUNCTION("accept", accept_one), FUNCTION("arm", arm), FUNCTION("armListener", arm_listener),
+        FUNCTION("accept", accept_one), FUNCTION("access", access_of), FUNCTION("arm", arm), FUNCTION("armListener", arm_listener),
         FUNCTION("ask", ask), FUNCTION("close", close_object), FUNCTION("closeOwned", close_owned),
         FUNCTION("connect", try_connect),
         FUNCTION("drained", drained), FUNCTION("duplicate", duplicate), FUNCTION("fileno", fileno_of), FUNCTION("give", give), FUNCTION("isListening", is_listening),

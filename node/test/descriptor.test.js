@@ -6,7 +6,7 @@
 const fsp = require('node:fs/promises');
 const net = require('node:net');
 const { Descriptor, Passer, socketpair } = require('..');
-const { assert, behaviour, fs, once, passers, read, readsAs } = require('./helper.js');
+const { assert, behaviour, fs, once, passers, path, read, readsAs, spawnSync, temporary } = require('./helper.js');
 
 async function passed(what, data) {
   const [a, b] = passers();
@@ -60,6 +60,21 @@ behaviour('a socket is sent, and becomes a net.Socket', async () => {
   socket.resume();
   await Promise.all([once(socket, 'close'), once(client, 'close')]);
   server.close();
+});
+
+behaviour('each end of a pipe becomes a net.Socket of one direction', async () => {
+  const fifo = path.join(temporary(), 'fifo');
+  assert.strictEqual(spawnSync('mkfifo', [fifo]).status, 0);
+  const ends = [];
+  for (const flags of [fs.constants.O_RDONLY | fs.constants.O_NONBLOCK, 'w']) {
+    const fd = fs.openSync(fifo, flags);
+    ends.push((await passed(fd)).socket());
+    fs.closeSync(fd);
+  }
+  const [from, into] = ends;
+  into.end('through a pipe');
+  assert.strictEqual(`${(await once(from, 'data'))[0]}`, 'through a pipe');
+  await once(from, 'end');
 });
 
 behaviour('a server is sent, and becomes a net.Server', async () => {

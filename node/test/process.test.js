@@ -123,6 +123,7 @@ behaviour('the garbage collector closes what was forgotten, and says so', () => 
     const turn = () => new Promise(setImmediate);
     const warned = [];
     process.on('warning', (warning) => warned.push([warning.name, warning.code, warning.message.replace(/[0-9]+/, 'N')].join()));
+    process.stderr; // it opens a descriptor
     const before = count();
     (() => { socketpair()[0].close(); })();
     await (async () => { const [a, b] = socketpair().map((end) => new Passer(end)); await a.send(1); await b.recv(); b.close(); })();

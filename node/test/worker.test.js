@@ -33,8 +33,9 @@ behaviour('each thread has passers of its own', async () => {
       assert.strictEqual(`${received.data}`, `${thread} ${number}`);
       received.close();
     }
+    const exited = once(child, 'exit');
     passer.close();
-    assert.deepStrictEqual(await once(child, 'exit'), [0]);
+    assert.deepStrictEqual(await exited, [0]);
   }));
   fs.closeSync(fd);
 });
@@ -58,7 +59,7 @@ for (const [how, end] of [['ends by itself', 'process.exit()'], ['is terminated'
     const errors = [];
     child.on('error', (error) => errors.push(error.message));
     const exited = new Promise((resolve) => child.on('exit', resolve));
-    await once(child, 'message');
+    await new Promise((resolve) => child.on('message', resolve));
     if (end === '') await child.terminate();
     await exited;
     assert.deepStrictEqual(errors, how === 'fails' ? ['as it should'] : []);
@@ -68,6 +69,7 @@ for (const [how, end] of [['ends by itself', 'process.exit()'], ['is terminated'
 behaviour('workers come and go', () => {
   const { stdout, stderr } = program(`
     const { Worker } = require('node:worker_threads');
+    process.stdout; // it opens a descriptor
     const before = fs.readdirSync('/proc/self/fd').length;
     for (let count = 0; count < 20; count++) {
       const child = new Worker(${JSON.stringify(`${prelude} const [a, b] = socketpair().map((end) => new Passer(end)); a.send(1); b.recv().then((m) => { m.close(); if (workerData) a.recv(); });`)}, { eval: true, workerData: count % 2 });
@@ -83,15 +85,16 @@ behaviour('a descriptor goes to another thread as a number', async () => {
   const child = worker(`
     const descriptor = new Descriptor(workerData);
     const duplicate = Descriptor.of(descriptor);
-    const socket = socketpair()[0].socket();
-    socket.destroy();
+    for (const end of socketpair()) end.socket().destroy();
     parentPort.postMessage(require('node:fs').readFileSync(workerData, 'utf8'));
     descriptor.close();
     duplicate.close();`, fd);
   const errors = [];
+  const texts = [];
   child.on('error', (error) => errors.push(error));
-  assert.deepStrictEqual(await once(child, 'message'), ['in a worker']);
-  await once(child, 'exit');
+  child.on('message', (text) => texts.push(text));
+  await new Promise((resolve) => child.on('exit', resolve));
+  assert.deepStrictEqual(texts, ['in a worker']);
   assert.deepStrictEqual(errors, []);
   assert.throws(() => fs.fstatSync(fd), { code: 'EBADF' });
 });
