@@ -75,7 +75,7 @@ behaviour('data that does not fit into the socket is refused, and the others are
     const [a, b] = [process.env.A, process.env.B].map((fd) => new Passer(Number(fd)));
     const sent = [a.send(1, 'one'), a.send(1, Buffer.alloc(4096, 'x')), a.send(1, 'two'), a.drain()];
     console.log((await Promise.allSettled(sent)).map(({ status, reason }) => reason?.message ?? status).join('; '), a.closed);
-    for (let count = 0; count < 2; count++) console.log(String((await b.recv()).data));
+    for (let count = 0; count < 2; count++) { const m = await b.recv(); console.log(String(m.data)); m.close(); }
     a.close();
     b.close();`, {
     perl: 'socketpair my $a, my $b, AF_UNIX, SOCK_STREAM, 0 or die; setsockopt $_, SOL_SOCKET, SO_SNDBUF, 1 or die for $a, $b; @ENV{"A", "B"} = map { fileno $_ } $a, $b',
@@ -89,7 +89,7 @@ behaviour('on a packet socket a message can be wrong, and the others are receive
   const wait = `const [a, b] = [process.env.A, process.env.B].map((fd) => new Passer(Number(fd)));
     await a.send(1, 'right'); a.close();`;
   const promises = program(`${wait}
-    for (let count = 0; count < 4; count++) console.log(await b.recv().then((m) => m && String(m.data), (error) => error.code), b.closed);
+    for (let count = 0; count < 4; count++) console.log(await b.recv().then((m) => m && (m.close(), String(m.data)), (error) => error.code), b.closed);
     b.close();`, { perl: packets });
   assert.deepStrictEqual(promises, { stdout: 'EBADMSG false\nEMSGSIZE false\nright false\nnull false\n', stderr: '' });
   const events = program(`${wait}

@@ -1,4 +1,4 @@
-/* What the C programs here share: numbered descriptors, and the arguments that every program here has.
+/* What the C programs here share: numbered descriptors, their data, and the arguments that every program here has.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -42,6 +42,30 @@ static inline void check_number(int fd, int number)
     if (strcmp(text, expected) != 0)
         errx(1, "'%s' came, not %s", text, expected);
     close(fd);
+}
+
+/* Reads the next line of standard input, which is the data of a descriptor. Returns its length. *line stays as it is
+ * until the next call. */
+static inline size_t next_line(char **line)
+{
+    static char *buffer;
+    static size_t room;
+    ssize_t n = getline(&buffer, &room, stdin);
+
+    if (n < 0 && ferror(stdin))
+        err(1, "standard input");
+    if (n > 0 && buffer[n - 1] == '\n')
+        n--;
+    *line = buffer;
+    return n < 0 ? 0 : (size_t)n;
+}
+
+/* A receiver prints the data of each descriptor. */
+static inline void print_data(int number, const char *data, size_t length)
+{
+    printf("%d: ", number);
+    fwrite(data, 1, length, stdout);
+    putchar('\n');
 }
 
 /* The role, which is argv[1], is returned as 's'end or 'r'eceive. */

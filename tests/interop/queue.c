@@ -1,5 +1,9 @@
 /* A passer with queues, in a poll loop.
  *
+ * Usage: queue data|plain send|recv COUNT PASSER
+ *
+ * With "plain" it neither sends data nor asks for it.
+ *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 #include "numbered.h"
@@ -20,8 +24,11 @@ static int turn(fdpasser *p)
 
 int main(int argc, char **argv)
 {
-    int count, passer, fd, role = arguments(argc, argv, &count, &passer);
+    int count, passer, fd, role = arguments(argc - 1, argv + 1, &count, &passer);
+    int with_data = strcmp(argv[1], "data") == 0;
     fdpasser *p = fdpasser_new(passer);
+    char *line, data[FDPASSER_MAX_DATA];
+    size_t length;
 
     if (p == NULL)
         err(1, "fdpasser_new");
@@ -29,9 +36,10 @@ int main(int argc, char **argv)
         fdpasser_set_max_queued(p, 16);
         for (int number = 1; number <= count; number++) {
             fd = numbered(number);
-            while (fdpasser_push_send_fd(p, fd) != 1) {
+            length = with_data ? next_line(&line) : 0;
+            while ((with_data ? fdpasser_push_send_message(p, fd, line, length) : fdpasser_push_send_fd(p, fd)) != 1) {
                 if (errno != EAGAIN)
-                    err(1, "fdpasser_push_send_fd");
+                    err(1, "push of %d", number);
                 turn(p);
             }
         }
@@ -40,13 +48,17 @@ int main(int argc, char **argv)
     } else {
         int number = 0, open;
 
+        if (with_data && fdpasser_want_data(p, 1) != 0)
+            err(1, "fdpasser_want_data");
         fdpasser_push_recv(p, 16);
         do {
             open = turn(p);
-            while ((fd = fdpasser_next_fd(p)) != -1) {
+            while ((fd = with_data ? fdpasser_next_message(p, data, sizeof data, &length) : fdpasser_next_fd(p)) != -1) {
                 if (++number > count)
                     errx(1, "more than %d came", count);
                 check_number(fd, number);
+                if (with_data)
+                    print_data(number, data, length);
                 fdpasser_push_recv(p, 1);
             }
         } while (open);

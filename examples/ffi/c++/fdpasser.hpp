@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -66,6 +68,12 @@ private:
     std::shared_ptr<unique_fd> fd_; // an exception must be copyable
 };
 
+// A received descriptor and its data, which is empty if it has none.
+struct message {
+    unique_fd fd;
+    std::string data;
+};
+
 // Makes a connected pair of descriptors, for passers or for send_fd() and recv_fd().
 inline std::pair<unique_fd, unique_fd> socketpair()
 {
@@ -95,17 +103,20 @@ public:
     // In the form that poll(2) takes.
     int timeout_ms() const noexcept { return ::fdpasser_timeout_ms(object_.get()); }
 
-    // Queues the descriptor and owns it. Returns false if the queue is full: then the caller keeps it.
-    [[nodiscard]] bool push_send(unique_fd &&fd)
+    // Queues the descriptor and owns it. Its data, of which it queues a copy, has at most FDPASSER_MAX_DATA bytes. Returns
+    // false if the queue is full: then the caller keeps the descriptor.
+    [[nodiscard]] bool push_send(unique_fd &&fd, std::string_view data = {})
     {
-        if (::fdpasser_push_send_fd(object_.get(), fd.get()) < 0) {
+        if (::fdpasser_push_send_message(object_.get(), fd.get(), data.data(), data.size()) < 0) {
             if (errno == EAGAIN)
                 return false;
-            fail("fdpasser_push_send_fd");
+            fail("fdpasser_push_send_message");
         }
         (void)fd.release();
         return true;
     }
+    // Keeps the data of the descriptors that are received from now on, for next_message().
+    void want_data(bool yes) { checked("fdpasser_want_data", ::fdpasser_want_data(object_.get(), yes)); }
     void push_recv(int count) { checked("fdpasser_push_recv", ::fdpasser_push_recv(object_.get(), count)); }
     void set_max_queued(unsigned count)
     {
@@ -137,6 +148,14 @@ public:
         unique_fd fd{::fdpasser_next_fd(object_.get())};
 
         return fd ? std::optional(std::move(fd)) : std::nullopt;
+    }
+    std::optional<message> next_message()
+    {
+        char data[FDPASSER_MAX_DATA];
+        std::size_t length = 0;
+        unique_fd fd{::fdpasser_next_message(object_.get(), data, sizeof data, &length)};
+
+        return fd ? std::optional(message{std::move(fd), std::string(data, length)}) : std::nullopt;
     }
     int queued() const { return checked("fdpasser_queued", ::fdpasser_queued(object_.get())); }
     bool drained() const { return checked("fdpasser_drained", ::fdpasser_drained(object_.get())) != 0; }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //
-// Sends or receives numbered descriptors: C++17 with fdpasser.hpp. poll(2) waits.
+// Sends or receives numbered descriptors with data: C++17 with fdpasser.hpp. poll(2) waits.
 //
 // Usage: pass send|recv COUNT PASSER
 //
 // PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
-// contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
+// contents are "1", "2", and so on. A line of standard input goes along with each as its data; after the end of the
+// input they have no data. The receiver checks that it gets these pipes, in order, and nothing after them. It prints
+// the number and the data of each.
 //
 //     c++ -std=c++17 pass.cpp $(pkg-config --cflags --libs fdpasser)
 #include "fdpasser.hpp"
@@ -63,9 +65,13 @@ std::string contents(const unique_fd &fd)
 void send(passer &p, int count)
 {
     p.set_max_queued(16);
-    for (int number = 1; number <= count; number++)
-        for (unique_fd fd = numbered(number); !p.push_send(std::move(fd));)
+    for (int number = 1; number <= count; number++) {
+        std::string line;
+
+        std::getline(std::cin, line);
+        for (unique_fd fd = numbered(number); !p.push_send(std::move(fd), line);)
             turn(p);
+    }
     while (p.queued() > 0)
         turn(p);
 }
@@ -75,14 +81,16 @@ void receive(passer &p, int count)
     bool open = true;
     int number = 0;
 
+    p.want_data(true);
     p.push_recv(16);
     while (open) {
         open = turn(p);
-        while (auto fd = p.next_fd()) {
+        while (auto message = p.next_message()) {
             if (++number > count)
                 throw std::runtime_error("more came than " + std::to_string(count));
-            if (auto text = contents(*fd); text != std::to_string(number))
+            if (auto text = contents(message->fd); text != std::to_string(number))
                 throw std::runtime_error("\"" + text + "\" came, not " + std::to_string(number));
+            std::cout << number << ": " << message->data << '\n';
             p.push_recv(1);
         }
     }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-// Sends or receives numbered descriptors: cgo. Go's own network poller waits, so a goroutine that waits takes
+// Sends or receives numbered descriptors with data: cgo. Go's own network poller waits, so a goroutine that waits takes
 // no thread.
 //
 // Usage: pass send|recv COUNT PASSER
 //
 // PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
-// contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
+// contents are "1", "2", and so on. A line of standard input goes along with each as its data; after the end of the
+// input they have no data. The receiver checks that it gets these pipes, in order, and nothing after them. It prints
+// the number and the data of each.
 //
 // If the library is not installed, CGO_CFLAGS and CGO_LDFLAGS say where it is:
 //
@@ -20,6 +22,8 @@ package main
 import "C"
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +32,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // Passer is one end of a connection. Any number of goroutines may use it.
@@ -47,6 +52,10 @@ func NewPasser(fd int) (*Passer, error) {
 		return nil, os.NewSyscallError("fdpasser_new", err)
 	}
 	p := &Passer{object: object}
+	if n, err := C.fdpasser_want_data(object, 1); n < 0 {
+		p.Close()
+		return nil, os.NewSyscallError("fdpasser_want_data", err)
+	}
 	duplicate, err := dup(uintptr(fd))
 	if err == nil {
 		// fd is non-blocking now, so NewFile registers it with the poller.
@@ -71,8 +80,8 @@ func (p *Passer) Close() {
 	p.object = nil
 }
 
-// PushSend queues a duplicate of file. The file stays the caller's. Nothing is sent before Flush.
-func (p *Passer) PushSend(file *os.File) error {
+// PushSend queues a duplicate of file and a copy of its data. Both stay the caller's. Nothing is sent before Flush.
+func (p *Passer) PushSend(file *os.File, data []byte) error {
 	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
@@ -84,11 +93,15 @@ func (p *Passer) PushSend(file *os.File) error {
 	if err != nil {
 		return err
 	}
+	var start unsafe.Pointer
+	if len(data) > 0 {
+		start = unsafe.Pointer(&data[0])
+	}
 	p.lock.Lock()
 	defer p.lock.Unlock()
-	if n, err := C.fdpasser_push_send_fd(p.object, C.int(fd)); n < 0 {
+	if n, err := C.fdpasser_push_send_message(p.object, C.int(fd), start, C.size_t(len(data))); n < 0 {
 		syscall.Close(fd)
-		return os.NewSyscallError("fdpasser_push_send_fd", err)
+		return os.NewSyscallError("fdpasser_push_send_message", err)
 	}
 	return nil
 }
@@ -100,26 +113,28 @@ func (p *Passer) Flush(left int) error {
 	})
 }
 
-// Recv returns the next descriptor, or io.EOF after the peer's orderly shutdown.
-func (p *Passer) Recv() (*os.File, error) {
+// Recv returns the next descriptor and its data, or io.EOF after the peer's orderly shutdown.
+func (p *Passer) Recv() (*os.File, []byte, error) {
 	p.lock.Lock()
 	n, err := C.fdpasser_push_recv(p.object, 1)
 	p.lock.Unlock()
 	if n < 0 {
-		return nil, os.NewSyscallError("fdpasser_push_recv", err)
+		return nil, nil, os.NewSyscallError("fdpasser_push_recv", err)
 	}
 	fd := C.int(-1)
+	var data [C.FDPASSER_MAX_DATA]byte
+	var length C.size_t
 	err = p.workUntil(p.raw.Read, p.file.SetReadDeadline, C.POLLIN, func() bool {
-		fd = C.fdpasser_next_fd(p.object)
+		fd = C.fdpasser_next_message(p.object, unsafe.Pointer(&data[0]), C.size_t(len(data)), &length)
 		return fd >= 0 || p.ended
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, err
 	case fd < 0:
-		return nil, io.EOF
+		return nil, nil, io.EOF
 	}
-	return os.NewFile(uintptr(fd), "received"), nil
+	return os.NewFile(uintptr(fd), "received"), data[:length], nil
 }
 
 // workUntil lets the passer work in one direction until done returns true.
@@ -182,6 +197,7 @@ func dup(fd uintptr) (int, error) {
 }
 
 func send(p *Passer, count int) error {
+	stdin := bufio.NewReader(os.Stdin)
 	for number := 1; number <= count; number++ {
 		reader, writer, err := os.Pipe()
 		if err != nil {
@@ -189,8 +205,12 @@ func send(p *Passer, count int) error {
 		}
 		_, err = writer.WriteString(strconv.Itoa(number))
 		writer.Close()
+		var line []byte
 		if err == nil {
-			err = p.PushSend(reader)
+			line, err = stdin.ReadBytes('\n')
+		}
+		if err == nil || err == io.EOF {
+			err = p.PushSend(reader, bytes.TrimSuffix(line, []byte("\n")))
 		}
 		reader.Close()
 		if err == nil {
@@ -205,7 +225,7 @@ func send(p *Passer, count int) error {
 
 func receive(p *Passer, count int) error {
 	for number := 1; number <= count; number++ {
-		file, err := p.Recv()
+		file, data, err := p.Recv()
 		if err != nil {
 			return fmt.Errorf("instead of %d: %w", number, err)
 		}
@@ -217,8 +237,9 @@ func receive(p *Passer, count int) error {
 		if string(text) != strconv.Itoa(number) {
 			return fmt.Errorf("%q came, not %d", text, number)
 		}
+		fmt.Printf("%d: %s\n", number, data)
 	}
-	switch file, err := p.Recv(); {
+	switch file, _, err := p.Recv(); {
 	case err == nil:
 		file.Close()
 		return fmt.Errorf("more than %d came", count)

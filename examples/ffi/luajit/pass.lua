@@ -1,12 +1,14 @@
 #!/usr/bin/env luajit
 -- SPDX-License-Identifier: MIT OR Apache-2.0
 --
--- Sends or receives numbered descriptors: LuaJIT's ffi. poll(2) waits.
+-- Sends or receives numbered descriptors with data: LuaJIT's ffi. poll(2) waits.
 --
 -- Usage: pass.lua send|recv COUNT PASSER
 --
 -- PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
--- contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
+-- contents are "1", "2", and so on. A line of standard input goes along with each as its data; after the end of the
+-- input they have no data. The receiver checks that it gets these pipes, in order, and nothing after them. It prints
+-- the number and the data of each.
 --
 -- If the library is not installed, FDPASSER_LIBRARY says where it is:
 --     FDPASSER_LIBRARY=target/release/libfdpasser.so
@@ -19,13 +21,14 @@ ffi.cdef([[
     fdpasser *fdpasser_new(int fd);
     void fdpasser_free(fdpasser *p);
     int fdpasser_fileno(const fdpasser *p);
-    int fdpasser_push_send_fd(fdpasser *p, int fd);
+    int fdpasser_push_send_message(fdpasser *p, int fd, const void *data, size_t len);
+    int fdpasser_want_data(fdpasser *p, int yes);
     int fdpasser_push_recv(fdpasser *p, int count);
     int fdpasser_events(const fdpasser *p);
     int fdpasser_timeout_ms(const fdpasser *p);
     int fdpasser_process(fdpasser *p, int revents);
     int fdpasser_refused(fdpasser *p);
-    int fdpasser_next_fd(fdpasser *p);
+    int fdpasser_next_message(fdpasser *p, void *data, size_t room, size_t *len);
     int fdpasser_queued(const fdpasser *p);
 
     /* The C library's, as on Linux. */
@@ -41,6 +44,7 @@ ffi.cdef([[
 local C = ffi.C
 local lib = ffi.load(os.getenv("FDPASSER_LIBRARY") or "libfdpasser.so.0.1")
 local EINTR = 4
+local MAX_DATA = 4096 -- FDPASSER_MAX_DATA, the most bytes that go with a descriptor
 
 local function fail(what, errno)
     error(what .. ": " .. ffi.string(C.strerror(errno or ffi.errno())), 0)
@@ -64,9 +68,13 @@ function Passer.new(fd)
     if object == nil then
         fail("fdpasser_new")
     end
+    -- Better call close(): descriptors are few, and the collector comes late.
+    object = ffi.gc(object, lib.fdpasser_free)
+    checked("fdpasser_want_data", lib.fdpasser_want_data(object, 1))
     return setmetatable({
-        -- Better call close(): descriptors are few, and the collector comes late.
-        object = ffi.gc(object, lib.fdpasser_free),
+        object = object,
+        data = ffi.new("char[?]", MAX_DATA),
+        length = ffi.new("size_t[1]"),
         pollfd = ffi.new("struct pollfd"),
         open = true,
     }, Passer)
@@ -95,9 +103,10 @@ function Passer:turn()
     self.open = state > 0
 end
 
--- Queues a descriptor. The passer owns it from now on.
-function Passer:push_send(fd)
-    checked("fdpasser_push_send_fd", lib.fdpasser_push_send_fd(self.object, fd))
+-- Queues a descriptor and a copy of its data. The passer owns the descriptor from now on.
+function Passer:push_send(fd, data)
+    data = data or ""
+    checked("fdpasser_push_send_message", lib.fdpasser_push_send_message(self.object, fd, data, #data))
 end
 
 -- Waits until at most that many of the queued descriptors are left.
@@ -107,13 +116,13 @@ function Passer:flush(left)
     end
 end
 
--- Returns the next descriptor, for the caller to close, or nil after the peer's orderly shutdown.
+-- Returns the next descriptor, for the caller to close, and its data, or nil after the peer's orderly shutdown.
 function Passer:recv()
     checked("fdpasser_push_recv", lib.fdpasser_push_recv(self.object, 1))
     while true do
-        local fd = lib.fdpasser_next_fd(self.object)
+        local fd = lib.fdpasser_next_message(self.object, self.data, MAX_DATA, self.length)
         if fd >= 0 then
-            return fd
+            return fd, ffi.string(self.data, self.length[0])
         elseif not self.open then
             return nil
         end
@@ -136,12 +145,13 @@ local role = {}
 
 function role.send(passer, count)
     local ends = ffi.new("int[2]")
+    local lines = io.read("*a"):gmatch("([^\n]*)\n?") -- "*l" would end a line at a NUL
     for number = 1, count do
         local text = tostring(number)
         checked("pipe", C.pipe(ends))
         checked("write", tonumber(C.write(ends[1], text, #text)))
         C.close(ends[1])
-        passer:push_send(ends[0])
+        passer:push_send(ends[0], lines())
         passer:flush(16)
     end
     passer:flush()
@@ -149,7 +159,7 @@ end
 
 function role.recv(passer, count)
     for number = 1, count do
-        local fd = passer:recv()
+        local fd, data = passer:recv()
         if not fd then
             error("the end came before " .. number, 0)
         end
@@ -158,6 +168,7 @@ function role.recv(passer, count)
         if text ~= tostring(number) then
             error(("%q came, not %d"):format(text, number), 0)
         end
+        io.write(number, ": ", data, "\n")
     end
     if passer:recv() then
         error("more than " .. count .. " came", 0)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Sends or receives numbered descriptors: Python's ctypes. asyncio waits.
+"""Sends or receives numbered descriptors with data: Python's ctypes. asyncio waits.
 
 Usage: pass.py send|recv COUNT PASSER
 
 PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT pipes. Their
-contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
+contents are "1", "2", and so on. A line of standard input goes along with each as its data; after the end of the
+input they have no data. The receiver checks that it gets these pipes, in order, and nothing after them. It prints
+the number and the data of each.
 
 If the library is not installed, FDPASSER_LIBRARY says where it is:
     FDPASSER_LIBRARY=target/release/libfdpasser.so
@@ -17,7 +19,7 @@ import errno
 import os
 import select
 import sys
-from ctypes import POINTER, c_int
+from ctypes import POINTER, c_char_p, c_int, c_size_t
 
 # --- the library ---------------------------------------------------------------------------------
 
@@ -32,17 +34,20 @@ for name, result, *arguments in [
     ("fdpasser_new", POINTER(Object), c_int),
     ("fdpasser_free", None, POINTER(Object)),
     ("fdpasser_fileno", c_int, POINTER(Object)),
-    ("fdpasser_push_send_fd", c_int, POINTER(Object), c_int),
+    ("fdpasser_push_send_message", c_int, POINTER(Object), c_int, c_char_p, c_size_t),
+    ("fdpasser_want_data", c_int, POINTER(Object), c_int),
     ("fdpasser_push_recv", c_int, POINTER(Object), c_int),
     ("fdpasser_events", c_int, POINTER(Object)),
     ("fdpasser_timeout_ms", c_int, POINTER(Object)),
     ("fdpasser_process", c_int, POINTER(Object), c_int),
     ("fdpasser_refused", c_int, POINTER(Object)),
-    ("fdpasser_next_fd", c_int, POINTER(Object)),
+    ("fdpasser_next_message", c_int, POINTER(Object), c_char_p, c_size_t, POINTER(c_size_t)),
     ("fdpasser_queued", c_int, POINTER(Object)),
 ]:
     function = getattr(lib, name)
     function.restype, function.argtypes = result, arguments
+
+MAX_DATA = 4096  # FDPASSER_MAX_DATA, the most bytes that go with a descriptor
 
 
 def failure():
@@ -58,6 +63,10 @@ class Passer:
         self._object = lib.fdpasser_new(fd)
         if not self._object:
             raise failure()
+        if lib.fdpasser_want_data(self._object, 1) < 0:
+            error = failure()
+            lib.fdpasser_free(self._object)
+            raise error
         self._fd = lib.fdpasser_fileno(self._object)
         self._loop = asyncio.get_running_loop()
         self._timer = None
@@ -72,12 +81,12 @@ class Passer:
         lib.fdpasser_free(self._object)
         self._object = None
         while self._received:
-            os.close(self._received.popleft())
+            os.close(self._received.popleft()[0])
         self._tell(error=OSError(errno.EBADF, "the passer was closed"))
 
-    def push_send(self, fd):
-        """Queues a descriptor. The passer owns it from now on."""
-        if lib.fdpasser_push_send_fd(self._object, fd) < 0:
+    def push_send(self, fd, data=b""):
+        """Queues a descriptor and a copy of its data. The passer owns the descriptor from now on."""
+        if lib.fdpasser_push_send_message(self._object, fd, data, len(data)) < 0:
             raise failure()
         self._arm()
 
@@ -87,7 +96,8 @@ class Passer:
             await self._progress()
 
     async def recv(self):
-        """Returns the next descriptor, for the caller to close, or None after the peer's orderly shutdown."""
+        """Returns the next descriptor, for the caller to close, and its data. After the peer's orderly shutdown there is
+        None."""
         lib.fdpasser_push_recv(self._object, 1)
         self._arm()
         while not self._received:
@@ -108,8 +118,9 @@ class Passer:
         refused = lib.fdpasser_refused(self._object)
         if refused >= 0:
             os.close(refused)
-        while (fd := lib.fdpasser_next_fd(self._object)) >= 0:
-            self._received.append(fd)
+        data, length = ctypes.create_string_buffer(MAX_DATA), c_size_t()
+        while (fd := lib.fdpasser_next_message(self._object, data, MAX_DATA, length)) >= 0:
+            self._received.append((fd, data[: length.value]))
         self._arm()
         self._tell(ended=state == 0, error=error)
 
@@ -144,20 +155,23 @@ async def send(passer, count):
         reader, writer = os.pipe()
         os.write(writer, b"%d" % number)
         os.close(writer)
-        passer.push_send(reader)
+        line = sys.stdin.buffer.readline()  # the loop stands still meanwhile
+        passer.push_send(reader, line.rstrip(b"\n"))
         await passer.flush(left=16)
     await passer.flush()
 
 
 async def receive(passer, count):
     for number in range(1, count + 1):
-        fd = await passer.recv()
-        if fd is None:
+        received = await passer.recv()
+        if received is None:
             raise SystemExit(f"the end came before {number}")
+        fd, data = received
         with open(fd) as file:
             text = file.read()
         if text != str(number):
             raise SystemExit(f"{text!r} came, not {number}")
+        sys.stdout.buffer.write(b"%d: %s\n" % (number, data))
     if await passer.recv() is not None:
         raise SystemExit(f"more than {count} came")
 

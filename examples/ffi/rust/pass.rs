@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Sends or receives numbered descriptors: the crate itself. poll(2) waits.
+//! Sends or receives numbered descriptors with data: the crate itself. poll(2) waits.
 //!
 //! Usage: pass send|recv COUNT PASSER
 //!
 //! PASSER is the number of an inherited descriptor, one end of a connection. The sender sends COUNT sockets. Their
-//! contents are "1", "2", and so on. The receiver checks that it gets these, in order, and nothing after them.
+//! contents are "1", "2", and so on. A line of standard input goes along with each as its data; after the end of the
+//! input they have no data. The receiver checks that it gets these sockets, in order, and nothing after them. It prints
+//! the number and the data of each.
 //!
 //!     cargo build --example pass
 
@@ -13,7 +15,7 @@ use nix::errno::Errno;
 use nix::poll::{poll, PollFd, PollFlags, PollTimeout};
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -56,8 +58,10 @@ fn numbered(number: usize) -> io::Result<OwnedFd> {
 }
 
 fn send(passer: &mut Passer, count: usize) -> Result<()> {
+    let mut lines = io::stdin().lock().split(b'\n');
     for number in 1..=count {
-        passer.push_send_fd(numbered(number)?)?;
+        let data = lines.next().transpose()?.unwrap_or_default();
+        passer.push_send_message(numbered(number)?, &data)?;
         while passer.queued() > 16 {
             turn(passer)?;
         }
@@ -70,16 +74,21 @@ fn send(passer: &mut Passer, count: usize) -> Result<()> {
 
 fn receive(passer: &mut Passer, count: usize) -> Result<()> {
     let mut received = 0;
+    let mut stdout = io::stdout().lock();
+    passer.want_data(true)?;
     passer.push_recv(16);
     loop {
         let open = turn(passer)?;
-        while let Some(fd) = passer.next_fd() {
+        while let Some((fd, data)) = passer.next_message() {
             received += 1;
             let mut text = String::new();
             File::from(fd).read_to_string(&mut text)?;
             if received > count || text != received.to_string() {
                 return Err(format!("{text:?} came as number {received} of {count}").into());
             }
+            write!(stdout, "{received}: ")?;
+            stdout.write_all(&data.unwrap_or_default())?;
+            writeln!(stdout)?;
             passer.push_recv(1);
         }
         if !open {
