@@ -10,7 +10,8 @@
 // 2. what cargo builds from the Rust sources in libfdpasser/ or around this directory;
 // 3. an installed libfdpasser that pkg-config finds. With FDPASSER_LIB=installed only that is taken.
 //
-// `node install.js --bundle` copies the Rust sources to libfdpasser/, for `npm pack`.
+// `node install.js --bundle` copies the Rust sources to libfdpasser/, for `npm pack`. With --headers it says where Node's
+// headers are.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -133,5 +134,13 @@ function bundle() {
   for (const file of ['LICENSE-MIT', 'LICENSE-APACHE']) fs.copyFileSync(path.join(crate, file), path.join(here, file));
 }
 
-if (process.argv[2] === '--bundle') bundle();
-else compile();
+switch (process.argv[2]) {
+  case '--bundle':
+    bundle();
+    break;
+  case '--headers':
+    console.log(nodeHeaders());
+    break;
+  default:
+    compile();
+}

@@ -38,12 +38,7 @@ my @nodes = ('node', $all ? glob "$root/target/node/*/node_modules/node/bin/node
 plan skip_all => loudly('node is older than 18') if version('node') < 18;
 plan skip_all => loudly('there is no npm') if !installed('npm');
 plan skip_all => loudly('there is no C compiler') if !succeeds(cc(), '--version');
-my ($headers) = run('node', '-e', <<'JS');
-    const path = require('node:path');
-    const installed = path.dirname(path.dirname(require('node:fs').realpathSync(process.execPath)));
-    console.log([installed, '/usr/local', '/usr'].some((place) => require('node:fs').existsSync(`${place}/include/node/node_api.h`)));
-JS
-plan skip_all => loudly("Node's headers are not installed (libnode-dev)") if $headers ne "true\n";
+plan skip_all => loudly("Node's headers are not installed (libnode-dev)") if !succeeds('node', "$root/node/install.js", '--headers');
 
 # --- the tarball and its installation -------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ package Members;
 use strict;
 use warnings;
 
-use CPrograms qw(cc cxx shared_link);
+use CPrograms qw(cc cxx library shared_link);
 use Exporter  qw(import);
 use Files     qw($root);
 use List::Util qw(min);
@@ -145,6 +145,17 @@ sub members {
             pauses => 1,
             needs => [ @python, '-c', 'import ctypes, asyncio' ],
             run   => [ 'python3', "$ffi/python/pass.py" ],
+        },
+        {
+            name  => 'Node',
+            what  => 'the package in node/, promises',
+            data  => 'lines',
+            several => 1,
+            pauses => 1,
+            needs => [ 'nodejs with its headers (libnode-dev)', 'node', "$root/node/install.js", '--headers' ],
+            env   => { FDPASSER_LIB => library('so'), FDPASSER_INCLUDE => "$root/include", NODE_OPTIONS => '' },
+            build => [ 'node', "$root/node/install.js" ],
+            run   => [ 'node', '--trace-warnings', "$here/node.js" ],
         },
         {
             name  => 'Ruby',
