@@ -20,6 +20,7 @@ const path = require('node:path');
 
 const here = __dirname;
 const build = path.join(here, 'build');
+const cargoTarget = path.join(build, 'cargo');
 const macos = process.platform === 'darwin';
 const cargo = process.env.CARGO || 'cargo';
 
@@ -93,9 +94,8 @@ function namedLibrary(file) {
 }
 
 function builtLibrary(crate) {
-  const target = path.join(build, 'cargo');
-  run(cargo, 'build', '--release', '--locked', '--manifest-path', path.join(crate, 'Cargo.toml'), '--target-dir', target);
-  return archive(path.join(target, 'release', 'libfdpasser.a'), path.join(crate, 'include'));
+  run(cargo, 'build', '--release', '--locked', '--manifest-path', path.join(crate, 'Cargo.toml'), '--target-dir', cargoTarget);
+  return archive(path.join(cargoTarget, 'release', 'libfdpasser.a'), path.join(crate, 'include'));
 }
 
 // The module does not export the archive's symbols.
@@ -114,9 +114,11 @@ function compile() {
   const shared = macos ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
   const flags = ['-std=gnu99', '-O2', '-Wall', '-Wextra', '-fPIC', '-fvisibility=hidden', ...words(process.env.CFLAGS)];
   const made = path.join(build, 'fdpasser.node');
+  const sources = fs.readdirSync(path.join(here, 'src')).filter((name) => name.endsWith('.c')).map((name) => path.join(here, 'src', name));
   // Another process may have the old one loaded.
-  run(...cc, ...flags, ...shared, `-isystem${headers}`, '-o', `${made}.new`, path.join(here, 'src', 'addon.c'), ...with_library, ...words(process.env.LDFLAGS));
+  run(...cc, ...flags, ...shared, `-isystem${headers}`, '-o', `${made}.new`, ...sources, ...with_library, ...words(process.env.LDFLAGS));
   fs.renameSync(`${made}.new`, made);
+  fs.rmSync(cargoTarget, { recursive: true, force: true });
 }
 
 // What cargo would publish, without the files that it would generate.

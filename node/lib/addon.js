@@ -11,7 +11,8 @@ let addon;
 try {
   addon = require(file);
 } catch (error) {
-  throw new Error(`cannot load ${file}. \`npm rebuild fdpasser\` builds it`, { cause: error });
+  const install = join(__dirname, '..', 'install.js');
+  throw new Error(`cannot load ${file}. \`node ${install}\` builds it, as \`npm install\` does`, { cause: error });
 }
 
 // What a passer and a server do when their descriptor is ready.

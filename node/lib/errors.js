@@ -7,24 +7,21 @@ const { constants } = require('node:os');
 const { getSystemErrorMap } = require('node:util');
 const { addon } = require('./addon.js');
 
-function nameOf(errno) {
-  const [name] = getSystemErrorMap().get(-errno) ?? [];
-  if (name) return name;
-  if (errno === addon.ETOOMANYREFS) return 'ETOOMANYREFS';
-  if (errno === addon.ENOTRECOVERABLE) return 'ENOTRECOVERABLE';
-  return Object.keys(constants.errno).find((key) => constants.errno[key] === errno) ?? `errno ${errno}`;
-}
-
-function textOf(errno) {
-  const [, text] = getSystemErrorMap().get(-errno) ?? [];
-  return text ?? addon.text(errno);
+// Name and text. Node does not know all of them.
+function described(errno) {
+  const known = getSystemErrorMap().get(-errno);
+  if (known) return known;
+  if (errno === addon.ETOOMANYREFS) return ['ETOOMANYREFS', 'too many descriptors in flight'];
+  if (errno === addon.ENOTRECOVERABLE) return ['ENOTRECOVERABLE', 'the kernel destroyed descriptors of a message'];
+  const name = Object.keys(constants.errno).find((key) => constants.errno[key] === errno) ?? 'UNKNOWN';
+  return [name, `error ${errno}`];
 }
 
 // An error of the system. `errno` is positive here, and negative in the error, as everywhere in Node.
 function systemError(errno, syscall, path) {
-  const code = nameOf(errno);
+  const [code, text] = described(errno);
   const where = path === undefined ? '' : ` '${path}'`;
-  const error = new Error(`${code}: ${textOf(errno)}, ${syscall}${where}`);
+  const error = new Error(`${code}: ${text}, ${syscall}${where}`);
   Object.assign(error, { errno: -errno, code, syscall });
   if (path !== undefined) error.path = path;
   return error;

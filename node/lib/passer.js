@@ -95,8 +95,13 @@ class Passer extends EventEmitter {
     });
   }
 
-  async *[Symbol.asyncIterator]() {
-    for (let message; (message = await this.recv()) !== null;) yield message;
+  // It has no `return`, so the passer stays as it is when a loop stops.
+  [Symbol.asyncIterator]() {
+    const next = async () => {
+      const value = await this.recv();
+      return value === null ? { value: undefined, done: true } : { value, done: false };
+    };
+    return { next, [Symbol.asyncIterator]() { return this; } };
   }
 
   // --- the connection -------------------------------------------------------------------------------
@@ -147,7 +152,7 @@ class Passer extends EventEmitter {
   }
 
   [inspect.custom]() {
-    return `<Passer ${this.#closed ? 'closed' : addon.fileno(this)}>`;
+    return `<Passer ${this.#closed ? 'closed' : 'open'}, ${this.#sends.length} queued>`;
   }
 
   #mustBeOpen() {
