@@ -39,11 +39,19 @@ class Passer extends EventEmitter {
       if (owner !== fd && !owner.closed) owner.detach(); // the number stays the caller's
       throw error;
     }
-    const changed = (name) => {
-      if (name === 'message') process.nextTick(() => this.#continue());
-    };
-    this.on('newListener', changed);
-    this.on('removeListener', changed);
+  }
+
+  // A passer receives while there is a listener for 'message'. The other methods of an EventEmitter call these.
+  static {
+    for (const name of ['on', 'addListener', 'prependListener', 'off', 'removeListener', 'removeAllListeners']) {
+      const method = EventEmitter.prototype[name];
+      const value = function (...words) {
+        method.apply(this, words);
+        if (words[0] === 'message' || words.length === 0) process.nextTick(() => this.#continue());
+        return this;
+      };
+      Object.defineProperty(this.prototype, name, { value, configurable: true, writable: true });
+    }
   }
 
   // --- sending --------------------------------------------------------------------------------------
@@ -61,10 +69,7 @@ class Passer extends EventEmitter {
   }
 
   async drain() {
-    if (this.#sends.length === 0) {
-      if (this.#error) throw this.#error;
-      return undefined;
-    }
+    if (this.#sends.length === 0) return this.#mustBeOpen();
     return new Promise((resolve, reject) => this.#drains.push({ until: this.#pushed, resolve, reject }));
   }
 
@@ -242,9 +247,9 @@ class Passer extends EventEmitter {
   }
 
   #tellEnd() {
-    if (this.#toldEnd || this.#received.length > 0 || !(this.#ended || this.#error)) return;
+    if (this.#toldEnd || this.#received.length > 0 || !(this.#error || (this.#ended && !this.#closed))) return;
     this.#toldEnd = true;
-    if (this.#ended) this.emit('end');
+    if (!this.#error) this.emit('end');
     else if (this.#flows || this.listenerCount('error') > 0) this.emit('error', this.#error);
   }
 }

@@ -16,13 +16,13 @@ struct watch {
     napi_async_cleanup_hook_handle hook;
     uv_poll_t poll;
     uv_timer_t timer;
-    int polled;     /* what `poll` waits for */
-    bool receiving; /* somebody waits for a message */
+    int polled;      /* what `poll` waits for */
+    bool receiving;  /* somebody waits for a message or a connection */
     fdpasser *queue; /* NULL for a listener */
-    int fd;         /* -1 when it is closed */
-    int type;       /* SOCK_STREAM or another one */
-    int handles;    /* of libuv, not yet closed */
-    bool forgotten; /* the object is gone */
+    int fd;          /* -1 when it is closed */
+    int type;        /* SOCK_STREAM or another one */
+    int handles;     /* of libuv, not yet closed */
+    bool forgotten;  /* the object is gone */
 };
 
 static void set_strong(struct watch *watch, bool strong)
@@ -120,17 +120,20 @@ static void poll_for(struct watch *watch, int events)
 static void on_ready(uv_poll_t *handle, int status, int events)
 {
     struct watch *watch = handle->data;
-    int found = (events & UV_READABLE ? POLLIN : 0) | (events & UV_WRITABLE ? POLLOUT : 0);
+    int found = 0;
 
     if (status < 0) {
         watch->polled = 0; /* libuv has stopped it */
         found = POLLERR;
-    } else if (events == UV_READABLE && !watch->receiving) {
-        /* See arm(). Nothing is taken from the socket while nobody waits for it. */
-        poll_for(watch, watch->polled & ~UV_READABLE);
-        return;
     }
-    wake(watch, found);
+    if (events & UV_WRITABLE)
+        found |= POLLOUT;
+    if (events & UV_READABLE && watch->receiving)
+        found |= POLLIN;
+    else if (events & UV_READABLE) /* See arm(). Nothing is taken from the socket while nobody waits for it. */
+        poll_for(watch, watch->polled & ~UV_READABLE);
+    if (found != 0)
+        wake(watch, found);
 }
 
 static void on_time(uv_timer_t *handle)

@@ -197,6 +197,32 @@ behaviour('events.once takes one message, and leaves the others to the next one 
   b.close();
 });
 
+behaviour('every way to add and to remove a listener', async () => {
+  const [a, b] = passers();
+  const fd = readsAs('');
+  const seen = [];
+  const listener = (received) => {
+    seen.push(`${received.data}`);
+    received.close();
+  };
+  const ways = [['on', 'off'], ['addListener', 'removeListener'], ['prependListener', 'removeAllListeners'], ['once'], ['prependOnceListener']];
+  for (const [add, remove] of ways) {
+    assert.strictEqual(b[add]('message', listener), b);
+    await a.send(fd, add);
+    while (!a.drained) await turn();
+    if (remove === 'removeAllListeners') b.removeAllListeners();
+    else if (remove) b[remove]('message', listener);
+    await a.send(fd, `recv after ${add}`);
+    for (let count = 0; count < 5; count++) await turn();
+    assert.strictEqual(a.drained, false);
+    listener(await b.recv());
+  }
+  assert.deepStrictEqual(seen, ways.flatMap(([add]) => [add, `recv after ${add}`]));
+  fs.closeSync(fd);
+  a.close();
+  b.close();
+});
+
 behaviour('a listener may throw, and the next message comes all the same', async () => {
   const [a, b] = passers();
   const seen = [];
@@ -264,6 +290,7 @@ behaviour('whoever waits is told that the passer is closed', async () => {
   for (const { reason } of rejected) assert.strictEqual(reason.code, closed.code);
   assert.strictEqual((await results)[0].status, 'rejected');
   await assert.rejects(a.recv(), closed);
+  await assert.rejects(a.drain(), closed);
   await assert.rejects(a.send(fd), closed);
   for (const what of ['peer', 'drained']) assert.throws(() => a[what], closed);
   a.ref().unref().close();
