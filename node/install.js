@@ -7,10 +7,10 @@
 // The C library in it is the first of these that there is:
 //
 // 1. the file that FDPASSER_LIB names, a libfdpasser.a or a libfdpasser.so (FDPASSER_INCLUDE names the header's directory);
-// 2. what cargo builds from the Rust sources in libfdpasser/ or around this directory;
+// 2. what cargo builds from the Rust sources around this directory or in libfdpasser/;
 // 3. an installed libfdpasser that pkg-config finds. With FDPASSER_LIB=installed only that is taken.
 //
-// `node install.js --bundle` copies the Rust sources to libfdpasser/, for `npm pack`. With --headers it says where Node's
+// For `npm pack`, --bundle copies the Rust sources to libfdpasser/, and --unbundle removes them. --headers says where Node's
 // headers are.
 
 const { spawnSync } = require('node:child_process');
@@ -20,6 +20,7 @@ const path = require('node:path');
 
 const here = __dirname;
 const build = path.join(here, 'build');
+const bundled = path.join(here, 'libfdpasser');
 const cargoTarget = path.join(build, 'cargo');
 const macos = process.platform === 'darwin';
 const cargo = process.env.CARGO || 'cargo';
@@ -65,7 +66,7 @@ function nodeHeaders() {
 function library() {
   const named = process.env.FDPASSER_LIB;
   if (named && named !== 'installed') return namedLibrary(path.resolve(process.env.INIT_CWD ?? '.', named));
-  const crate = [path.join(here, 'libfdpasser'), path.dirname(here)].find((place) => has(place, 'src', 'ffi.rs'));
+  const crate = [path.dirname(here), bundled].find((place) => has(place, 'src', 'ffi.rs'));
   if (named !== 'installed' && crate && output(cargo, '--version')) return builtLibrary(crate);
   const installed = output('pkg-config', '--cflags', '--libs', 'fdpasser');
   if (installed !== undefined) {
@@ -89,7 +90,8 @@ function namedLibrary(file) {
   // The module finds its copy beside itself, under the name that it asks the loader for.
   const soname = macos ? path.basename(file) : (output('objdump', '-p', file) ?? '').match(/SONAME\s+(\S+)/)?.[1] ?? path.basename(file);
   const copy = path.join(build, soname);
-  fs.copyFileSync(file, copy);
+  fs.copyFileSync(file, `${copy}.new`); // another process may have the old one loaded
+  fs.renameSync(`${copy}.new`, copy);
   return [`-I${include}`, copy, macos ? '-Wl,-rpath,@loader_path' : '-Wl,-rpath,$ORIGIN'];
 }
 
@@ -110,35 +112,43 @@ function compile() {
   const cc = words(process.env.CC || 'cc');
   if (output(...cc, '--version') === undefined) stop(`there is no C compiler: ${cc.join(' ')}`);
   const headers = nodeHeaders();
-  const with_library = library();
+  const withLibrary = library();
   const shared = macos ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared'];
   const flags = ['-std=gnu99', '-O2', '-Wall', '-Wextra', '-fPIC', '-fvisibility=hidden', ...words(process.env.CFLAGS)];
   const made = path.join(build, 'fdpasser.node');
   const sources = fs.readdirSync(path.join(here, 'src')).filter((name) => name.endsWith('.c')).map((name) => path.join(here, 'src', name));
-  // Another process may have the old one loaded.
-  run(...cc, ...flags, ...shared, `-isystem${headers}`, '-o', `${made}.new`, ...sources, ...with_library, ...words(process.env.LDFLAGS));
+  run(...cc, ...flags, ...shared, `-isystem${headers}`, '-o', `${made}.new`, ...sources, ...withLibrary, ...words(process.env.LDFLAGS));
   fs.renameSync(`${made}.new`, made);
   fs.rmSync(cargoTarget, { recursive: true, force: true });
 }
+
+const licences = ['LICENSE-MIT', 'LICENSE-APACHE'];
 
 // What cargo would publish, without the files that it would generate.
 function bundle() {
   const crate = path.dirname(here);
   if (!has(crate, 'src', 'ffi.rs')) return; // this is a package already
-  const into = path.join(here, 'libfdpasser');
   const listed = output(cargo, 'package', '--list', '--allow-dirty', '--locked', '--offline', '--manifest-path', path.join(crate, 'Cargo.toml'));
   if (listed === undefined) stop('`cargo package --list` failed');
-  fs.rmSync(into, { recursive: true, force: true });
+  unbundle();
   for (const file of listed.split('\n').filter((name) => has(crate, name))) {
-    fs.mkdirSync(path.dirname(path.join(into, file)), { recursive: true });
-    fs.copyFileSync(path.join(crate, file), path.join(into, file));
+    fs.mkdirSync(path.dirname(path.join(bundled, file)), { recursive: true });
+    fs.copyFileSync(path.join(crate, file), path.join(bundled, file));
   }
-  for (const file of ['LICENSE-MIT', 'LICENSE-APACHE']) fs.copyFileSync(path.join(crate, file), path.join(here, file));
+  for (const file of licences) fs.copyFileSync(path.join(crate, file), path.join(here, file));
+}
+
+function unbundle() {
+  if (!has(here, '..', 'src', 'ffi.rs')) return;
+  for (const file of [bundled, ...licences.map((name) => path.join(here, name))]) fs.rmSync(file, { recursive: true, force: true });
 }
 
 switch (process.argv[2]) {
   case '--bundle':
     bundle();
+    break;
+  case '--unbundle':
+    unbundle();
     break;
   case '--headers':
     console.log(nodeHeaders());

@@ -18,7 +18,7 @@ const root = path.join(__dirname, '..');
 // libuv opens a descriptor for its own use together with the first stream.
 for (const end of socketpair()) end.socket().destroy();
 
-// A test that leaves as many descriptors open as it found.
+// A test that leaves no more descriptors open than it found.
 function behaviour(name, options, body) {
   if (typeof options === 'function') [options, body] = [{}, options];
   test(name, { timeout: 60_000, ...options }, async (context) => {
@@ -45,7 +45,7 @@ function target(fd) {
 async function settled(before) {
   for (let turns = 0; (await descriptors()).length > before.length && turns < 1000; turns++);
   const after = await descriptors();
-  assert.strictEqual(after.length, before.length, `open: ${after.filter((fd) => !before.includes(fd)).join(', ')}`);
+  assert(after.length <= before.length, `${before.length} were open, and then ${after.length}: ${after.filter((fd) => !before.includes(fd)).join(', ')}`);
 }
 
 function passers(options) {

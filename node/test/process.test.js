@@ -75,7 +75,7 @@ behaviour('a child inherits an end of a pair, and nothing else', async () => {
   const passer = new Passer(ours);
   const fd = theirs.detach();
   const [command, ...words] = program.command(`
-    const open = fs.readdirSync('/proc/self/fd').map((fd) => { try { return fs.readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } });
+    const open = fs.readdirSync('/proc/self/fd').filter((fd) => fd > 2).map((fd) => { try { return fs.readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } });
     const passer = new Passer(3);
     for await (const received of passer) await passer.send(received, open.filter((name) => name.startsWith('socket:')).length + ' sockets');
     passer.close();`);
