@@ -8,14 +8,24 @@
  * error with the code 'ERR_FDPASSER_CLOSED'.
  */
 
+import * as dgram from 'node:dgram';
 import { EventEmitter } from 'node:events';
+import * as fs from 'node:fs';
 import * as net from 'node:net';
 
 /**
- * What has a descriptor that can be sent: a number, a `Descriptor`, a `FileHandle` of `fs/promises`, a stream of `fs`, a
- * `net.Socket`, a `net.Server`, a `tty` stream, a `dgram.Socket`. An object has it in `fd` or in `_handle.fd`.
+ * What has a descriptor that can be sent. An object has it in `fd`, as the `FileHandle` of `fs/promises` does, or in
+ * `_handle.fd`. Sockets are also `process.stdin`, and `stdin`, `stdout` and `stderr` of a child process.
  */
-export type Sendable = number | Descriptor | { readonly fd: number | null } | net.Socket | net.Server | object;
+export type Sendable =
+  | number
+  | Descriptor
+  | { readonly fd: number | null }
+  | fs.ReadStream
+  | fs.WriteStream
+  | net.Socket
+  | net.Server
+  | dgram.Socket;
 
 /** Up to 4096 bytes that travel with a descriptor. A string is sent as UTF-8. */
 export type Data = string | Uint8Array | null;

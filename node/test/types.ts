@@ -3,6 +3,8 @@
 // What a program in TypeScript may write, and what it may not. tests/node.t compiles it; nobody runs it.
 
 import { once } from 'node:events';
+import * as dgram from 'node:dgram';
+import * as fs from 'node:fs';
 import * as fsp from 'node:fs/promises';
 import * as net from 'node:net';
 import { Descriptor, Passer, Received, Server, connect, serve, socketpair } from 'fdpasser';
@@ -15,6 +17,10 @@ export async function right(): Promise<void> {
   await passer.send(await fsp.open('file'), 'data');
   await passer.send(new net.Socket(), new Uint8Array(3));
   await passer.send(net.createServer(), Buffer.from('data'));
+  await passer.send(fs.createReadStream('file'));
+  await passer.send(dgram.createSocket('udp4'), null);
+  await passer.send(process.stdin);
+  await passer.send(process.stdout);
   await passer.drain();
   const received: Received | null = await passer.recv({ signal: AbortSignal.timeout(1000) });
   if (received) await passer.send(received, received.data);
@@ -46,6 +52,8 @@ export async function right(): Promise<void> {
 export async function wrong(passer: Passer, descriptor: Descriptor): Promise<void> {
   // @ts-expect-error a string is no descriptor
   await passer.send('1');
+  // @ts-expect-error this has no descriptor
+  await passer.send({});
   // @ts-expect-error data is text or bytes
   await passer.send(1, 2);
   // @ts-expect-error the end is null
