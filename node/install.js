@@ -46,16 +46,16 @@ const words = (text) => (text ?? '').split(/\s+/).filter(Boolean);
 
 // --- Node's headers ----------------------------------------------------------------------------------
 
-// They come with Node itself, in Debian with libnode-dev. Headers of another version do as well: N-API and the part of
-// libuv that is used here do not change.
+// They come with Node itself, in Debian with libnode-dev, which has uv.h one directory higher. Headers of another version do as
+// well: N-API and the part of libuv that is used here do not change.
 function nodeHeaders() {
   const installed = path.dirname(path.dirname(fs.realpathSync(process.execPath)));
   const gyp = path.join(os.homedir(), macos ? 'Library/Caches' : '.cache', 'node-gyp', process.versions.node);
-  const places = [process.env.npm_config_nodedir, installed, gyp, '/usr/local', '/usr'].filter(Boolean);
-  const found = places.map((place) => path.join(place, 'include', 'node')).find((place) => has(place, 'node_api.h') && has(place, 'uv.h'));
+  const places = [process.env.npm_config_nodedir, installed, gyp, '/usr/local', '/usr'].filter(Boolean).map((place) => path.join(place, 'include', 'node'));
+  const found = places.find((place) => has(place, 'node_api.h') && (has(place, 'uv.h') || has(place, '..', 'uv.h') || has('/usr/include/uv.h')));
   if (found) return found;
   return stop(
-    `Node's headers (node_api.h and uv.h) are in none of these:\n${places.map((place) => `    ${place}/include/node\n`).join('')}` +
+    `Node's headers (node_api.h and uv.h) are in none of these:\n${[...new Set(places)].map((place) => `    ${place}\n`).join('')}` +
       'In Debian they are in the package libnode-dev. `npm install --nodedir=DIRECTORY` names another place.',
   );
 }
@@ -117,7 +117,7 @@ function compile() {
   const flags = ['-std=gnu99', '-O2', '-Wall', '-Wextra', '-fPIC', '-fvisibility=hidden', ...words(process.env.CFLAGS)];
   const made = path.join(build, 'fdpasser.node');
   const sources = fs.readdirSync(path.join(here, 'src')).filter((name) => name.endsWith('.c')).map((name) => path.join(here, 'src', name));
-  run(...cc, ...flags, ...shared, `-isystem${headers}`, '-o', `${made}.new`, ...sources, ...withLibrary, ...words(process.env.LDFLAGS));
+  run(...cc, ...flags, ...shared, `-isystem${headers}`, `-idirafter${path.dirname(headers)}`, '-o', `${made}.new`, ...sources, ...withLibrary, ...words(process.env.LDFLAGS));
   fs.renameSync(`${made}.new`, made);
   fs.rmSync(cargoTarget, { recursive: true, force: true });
 }
