@@ -72,7 +72,7 @@ shared := $(out)/$(firstword $(so))
 soak_programs := target/soak/fault.so target/soak/peer target/soak/hostile
 
 .PHONY: all lib perl-module manual setup demo test check interop portability soak sanitize bench header abi install uninstall
-.PHONY: packages python sbom dist clean help
+.PHONY: packages python node sbom dist clean help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -205,7 +205,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install check-python
+.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install check-python check-node
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -241,7 +241,7 @@ check-rust:
 	$(CARGO) test $(CARGO_FLAGS) $(with_header)
 
 check-c: lib
-	$(PROVE) -v tests/header.t tests/cdef.t tests/c.t
+	$(PROVE) -v tests/header.t tests/abi.t tests/cdef.t tests/c.t
 
 check-perl: perl-module
 	$(MAKE) -C perl --no-print-directory test TEST_VERBOSE=1
@@ -259,6 +259,13 @@ check-sysv:
 
 check-python: lib
 	$(PROVE) -v tests/python.t
+
+node: lib ## the package for Node on Node 18 and 20, and with the library that it builds itself
+	@scripts/setup-node --all
+	$(PROVE) -v tests/node.t :: --all
+
+check-node: lib
+	$(PROVE) -v tests/node.t
 
 check-interop: all target/soak/fault.so
 	$(PROVE) -v tests/interop/matrix :: --quick

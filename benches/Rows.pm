@@ -53,6 +53,15 @@ my %table = (
         [ 'IO::FDPass, blocking, handles, pipe',   'fdpass send', 'fdpass open', calls => 'receiver' ],
         [ 'IO::FDPass, blocking, handles, socket', 'fdpass send', 'fdpass open', kind => 'socket', calls => 'receiver' ],
 
+        [ 'Node, plain addon, blocking',            'node_plain plain_send', 'node_plain plain_recv', calls => 'both' ],
+        [ 'Node, plain addon, bare receiver',       'node_plain plain_send', 'bare recv' ],
+        [ 'Node, plain addon, bare sender',         'bare send',      'node_plain plain_recv' ],
+        [ 'Node, send and for await',               'node send',      'node recv',        same => $bare_dup, calls => 'both' ],
+        [ 'Node, send, bare receiver',              'node send',      'bare recv',        same => $bare_dup ],
+        [ 'Node, for await, bare sender',           'bare send',      'node recv' ],
+        [ 'Node, message events, bare sender',      'bare send',      'node recv_events' ],
+        [ 'Node, send and for await, 100 bytes',    'node send_data', 'node recv',        same => $bare_dup_data ],
+
         [ 'AnyEvent::FDpasser, EV, pipe',                              'EV send',   'EV recv' ],
         [ 'AnyEvent::FDpasser, EV, socket',                            'EV send',   'EV recv', kind => 'socket', calls => 'receiver' ],
         [ 'AnyEvent::FDpasser, EV, pipe, 16 per message',              'EV send',   'EV recv', per => 16 ],
@@ -126,6 +135,19 @@ my %program = (
     uv       => compiled('uv', '-luv'),
     (map { ("py$_" => python($_)) } qw(socket calls asyncio)),
     fdpass   => { name => 'IO::FDPass', command => [ $^X, 'benches/peer.pl', 'fdpass' ], needs => [ $^X, '-MIO::FDPass', '-e1' ] },
+    node     => {
+        name    => 'Node',
+        command => [ 'node', 'benches/node.js' ],
+        needs   => [ 'env', "FDPASSER_LIB=$root/target/release/libfdpasser.a", "FDPASSER_INCLUDE=$root/include", 'node', 'node/install.js' ],
+        without => 'node or its headers are not installed',
+    },
+    node_plain => {
+        name    => "Node's plain addon",
+        command => [ 'node', 'benches/node.js' ],
+        needs   => [ 'sh', '-c', 'headers=$(node node/install.js --headers) && exec "$@" "-isystem$headers"', 'sh', split(' ', $ENV{CC} || 'cc'),
+            qw(-std=gnu99 -O2 -Wall -Wextra -Werror -shared -fPIC -o), "$out/node_plain.node", 'benches/node_plain.c' ],
+        without => 'node or its headers are not installed',
+    },
     EV       => perl_loop('EV', '-MEV'),
     Perl     => perl_loop('Perl'),
 );

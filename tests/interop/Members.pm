@@ -179,6 +179,17 @@ sub members {
             run   => [ 'php', "$ffi/php/pass.php" ],
         },
         {
+            name  => 'Node',
+            what  => 'the package in node/, promises',
+            data  => 'lines',
+            several => 1,
+            pauses => 1,
+            needs => [ 'nodejs with its headers (libnode-dev)', 'node', "$root/node/install.js", '--headers' ],
+            env   => { FDPASSER_LIB => library('so'), FDPASSER_INCLUDE => "$root/include", NODE_OPTIONS => '' },
+            build => [ 'node', "$root/node/install.js" ],
+            run   => [ 'node', '--trace-warnings', "$here/node.js" ],
+        },
+        {
             name  => 'Ruby',
             what  => 'Fiddle, IO.select',
             data  => 'lines',
