@@ -6,7 +6,6 @@
 
 use fdpasser::Kind;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
@@ -127,6 +126,7 @@ fn what_it_is() {
 #[cfg(not(fdpasser_sysv))]
 #[test]
 fn tells_the_manager() {
+    use std::io::{Read, Seek, Write};
     use std::os::unix::net::UnixDatagram;
 
     const SCRIPT: &str = "NOTIFY_SOCKET=$PWD/target/services-test-$$; export NOTIFY_SOCKET; rm -f \"$NOTIFY_SOCKET\"";

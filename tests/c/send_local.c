@@ -36,7 +36,9 @@ static void test(void)
     close(pair[0]);
     ERRNO(fdpasser_send_fds(pair[0], fds, 3, 1 | FDPASSER_LOCAL), EBADF);
     EQUAL(pipe(ends), 0);
-    ERRNO(fdpasser_send_fds(ends[1], fds, 3, 1 | FDPASSER_LOCAL), ENOTSOCK);
+    /* The system itself says so, and not the look that was left out. */
+    ERRNO(fdpasser_send_fds(ends[1], fds, 3, 1 | FDPASSER_LOCAL),
+          fdpasser_mode() == FDPASSER_MODE_SYSV ? ENOTTY : ENOTSOCK);
     close_pair(ends);
     for (int i = 0; i < 3; i++)
         close(fds[i]);
