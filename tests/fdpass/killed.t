@@ -45,6 +45,13 @@ sub answers {
     return (readline($client) // '') eq "new\n";
 }
 
+# No server of an earlier step may answer for that of a later one.
+sub answers_now {
+    my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or die "connect: $@";
+    vec(my $ready = '', fileno $client, 1) = 1;
+    return select $ready, undef, undef, 0.2;
+}
+
 # Starts both sides, the one that listens first, and one of them traced. Returns the sender and the receiver.
 sub both {
     my ($listens, $traced, @strace) = @_;
@@ -56,6 +63,15 @@ sub both {
         while ($job eq $listens && !-S 'node' && !has_ended($side{$job})) { sleep 0.002 }
     }
     return @side{qw(send recv)};
+}
+
+# Ends a side, and the new server, which strace leaves to itself when it runs.
+sub finish {
+    my ($process) = @_;
+    kill KILL => -$process->{pid};
+    my $status = ended($process);
+    sleep 0.002 while kill 0 => -$process->{pid};
+    return $status;
 }
 
 # Whether a process has ended. Its status is kept for ended().
@@ -82,7 +98,8 @@ sub steps {
     my ($sender, $receiver) = both($listens, $job, qw(strace -qq -b execve -o trace));
     is(ended($sender), 0, "$job, $listens listens: it works if nobody is killed");
     ok(answers(), 'and the new server answers');
-    stop($receiver);
+    finish($receiver);
+    ok(!answers_now(), 'and ends');
     my ($reached, %count, @steps) = (0);
     for (split /\n/, slurp('trace')) {
         my ($name) = /^(\w+)\(/ or next;
@@ -107,7 +124,8 @@ for my $listens (qw(recv send)) {
             my ($name, $number) = @{ $steps[$step] };
             my ($sender, $receiver) = both($listens, 'recv', qw(strace -qq -b execve -o trace -e), "inject=$name:signal=KILL:when=$number");
             first_end($step > $meets ? 20 : 0.3, $sender, $receiver);
-            if (has_ended($receiver)) {
+            # strace ends as the receiver does, and well when the receiver has execed.
+            if (has_ended($receiver) && ended($receiver) == POSIX::SIGKILL) {
                 $killed++;
                 # Before that it may wait for another receiver.
                 kill TERM => $sender->{pid} if $step <= $meets;
@@ -120,7 +138,7 @@ for my $listens (qw(recv send)) {
                 is(ended($sender), 0, "$name $number: nobody is killed");
                 ok(answers(), 'and the new server answers');
             }
-            stop($receiver);
+            finish($receiver);
         }
         cmp_ok($killed, '>', @steps / 2, "$killed were killed");
         cmp_ok(@steps - $meets, '>', 8, 'many of them when they had a sender');
@@ -141,7 +159,7 @@ for my $listens (qw(recv send)) {
             stop($sender, 'TERM') if !has_ended($sender);
             ok(ended($sender) != 0 || $runs, "$name $number: " . ($runs ? 'both' : 'the old one'));
             ok(answers(), 'the new server answers') if $runs;
-            stop($receiver);
+            finish($receiver);
         }
         cmp_ok($runs{$_}, '>', 0, $_ ? 'late enough, and the new server runs' : 'early enough, and it does not') for 0, 1;
     };
@@ -155,7 +173,7 @@ part 'the receiver is stopped' => sub {
         my ($said, $status) = status($sender);
         is($status, 124, "$name: the sender gives up");
         like($said, qr/timed out/, 'and says so');
-        stop($receiver);
+        finish($receiver);
     }
 };
 
