@@ -146,20 +146,6 @@ fn send_with<const N: usize>(
     Ok(sent as usize)
 }
 
-#[cfg(not(sendmsg_copies))]
-use libc::sendmsg;
-
-/// The system call itself. musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy
-/// to be sure of that. Ours is zero already.
-///
-/// # Safety
-/// As for sendmsg(2), and all padding in `msg` and in its control message must be zero.
-#[cfg(sendmsg_copies)]
-unsafe fn sendmsg(passer: RawFd, msg: *const libc::msghdr, flags: c_int) -> libc::c_long {
-    // SAFETY: the caller keeps to it.
-    unsafe { libc::syscall(libc::SYS_sendmsg, passer, msg, flags) }
-}
-
 /// A passer that the caller made may not have this yet.
 #[cfg(sigpipe_by_option)]
 fn no_sigpipe(passer: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -174,6 +160,20 @@ fn no_sigpipe(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 )]
 fn no_sigpipe(_: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
+}
+
+#[cfg(not(sendmsg_copies))]
+use libc::sendmsg;
+
+/// The system call itself. musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy
+/// to be sure of that. Ours is zero already.
+///
+/// # Safety
+/// As for sendmsg(2), and all padding in `msg` and in its control message must be zero.
+#[cfg(sendmsg_copies)]
+unsafe fn sendmsg(passer: RawFd, msg: *const libc::msghdr, flags: c_int) -> libc::c_long {
+    // SAFETY: the caller keeps to it.
+    unsafe { libc::syscall(libc::SYS_sendmsg, passer, msg, flags) }
 }
 
 // --- receiving -----------------------------------------------------------------------------------
