@@ -14,6 +14,7 @@ fn main() {
         println!("cargo:rustc-cfg=fdpasser_sysv");
     }
     properties();
+    c_library();
     soname();
     #[cfg(feature = "header")]
     header();
@@ -68,6 +69,16 @@ fn properties() {
         if systems.contains(&system.as_str()) {
             println!("cargo:rustc-cfg={property}");
         }
+    }
+}
+
+/// What differs between C libraries on one system, likewise.
+fn c_library() {
+    let is = |name: &str, value: &str| env::var(name).as_deref() == Ok(value);
+    // sendmsg(3) copies control messages, to a buffer that has no room for 253 descriptors in musl 1.2.3.
+    println!("cargo:rustc-check-cfg=cfg(sendmsg_copies)");
+    if is("CARGO_CFG_TARGET_ENV", "musl") && is("CARGO_CFG_TARGET_POINTER_WIDTH", "64") {
+        println!("cargo:rustc-cfg=sendmsg_copies");
     }
 }
 

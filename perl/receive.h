@@ -97,8 +97,18 @@ is_no_data(SV *data)
     return SvCUR(data) == 0 || (SvCUR(data) == 1 && *SvPVX(data) == 0);
 }
 
-/* As take, but takes one message, and with its data. Bytes without a descriptor go to `ahead`: they belong to the next
- * message. */
+/* On these sockets a message never joins the next one. */
+static bool
+is_packet_socket(int fd)
+{
+    int type;
+    socklen_t len = sizeof type;
+
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type != SOCK_STREAM;
+}
+
+/* As take, but takes one message, and with its data. On a stream, bytes without a descriptor go to `ahead`: they belong
+ * to the next message. */
 static int
 take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
 {
@@ -112,6 +122,8 @@ take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
 
     if (n < 0 && !no_descriptor)
         return -errno;
+    if (no_descriptor && is_packet_socket(fd))
+        return -EBADMSG;
     if (n == 0)
         return has(self, "ahead") ? -EBADMSG : 0;
     data = join_ahead(aTHX_ self, bytes, len);
@@ -131,6 +143,31 @@ take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
     return make_handles(aTHX_ passer, fds, n, is_no_data(data) ? NULL : data, 1, one);
 }
 
+/* Whether somebody has shut the socket down, so that nothing more arrives. What has arrived may still wait. */
+static bool
+is_shut_down(pTHX_ HV *self)
+{
+#ifdef POLLRDHUP
+    const short shut_down = POLLRDHUP | POLLHUP;
+#else
+    const short shut_down = POLLHUP;
+#endif
+    struct pollfd socket;
+
+    if (fdpasser_mode() == FDPASSER_MODE_SYSV)
+        return FALSE;
+    socket.fd = passer_fd(aTHX_ self);
+    socket.events = shut_down;
+    return poll(&socket, 1, 0) == 1 && socket.revents & shut_down;
+}
+
+static int
+take_next(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
+{
+    return has(self, "messages") ? take_message(aTHX_ passer, self, seen, one)
+                                 : take(aTHX_ passer, self, enough, seen, one);
+}
+
 /* A look that finds nothing costs as much as one that finds something. So after an event that brought one
  * descriptor and a vain look for a second one, this many events take one descriptor and do not look further. */
 #define QUIET_EVENTS 15
@@ -140,10 +177,16 @@ static int
 look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
 {
     int before = seen->total;
-    int status = has(self, "messages") ? take_message(aTHX_ passer, self, seen, one)
-                                       : take(aTHX_ passer, self, enough, seen, one);
-    int retry = status < 0 ? fdpasser_retry_ms(-status) : -1;
+    int retry, status = take_next(aTHX_ passer, self, enough, seen, one);
 
+    /* Linux says EAGAIN of a datagram socket that was shut down at this end, and the socket polls readable for ever. A
+     * message may have come between the two calls. */
+    if (status == -EAGAIN && !seen->total && is_shut_down(aTHX_ self)) {
+        status = take_next(aTHX_ passer, self, enough, seen, one);
+        if (status == -EAGAIN)
+            status = 0;
+    }
+    retry = status < 0 ? fdpasser_retry_ms(-status) : -1;
     if (status == -EAGAIN && seen->total == 1)
         (void)hv_stores(self, "quiet", newSViv(QUIET_EVENTS));
     if (status == -ECONNRESET && !seen->was_reset) {

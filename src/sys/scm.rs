@@ -142,7 +142,7 @@ fn send_with<const N: usize>(
         flags |= libc::MSG_DONTWAIT;
     }
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call. sendmsg only reads what they point at.
-    let sent = Errno::result(unsafe { libc::sendmsg(passer.as_raw_fd(), &msg, flags) })?;
+    let sent = Errno::result(unsafe { sendmsg(passer.as_raw_fd(), &msg, flags) })?;
     Ok(sent as usize)
 }
 
@@ -160,6 +160,20 @@ fn no_sigpipe(passer: BorrowedFd<'_>) -> Result<(), Errno> {
 )]
 fn no_sigpipe(_: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
+}
+
+#[cfg(not(sendmsg_copies))]
+use libc::sendmsg;
+
+/// The system call itself. musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy
+/// to be sure of that. Ours is zero already.
+///
+/// # Safety
+/// As for sendmsg(2), and all padding in `msg` and in its control message must be zero.
+#[cfg(sendmsg_copies)]
+unsafe fn sendmsg(passer: RawFd, msg: *const libc::msghdr, flags: c_int) -> libc::c_long {
+    // SAFETY: the caller keeps to it.
+    unsafe { libc::syscall(libc::SYS_sendmsg, passer, msg, flags) }
 }
 
 // --- receiving -----------------------------------------------------------------------------------

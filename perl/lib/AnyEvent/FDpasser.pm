@@ -722,6 +722,10 @@ If a message carries several handles, its data goes with the first.
 On a stream, bytes may come before the message that they belong to. They are put in front of that message's data. More
 than 4096 bytes together are the error C<EMSGSIZE>. If no handle comes any more, the error is C<EBADMSG>.
 
+On a SOCK_SEQPACKET or SOCK_DGRAM socket nothing joins. There a message without a handle is C<EBADMSG>, and one of more
+than 4096 bytes is C<EMSGSIZE>. Either is final for the passer, whereas the C library's queue goes on with the next
+message.
+
 Each handle that waits for its callback may hold 4096 bytes.
 
 =head2 my ($uid, $gid, $pid) = $passer->peer_cred
