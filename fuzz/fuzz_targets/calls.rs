@@ -491,7 +491,10 @@ impl State<'_> {
         let sent = unsafe { send(self.number(passer), from, n, per_message) };
         if check(sent, "send_fds", SENDING) {
             assert!(sent as usize <= n && (sent > 0 || n == 0));
-            assert!(n == 0 || !null && n == fds.len() && per_message & !ffi::FDPASSER_LOCAL <= MAX as u32);
+            assert!(
+                n == 0
+                    || !null && n == fds.len() && per_message & !ffi::FDPASSER_LOCAL <= MAX as u32
+            );
             let mut gone = fds[..sent as usize].iter();
             assert!(gone.all(|&fd| fd >= 0 && fd < 1 << 16));
         } else if n > c_int::MAX as usize {
