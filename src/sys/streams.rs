@@ -79,8 +79,16 @@ pub(crate) const MODE: Mode = Mode::SysV;
 
 pub(crate) const MAX_PER_MESSAGE: usize = 1;
 
+pub(crate) const SLOTS_PER_MESSAGE: usize = 1;
+
+pub(crate) const FULL_DESPITE_WAITING: bool = false;
+
+pub(crate) fn most_to_send() -> usize {
+    1
+}
+
 /// What the libc crate lacks, or has for one of the two systems only. Values and layouts are those of
-/// illumos' `sys/stropts.h`, prototypes those of its `stropts.h`, `ucred.h` and `signal.h`.
+/// illumos' `sys/stropts.h`, prototypes those of its `stropts.h` and `signal.h`.
 mod stropts {
     use super::{c_char, c_int, c_uint, gid_t, uid_t};
 
@@ -97,12 +105,6 @@ mod stropts {
             && I_PEEK == libc::I_PEEK
             && I_SENDFD == libc::I_SENDFD
     );
-
-    /// Opaque.
-    #[repr(C)]
-    pub struct Ucred {
-        _private: [u8; 0],
-    }
 
     #[repr(C)]
     pub struct StrRecvFd {
@@ -131,11 +133,6 @@ mod stropts {
         pub fn fattach(fd: c_int, path: *const c_char) -> c_int;
         pub fn fdetach(path: *const c_char) -> c_int;
         pub fn getmsg(fd: c_int, ctl: *mut StrBuf, data: *mut StrBuf, flags: *mut c_int) -> c_int;
-        pub fn getpeerucred(fd: c_int, peer: *mut *mut Ucred) -> c_int;
-        pub fn ucred_geteuid(peer: *const Ucred) -> uid_t;
-        pub fn ucred_getegid(peer: *const Ucred) -> gid_t;
-        pub fn ucred_getpid(peer: *const Ucred) -> libc::pid_t;
-        pub fn ucred_free(peer: *mut Ucred);
         pub fn sigpending(set: *mut libc::sigset_t) -> c_int;
         pub fn sigtimedwait(
             set: *const libc::sigset_t,
@@ -361,18 +358,7 @@ fn must_be_stream(fd: &impl AsRawFd) -> Result<(), Errno> {
 /// process too.)
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     must_be_stream(&passer)?;
-    let mut peer = ptr::null_mut();
-    // SAFETY: the first call makes what the others read, and the last frees it, once.
-    unsafe {
-        Errno::result(stropts::getpeerucred(passer.as_raw_fd(), &mut peer))?;
-        let cred = PeerCred {
-            uid: stropts::ucred_geteuid(peer),
-            gid: stropts::ucred_getegid(peer),
-            pid: Some(stropts::ucred_getpid(peer)).filter(|&pid| pid > 0),
-        };
-        stropts::ucred_free(peer);
-        Ok(cred)
-    }
+    super::ucred::of_peer(passer)
 }
 
 /// No call tells how much the other end has not read yet.

@@ -164,7 +164,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Clears O_NONBLOCK on a descriptor that nobody shares yet.
+/// Clears O_NONBLOCK, for everybody who shares the open file description.
 #[allow(dead_code, reason = "only sockets are connected with a deadline")]
 pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let status = status(fd)? - OFlag::O_NONBLOCK;
