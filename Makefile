@@ -107,8 +107,10 @@ interop: ## every sender against every receiver, in all languages
 	tests/interop/matrix
 
 MINUTES ?= 30
-soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds
+soak: setup ## the fault harness for MINUTES (30) minutes, with random seeds; a million messages with data
 	@$(MAKE) --no-print-directory perl-module $(soak_programs)
+	$(PROVE) tests/c.t :: message_ledger
+	FDPASSER_LEDGER=1000000 target/ctests/message_ledger.shared
 	tests/soak/soak --minutes $(MINUTES)
 
 sanitize: setup ## the C programs with AddressSanitizer and ThreadSanitizer (needs a nightly Rust)

@@ -16,6 +16,7 @@ our @EXPORT_OK = qw(rows command run_row works);
 # receiver is a program and its role. A row with `calls` is also run under strace, on that side.
 my @loops = ([ EV => 'AnyEvent::FDpasser, EV' ], [ Perl => 'AnyEvent::FDpasser, pure-Perl loop' ]);
 my ($bare, $bare_dup) = ('bare C loop', 'bare C loop with dup and close');
+my ($bare_data, $bare_dup_data) = map { "$_, 100 bytes" } $bare, $bare_dup;
 my %table = (
     throughput => [
         [ "$bare, one by one",            'bare send',     'bare recv', calls => 'both' ],
@@ -23,6 +24,8 @@ my %table = (
         [ "$bare, 253 per message",       'bare send',     'bare recv', per => 253 ],
         [ "$bare_dup, one by one",        'bare send_dup', 'bare recv', same => $bare_dup ],
         [ "$bare_dup, 16 per message",    'bare send_dup', 'bare recv', same => $bare_dup, per => 16 ],
+        [ "$bare_data, one by one",       'bare send_data',     'bare recv_data', calls => 'both' ],
+        [ "$bare_dup_data, one by one",   'bare send_dup_data', 'bare recv_data', same => $bare_dup ],
 
         [ 'send_fd, bare receiver',                       'fdpasser send_fd',  'bare recv',              calls => 'sender' ],
         [ 'recv_fd, bare sender',                         'bare send',         'fdpasser recv_fd',       calls => 'receiver' ],
@@ -35,6 +38,11 @@ my %table = (
         [ 'fdpasser_process, bare receiver, one by one',     'fdpasser send_queue', 'bare recv', same => $bare_dup ],
         [ 'fdpasser_process, bare receiver, 16 per message', 'fdpasser send_queue', 'bare recv', same => $bare_dup, per => 16 ],
         [ 'fdpasser_process, bare sender, 16 per message',   'bare send', 'fdpasser recv_queue', per => 16 ],
+
+        [ 'send_message, bare receiver, 100 bytes', 'fdpasser send_message',    'bare recv_data',           same => $bare_data, calls => 'sender' ],
+        [ 'recv_message, bare sender, 100 bytes',   'bare send_data',           'fdpasser recv_message',    same => $bare_data, calls => 'receiver' ],
+        [ 'send_message, recv_message, 100 bytes',  'fdpasser send_message',    'fdpasser recv_message',    same => $bare_data ],
+        [ 'fdpasser_process, 100 bytes',            'fdpasser send_queue_data', 'fdpasser recv_queue_data', same => $bare_dup_data, calls => 'both' ],
 
         [ 'skalibs unixmessage, one by one',       'skalibs send', 'skalibs recv' ],
         [ 'skalibs unixmessage, 16 per message',   'skalibs send', 'skalibs recv', per => 16 ],

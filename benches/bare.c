@@ -10,15 +10,15 @@ static union {
     char bytes[CMSG_SPACE(MOST * sizeof(int))];
 } control;
 
-static char byte;
-static struct iovec iov = {&byte, 1};
+static char bytes[DATA];
+static struct iovec iov = {bytes, 1};
 static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
 static void send_message(int count)
 {
     msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
     control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-    if (sendmsg(PASSER, &msg, MSG_NOSIGNAL) != 1)
+    if (sendmsg(PASSER, &msg, MSG_NOSIGNAL) != (ssize_t)iov.iov_len)
         err(1, "sendmsg");
 }
 
@@ -27,7 +27,7 @@ static int receive_message(void)
     int count;
 
     msg.msg_controllen = sizeof control;
-    if (recvmsg(PASSER, &msg, MSG_CMSG_CLOEXEC) != 1)
+    if (recvmsg(PASSER, &msg, MSG_CMSG_CLOEXEC) != (ssize_t)iov.iov_len)
         err(1, "recvmsg");
     count = (int)((control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
     for (int i = 0; i < count; i++)
@@ -40,6 +40,19 @@ static void prepare(void)
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
     memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+}
+
+/* All messages have 100 bytes. */
+static void prepare_recv_data(void)
+{
+    iov.iov_len = DATA;
+}
+
+static void prepare_data(void)
+{
+    prepare();
+    prepare_recv_data();
+    memset(bytes, 'x', sizeof bytes);
 }
 
 static void send_all(void)
@@ -93,6 +106,13 @@ static void pong(void)
 }
 
 const struct role roles[] = {
-    {"send", prepare, send_all}, {"send_dup", prepare, send_all_dup}, {"recv", NULL, recv_all},
-    {"ping", NULL, ping},        {"pong", NULL, pong},                {NULL, NULL, NULL},
+    {"send", prepare, send_all},
+    {"send_dup", prepare, send_all_dup},
+    {"recv", NULL, recv_all},
+    {"send_data", prepare_data, send_all},
+    {"send_dup_data", prepare_data, send_all_dup},
+    {"recv_data", prepare_recv_data, recv_all},
+    {"ping", NULL, ping},
+    {"pong", NULL, pong},
+    {NULL, NULL, NULL},
 };

@@ -30,6 +30,33 @@ static void recv_each(void)
     }
 }
 
+/* The same with 100 bytes of data. */
+static char data[FDPASSER_MAX_DATA];
+
+static void prepare_data(void)
+{
+    memset(data, 'x', DATA);
+}
+
+static void send_each_data(void)
+{
+    for (long left = n; left > 0; left--)
+        if (fdpasser_send_message(PASSER, fds, 1, data, DATA) != 1)
+            err(1, "fdpasser_send_message");
+}
+
+static void recv_each_data(void)
+{
+    for (long left = n; left > 0; left--) {
+        size_t len;
+        int fd;
+
+        if (fdpasser_recv_message(PASSER, &fd, 1, data, sizeof data, &len) != 1 || len != DATA)
+            err(1, "fdpasser_recv_message");
+        close(fd);
+    }
+}
+
 /* Many in one call, `per` in each message. */
 static int *many;
 
@@ -91,6 +118,32 @@ static void prepare_queue(void)
         err(1, "fdpasser_new");
 }
 
+static int with_data;
+
+static void prepare_queue_data(void)
+{
+    prepare_data();
+    prepare_queue();
+    with_data = 1;
+    if (fdpasser_want_data(queue, 1) != 0)
+        err(1, "fdpasser_want_data");
+}
+
+static int push(int fd)
+{
+    return with_data ? fdpasser_push_send_message(queue, fd, data, DATA) : fdpasser_push_send_fd(queue, fd);
+}
+
+static int next_fd(void)
+{
+    size_t len;
+    int fd = with_data ? fdpasser_next_message(queue, data, sizeof data, &len) : fdpasser_next_fd(queue);
+
+    if (with_data && fd > 0 && len != DATA)
+        errx(1, "fdpasser_next_message: %zu bytes", len);
+    return fd;
+}
+
 static int queue_turn(void)
 {
     int events = fdpasser_events(queue);
@@ -105,8 +158,8 @@ static void send_queue(void)
 {
     for (long left = n; left > 0 || fdpasser_queued(queue) > 0;) {
         for (; left > 0 && fdpasser_queued(queue) < QUEUED; left--)
-            if (fdpasser_push_send_fd(queue, dup(fds[0])) != 1)
-                err(1, "fdpasser_push_send_fd");
+            if (push(dup(fds[0])) != 1)
+                err(1, "push");
         if (queue_turn() != 1)
             err(1, "fdpasser_process");
     }
@@ -121,7 +174,7 @@ static void recv_queue(void)
 
         if (queue_turn() != 1)
             err(1, "fdpasser_process");
-        for (; (fd = fdpasser_next_fd(queue)) > 0; taken++)
+        for (; (fd = next_fd()) > 0; taken++)
             close(fd);
         if (taken > 0)
             fdpasser_push_recv(queue, taken);
@@ -154,11 +207,15 @@ static void pong(void)
 const struct role roles[] = {
     {"send_fd", NULL, send_each},
     {"recv_fd", NULL, recv_each},
+    {"send_message", prepare_data, send_each_data},
+    {"recv_message", NULL, recv_each_data},
     {"send_fds", prepare_many, send_many},
     {"recv_fds", NULL, recv_many},
     {"recv_messages", NULL, recv_messages},
     {"send_queue", prepare_queue, send_queue},
     {"recv_queue", prepare_queue, recv_queue},
+    {"send_queue_data", prepare_queue_data, send_queue},
+    {"recv_queue_data", prepare_queue_data, recv_queue},
     {"ping", NULL, ping},
     {"pong", NULL, pong},
     {NULL, NULL, NULL},

@@ -23,6 +23,7 @@
 
 #define PASSER 3
 #define MOST 253 /* descriptors in one message, Linux's SCM_MAX_FD */
+#define DATA 100 /* bytes in a message of the rows with data */
 
 /* A name on the command line, the preparation before the clock starts (or NULL), and the job. */
 struct role {

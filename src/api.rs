@@ -9,6 +9,7 @@ use crate::endpoint::{self, Node, PeerCred, ServerOptions};
 use crate::error::{self, Retry};
 use crate::transfer::{self, Fds, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use nix::errno::Errno;
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -225,6 +226,19 @@ pub fn send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> i
     )?)
 }
 
+/// Like [`send_message`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`send_message`]. EAGAIN: the socket is full.
+pub fn try_send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> io::Result<()> {
+    Ok(transfer::send_message(
+        passer.as_fd(),
+        fds,
+        data,
+        Wait::Never,
+    )?)
+}
+
 // --- receiving -----------------------------------------------------------------------------------
 
 /// Receives one descriptor. Returns `None` when the peer has shut down in good order. Waits for a descriptor if the
@@ -239,9 +253,9 @@ pub fn send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> i
 /// - ENOTSOCK, EINVAL: the passer is not a connected socket.
 ///
 /// One message was consumed:
-/// - EBADMSG: bytes came without a descriptor.
+/// - EBADMSG: bytes came without a descriptor, or, over a SOCK_DGRAM socket, nothing at all.
 /// - EMSGSIZE: a message with more than one descriptor came, and all were closed. After more than 4096 bytes in a
-///   message close the passer.
+///   message close the passer, if it is a stream.
 /// - ENOTRECOVERABLE: the kernel destroyed descriptors of the message, because another thread took the last slots
 ///   (or another receiver took the message that was looked at), or a security module refused them.
 ///
@@ -282,27 +296,53 @@ pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Re
 /// [`recv_fd`] does.
 ///
 /// # Errors
-/// As [`recv_fds`]. With EBADMSG the bytes that came without a descriptor are lost; a [`Passer`] keeps them. EMSGSIZE: the
-/// message has more than [`MAX_DATA`] bytes. Its descriptors were closed. On a stream close the passer: what is left
-/// would join the next message.
+/// As [`recv_fds`], in [`NotReceived`], which turns into an [`io::Error`].
+/// - EBADMSG: bytes came without a descriptor. `data` has them, and [`NotReceived::bytes`] says how many they are. If they
+///   are data of a message whose descriptors are still to come, put them in front of that message's data.
+/// - EMSGSIZE: the message has more than [`MAX_DATA`] bytes. Its descriptors were closed. On a stream close the passer: what
+///   is left would join the next message.
 pub fn recv_message(
     passer: impl AsFd,
     fds: &mut impl Extend<OwnedFd>,
     data: &mut [u8; MAX_DATA],
-) -> io::Result<Option<usize>> {
-    let mut received = Fds::new();
-    let mut len = 0;
-    transfer::recv_message(
-        passer.as_fd(),
-        MAX_PER_MESSAGE,
-        &mut received,
-        data,
-        &mut len,
-        Wait::AsPasser,
-    )?;
-    let some = !received.is_empty();
-    fds.extend(received);
-    Ok(some.then_some(len))
+) -> Result<Option<usize>, NotReceived> {
+    recv_with_data(passer.as_fd(), fds, data, Wait::AsPasser)
+}
+
+/// Like [`recv_message`], but never waits, whatever mode the passer is in.
+///
+/// # Errors
+/// As [`recv_message`]. EAGAIN: nothing has arrived.
+pub fn try_recv_message(
+    passer: impl AsFd,
+    fds: &mut impl Extend<OwnedFd>,
+    data: &mut [u8; MAX_DATA],
+) -> Result<Option<usize>, NotReceived> {
+    recv_with_data(passer.as_fd(), fds, data, Wait::Never)
+}
+
+/// Why there is no message, and what came in its place.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct NotReceived {
+    /// Why.
+    pub error: io::Error,
+    /// How many bytes came without a descriptor. They stand in the caller's `data`. It is 0 unless the error is EBADMSG.
+    pub bytes: usize,
+}
+
+impl fmt::Display for NotReceived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for NotReceived {}
+
+impl From<NotReceived> for io::Error {
+    fn from(not_received: NotReceived) -> Self {
+        not_received.error
+    }
 }
 
 /// Why [`try_recv_messages`] took no more.
@@ -372,6 +412,26 @@ fn recv_into(
     let count = fds.len();
     into.extend(fds);
     Ok(count)
+}
+
+fn recv_with_data(
+    passer: BorrowedFd<'_>,
+    into: &mut impl Extend<OwnedFd>,
+    data: &mut [u8; MAX_DATA],
+    wait: Wait,
+) -> Result<Option<usize>, NotReceived> {
+    let mut fds = Fds::new();
+    let mut len = 0;
+    let result = transfer::recv_message(passer, MAX_PER_MESSAGE, &mut fds, data, &mut len, wait);
+    if let Err(error) = result {
+        return Err(NotReceived {
+            error: error.into(),
+            bytes: len,
+        });
+    }
+    let some = !fds.is_empty();
+    into.extend(fds);
+    Ok(some.then_some(len))
 }
 
 fn at_most(timeout: Duration) -> Wait {

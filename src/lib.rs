@@ -42,11 +42,15 @@
 //! # Sockets that are not streams
 //!
 //! Any connected local socket can be a passer. Streams, which this crate makes, suit best.
-//! - With SOCK_SEQPACKET and SOCK_DGRAM an empty message looks like an orderly shutdown.
+//! - With SOCK_SEQPACKET and SOCK_DGRAM an error that is about one message (EBADMSG, EMSGSIZE) concerns that message
+//!   only. A [`Passer`] reports it once and goes on.
+//! - With SOCK_SEQPACKET an empty message without a descriptor looks like an orderly shutdown. With SOCK_DGRAM it is
+//!   EBADMSG.
 //! - With SOCK_SEQPACKET, ECONNRESET comes first, and further calls receive what the peer had sent. A
 //!   [`Passer`] hands that out before it reports ECONNRESET.
 //! - With SOCK_DGRAM only sending shows that the peer is gone, by ECONNREFUSED and then by ENOTCONN. At that moment
-//!   Linux destroys what had come and was not received.
+//!   Linux destroys what had come and was not received. There is no orderly shutdown, unless the program itself
+//!   shuts its own end down for reading.
 //!
 //! # Map
 //!
@@ -70,8 +74,8 @@ mod transfer;
 pub use api::{
     accept, accept_timed, connect, connect_timed, peer_cred, recv_fd, recv_fd_timed, recv_fds,
     recv_message, retry, send_fd, send_fd_timed, send_fds, send_message, server, server_with,
-    socketpair, try_recv_fds, try_recv_messages, try_send_fds, unlink, Passer, PasserPair,
-    Progress, Refused, Stop,
+    socketpair, try_recv_fds, try_recv_message, try_recv_messages, try_send_fds, try_send_message,
+    unlink, NotReceived, Passer, PasserPair, Progress, Refused, Stop,
 };
 pub use endpoint::{Node, PeerCred, ServerOptions};
 pub use error::Retry;

@@ -3,7 +3,7 @@
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
 use crate::error::{self, Retry, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys;
+use crate::sys::{self, Kind};
 use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use arrayvec::ArrayVec;
 use nix::errno::Errno;
@@ -30,8 +30,8 @@ pub(crate) struct Queue {
     wanted: usize,
     sending: Turn,
     receiving: Turn,
-    /// Nothing more comes.
-    ended: bool,
+    /// Why nothing is received at the moment.
+    stopped: Option<Stopped>,
     /// The first error that is final.
     error: Option<Errno>,
     /// The caller knows of the end, or of the error.
@@ -63,6 +63,15 @@ struct Incoming {
     buffer: Vec<u8>,
     /// How many bytes came without a descriptor.
     ahead: usize,
+}
+
+/// Why receiving has stopped.
+#[derive(Clone, Copy, Debug)]
+enum Stopped {
+    /// A message is in error, and the next one is good. Receiving goes on when the caller knows.
+    ByMessage(Errno),
+    /// Nothing more comes.
+    ForGood,
 }
 
 /// When a direction may be tried next.
@@ -118,7 +127,7 @@ impl Queue {
             wanted: 0,
             sending: Turn::Now,
             receiving: Turn::Now,
-            ended: false,
+            stopped: None,
             error: None,
             told: false,
             data: Vec::new(),
@@ -150,6 +159,7 @@ impl Queue {
     }
 
     /// Queues a descriptor, which comes back on failure.
+    #[inline(always)] // a call would cost as much as what it does
     pub(crate) fn push_send_fd(&mut self, fd: OwnedFd) -> Result<(), (OwnedFd, Errno)> {
         let verdict = match self.error {
             Some(error) => Err(error),
@@ -205,7 +215,7 @@ impl Queue {
 
     /// Whether the data of received descriptors is kept for [`next_message`](Self::next_message). At first it is not.
     pub(crate) fn want_data(&mut self, yes: bool) -> Result<(), Errno> {
-        if !yes {
+        if !yes || !sys::HAS_DATA {
             if let Some(all) = self.data.first_mut() {
                 all.incoming = None;
             }
@@ -249,7 +259,7 @@ impl Queue {
             None
         };
         if self.is_receiving() && self.receiving.has_come(ready.readable) {
-            self.receive_some();
+            self.receive_some(ready.readable);
         }
         if let Some((fd, error)) = refused {
             return Ok(Progress::Refused(fd, error));
@@ -257,7 +267,10 @@ impl Queue {
         match self.verdict() {
             None => Ok(Progress::Open),
             Some(verdict) => {
-                self.told = true;
+                match self.stopped {
+                    Some(Stopped::ByMessage(_)) => self.stopped = None,
+                    _ => self.told = true,
+                }
                 verdict.map(|()| Progress::Shutdown)
             }
         }
@@ -267,7 +280,7 @@ impl Queue {
     pub(crate) fn next_fd(&mut self) -> Option<OwnedFd> {
         let fd = self.next_received()?;
         if !self.data.is_empty() {
-            self.data_of_last();
+            self.drop_data_of_last();
         }
         Some(fd)
     }
@@ -285,8 +298,12 @@ impl Queue {
         Some(fd)
     }
 
-    /// The data of the descriptor that has just left `received`.
     #[inline(never)] // so that next_fd() is small where there is no data
+    fn drop_data_of_last(&mut self) {
+        drop(self.data_of_last());
+    }
+
+    /// The data of the descriptor that has just left `received`.
     fn data_of_last(&mut self) -> Option<Vec<u8>> {
         let all = self.data.first_mut()?;
         all.handed_out += 1;
@@ -306,21 +323,22 @@ impl Queue {
     }
 
     fn is_receiving(&self) -> bool {
-        self.wanted > self.received.len() && !self.ended
+        self.wanted > self.received.len() && self.stopped.is_none()
     }
 
     fn deliverable(&self) -> bool {
         self.wanted > 0 && !self.received.is_empty()
     }
 
-    /// How it all ended, if it did and there is nothing left to be done or handed out.
+    /// How it all ended, or which message is in error, if there is nothing left to be done or handed out before that.
     fn verdict(&self) -> Option<Result<(), Errno>> {
         if self.deliverable() || self.is_receiving() {
             return None;
         }
-        match self.error {
-            Some(error) => Some(Err(error)),
-            None => (self.ended && self.to_send.is_empty()).then_some(Ok(())),
+        match (self.stopped, self.error) {
+            (Some(Stopped::ByMessage(error)), _) | (_, Some(error)) => Some(Err(error)),
+            (Some(Stopped::ForGood), None) => self.to_send.is_empty().then_some(Ok(())),
+            (None, None) => None,
         }
     }
 
@@ -406,31 +424,60 @@ impl Queue {
         transfer::send_over_local(self.as_fd(), &fds, self.per_message, Wait::Never)
     }
 
-    fn receive_some(&mut self) {
-        let mut result = self.receive_messages();
+    fn receive_some(&mut self, ready: bool) {
+        let before = self.received.len();
+        match self.receive_messages() {
+            Ok(Taken::Enough) => self.receiving = Turn::Now,
+            result => {
+                let in_vain = ready && self.received.len() == before;
+                self.receive_no_more(result, in_vain);
+            }
+        }
+    }
+
+    /// `in_vain`: the socket was ready, and had nothing.
+    #[inline(never)] // it is not for every message
+    fn receive_no_more(&mut self, mut result: Result<Taken, Errno>, in_vain: bool) {
         // A SOCK_SEQPACKET socket says this, once, before it hands out what is left.
         if result == Err(Errno::ECONNRESET) {
             self.fail(Errno::ECONNRESET);
             result = self.receive_messages();
         }
+        // A datagram socket that was shut down here says EAGAIN (on Linux), and polls readable for ever.
+        if in_vain && result == Err(Errno::EAGAIN) && sys::is_shut_down(self.as_fd()) == Ok(true) {
+            result = match self.receive_messages() {
+                Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
+                result => result,
+            };
+        }
         match result {
             Ok(Taken::Enough) => self.receiving = Turn::Now,
             Ok(Taken::Shutdown) => {
-                self.ended = true;
+                self.stopped = Some(Stopped::ForGood);
                 if self.bytes_are_ahead() {
                     self.fail(NO_DESCRIPTOR);
                 }
             }
+            Err(error @ (NO_DESCRIPTOR | TOO_MANY)) if !self.is_stream() => {
+                self.receiving = Turn::Now;
+                self.stopped = Some(Stopped::ByMessage(error));
+            }
             Err(error) => match Turn::after(error) {
                 // Sending found that the peer is gone, so nothing comes after what has come.
-                Some(Turn::WhenReady) if self.error.is_some() => self.ended = true,
+                Some(Turn::WhenReady) if self.error.is_some() => {
+                    self.stopped = Some(Stopped::ForGood);
+                }
                 Some(turn) => self.receiving = turn,
                 None => {
-                    self.ended = true;
+                    self.stopped = Some(Stopped::ForGood);
                     self.fail(error);
                 }
             },
         }
+    }
+
+    fn is_stream(&self) -> bool {
+        sys::kind(self.as_fd()) == Kind::Stream
     }
 
     /// Whether bytes came, and no descriptor behind them.
@@ -472,7 +519,8 @@ impl Queue {
         };
         let mut keeper = (incoming, received_data);
         let before = received.len();
-        // Bytes without a descriptor are no message, and there may be one behind them.
+        let mut joins = None;
+        // Bytes of a stream without a descriptor are no message, and there may be one behind them.
         for _ in 0..FAIR_SHARE {
             let enough = most.saturating_sub(received.len() - before);
             let result = transfer::recv_messages_with_data(
@@ -485,7 +533,11 @@ impl Queue {
                 },
                 |(incoming, all), fds, len| {
                     if fds.is_empty() {
-                        return incoming.keep(len);
+                        let is_stream = || sys::kind(socket.as_fd()) == Kind::Stream;
+                        return match *joins.get_or_insert_with(is_stream) {
+                            true => incoming.keep(len),
+                            false => Ok(()),
+                        };
                     }
                     if let Some(data) = incoming.take(len)? {
                         all.push_back((*handed_out + received.len() as Place, data));
@@ -494,7 +546,7 @@ impl Queue {
                     Ok(())
                 },
             );
-            if result != Err(NO_DESCRIPTOR) {
+            if result != Err(NO_DESCRIPTOR) || joins == Some(false) {
                 return result;
             }
         }

@@ -23,6 +23,8 @@ my %row = (
     'bare C loop, one by one'                                 => undef,
     'bare C loop with dup and close, 16 per message'          => undef,
     'send_fd, recv_fd'                                        => undef,
+    'send_message, recv_message, 100 bytes'                   => undef,
+    'fdpasser_process, 100 bytes'                             => undef,
     'send_fds, recv_fds, 253 per message'                     => undef,
     'send_fds, try_recv_messages, one by one'                 => undef,
     'fdpasser_process, one by one'                            => undef,
@@ -37,7 +39,7 @@ my %row = (
     'the other AnyEvent::FDpasser, pure-Perl loop, pipe'      => undef,
 );
 # These are compared with a loop that does the same work.
-my @same_work = grep { /^fdpasser_process, .*16 per/ } sort keys %row;
+my @same_work = grep { /^fdpasser_process, .*16 per|100 bytes/ } sort keys %row;
 my @round_trips = ('send_fd, recv_fd, round trip', 'AnyEvent::FDpasser, pure-Perl loop, round trip');
 my ($queued, $passers) = ('AnyEvent::FDpasser, pure-Perl loop, 1000 queued', 'AnyEvent::FDpasser, pure-Perl loop, 100 passers');
 my @idle = map { ("AnyEvent::FDpasser, EV, $_ idle", "AnyEvent::FDpasser, pure-Perl loop, $_ idle") } 1000, 10_000;

@@ -374,6 +374,84 @@ fn data_belongs_to_the_descriptors_of_its_message() {
 
 #[test]
 #[cfg_attr(fdpasser_sysv, ignore = "the SysV interface has no data")]
+fn data_without_waiting() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let mut data = [0; fdpasser::MAX_DATA];
+    let mut fds = Vec::new();
+    let error = fdpasser::try_recv_message(&b, &mut fds, &mut data).unwrap_err();
+    assert_eq!((errno(&error.error), error.bytes), (libc::EAGAIN, 0));
+
+    let fd = numbered(1);
+    let mut sent = 0;
+    let error = loop {
+        match fdpasser::try_send_message(&a, &[fd.as_fd()], b"hello") {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(errno(&error), libc::EAGAIN);
+    assert!(sent > 0);
+    for _ in 0..sent {
+        let len = fdpasser::try_recv_message(&b, &mut fds, &mut data).unwrap();
+        assert_eq!(len.map(|len| &data[..len]), Some(&b"hello"[..]));
+    }
+    assert_eq!(fds.len(), sent);
+    drop(a);
+    let end = fdpasser::try_recv_message(&b, &mut fds, &mut data).unwrap();
+    assert_eq!(end, None);
+}
+
+#[test]
+#[cfg_attr(fdpasser_sysv, ignore = "the SysV interface has no data")]
+fn bytes_without_a_descriptor_are_handed_out_with_the_error() {
+    let (a, b) = fdpasser::socketpair().unwrap();
+    let mut data = [0; fdpasser::MAX_DATA];
+    let mut fds = Vec::new();
+    send_raw(&a, b"alone", &[]);
+    let error = fdpasser::recv_message(&b, &mut fds, &mut data).unwrap_err();
+    assert_eq!(&data[..error.bytes], b"alone");
+    assert!(fds.is_empty());
+    let error = io::Error::from(error);
+    assert_eq!(errno(&error), libc::EBADMSG);
+    assert_eq!(retry(&error), Retry::Never);
+    fdpasser::send_message(&a, &[numbered(1).as_fd()], b"hello").unwrap();
+    let len = fdpasser::recv_message(&b, &mut fds, &mut data).unwrap();
+    assert_eq!((len, fds.len()), (Some(5), 1));
+}
+
+#[test]
+#[cfg(not(fdpasser_sysv))]
+fn an_error_of_one_packet_is_reported_once() {
+    use nix::sys::socket::{socketpair, AddressFamily, SockFlag, SockType};
+    for kind in [SockType::SeqPacket, SockType::Datagram] {
+        for wants_data in [false, true] {
+            let (a, b) = socketpair(AddressFamily::Unix, kind, None, SockFlag::empty()).unwrap();
+            let mut b = Passer::new(b).unwrap();
+            b.want_data(wants_data).unwrap();
+            b.push_recv(10);
+            let fd = numbered(1);
+            let mut expected = vec![libc::EBADMSG, libc::EMSGSIZE];
+            send_raw(&a, b"plain", &[]);
+            send_raw(&a, &[7; fdpasser::MAX_DATA + 1], &[fd.as_raw_fd()]);
+            if kind == SockType::Datagram {
+                send_raw(&a, b"", &[]);
+                expected.push(libc::EBADMSG);
+            }
+            for error in expected {
+                assert_eq!(errno(&turn(&mut b).unwrap_err()), error);
+                assert!(b.next_fd().is_none());
+            }
+            fdpasser::send_message(&a, &[fd.as_fd()], b"good").unwrap();
+            assert!(matches!(turn(&mut b), Ok(Progress::Open)));
+            let (fd, data) = b.next_message().unwrap();
+            assert_eq!(number(fd), 1);
+            assert_eq!(data, wants_data.then(|| b"good".to_vec()));
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(fdpasser_sysv, ignore = "the SysV interface has no data")]
 fn queues_carry_data() {
     let (a, b) = fdpasser::socketpair().unwrap();
     let (mut a, mut b) = (Passer::new(a).unwrap(), Passer::new(b).unwrap());

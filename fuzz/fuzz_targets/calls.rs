@@ -172,6 +172,7 @@ enum Call {
         n: Count,
         len: Count,
         no_data: bool,
+        wait: bool,
     },
     ReceiveMessage {
         passer: Fd,
@@ -180,6 +181,7 @@ enum Call {
         room: Count,
         no_data: bool,
         no_len: bool,
+        wait: bool,
         keep: bool,
     },
     RetryMs(i32),
@@ -505,8 +507,8 @@ impl State<'_> {
         fds: &[RawFd],
         n: usize,
         null: bool,
-        len: usize,
-        no_data: bool,
+        (data_null, len): (bool, usize),
+        wait: bool,
     ) {
         // It belongs to the first of them. If that is not open, nothing is sent.
         let data = match fds.first() {
@@ -514,18 +516,23 @@ impl State<'_> {
             _ => vec![1; DATA],
         };
         let from = if null { ptr::null() } else { fds.as_ptr() };
-        let bytes = if no_data {
+        let bytes = if data_null {
             ptr::null()
         } else {
             data.as_ptr().cast()
         };
+        let send = if wait {
+            ffi::fdpasser_send_message
+        } else {
+            ffi::fdpasser_try_send_message
+        };
         // SAFETY: NULL, or n and len of them, or more than the library takes.
-        let sent = unsafe { ffi::fdpasser_send_message(self.number(passer), from, n, bytes, len) };
+        let sent = unsafe { send(self.number(passer), from, n, bytes, len) };
         if check(sent, "send_message", SENDING) {
             assert_eq!(sent as usize, n);
             assert!(!null && (1..=MAX).contains(&n) && n == fds.len());
-            assert!(len == 0 || !no_data && len <= DATA);
-        } else if n == 0 || n > c_int::MAX as usize {
+            assert!(len == 0 || !data_null && len <= DATA);
+        } else if !(1..=MAX).contains(&n) {
             assert_eq!(last_errno(), EINVAL);
         } else if null {
             assert_eq!(last_errno(), EFAULT);
@@ -733,13 +740,14 @@ impl State<'_> {
                 n,
                 len,
                 no_data,
+                wait,
             } => {
                 let fds: Vec<_> = fds.iter().take(600).map(|&fd| self.number(fd)).collect();
                 let n = match n {
                     Count::Small(_) if !null => fds.len(),
                     n => n.number(),
                 };
-                self.send_message(*passer, &fds, n, *null, len.number(), *no_data);
+                self.send_message(*passer, &fds, n, *null, (*no_data, len.number()), *wait);
             }
             Call::ReceiveMessage {
                 passer,
@@ -748,6 +756,7 @@ impl State<'_> {
                 room,
                 no_data,
                 no_len,
+                wait,
                 keep,
             } => {
                 let mut fds = Room::for_fds(300);
@@ -755,10 +764,13 @@ impl State<'_> {
                 let (mut data, room) = (DataRoom::new(), room.number());
                 let (to, len) = data.pointers(*no_data, *no_len);
                 let passer = self.number(*passer);
-                // SAFETY: NULL, or room for n and for the data of a message, which is all that is used.
-                let got = unsafe {
-                    ffi::fdpasser_recv_message(passer, fds.pointer(*null), n, to, room, len)
+                let receive = if *wait {
+                    ffi::fdpasser_recv_message
+                } else {
+                    ffi::fdpasser_try_recv_message
                 };
+                // SAFETY: NULL, or room for n and for the data of a message, which is all that is used.
+                let got = unsafe { receive(passer, fds.pointer(*null), n, to, room, len) };
                 let good = check(got, "recv_message", RECEIVING);
                 let error = last_errno();
                 let wrong = if n == 0 || n > c_int::MAX as usize {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A hostile peer: messages of every shape that the kernel takes, and every way to receive them. A ledger says what
-//! has to come out. Control messages come from the kernel, so the library's walk over them meets what a peer can
+//! A hostile peer: messages of every shape that the kernel takes, over streams and packet sockets, and every way to
+//! receive them. A ledger says what has to come out, with which data. Control messages come from the kernel, so the library's walk over them meets what a peer can
 //! make the kernel say.
 #![no_main]
 
 mod support;
 
-use fdpasser::{ffi, Stop};
+use fdpasser::{ffi, Events, NotReceived, Passer, Progress, Stop};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ use support::*;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
+    kind: u8,
     blocking: bool,
     without_stdin: bool,
     limit: u8,
@@ -42,7 +43,7 @@ enum Op {
 #[derive(Arbitrary, Debug)]
 struct Message {
     bytes: u8,
-    /// Sixteen times as many.
+    /// Seventeen times as many, which may be too many.
     long: bool,
     /// Bytes that are NUL. Others say which message they belong to.
     nul: bool,
@@ -78,6 +79,14 @@ enum Receive {
     CMessages(u8),
     /// With the data.
     CData(u16),
+    CTryData(u16),
+    Data,
+    TryData,
+    /// With a queue that has as many turns as it needs, and so many descriptors asked for.
+    Queue {
+        wants_data: bool,
+        count: u8,
+    },
 }
 
 /// What is in the pool, or one of the passer's own ends.
@@ -99,6 +108,8 @@ struct Sent {
 struct Peers<'a> {
     pool: &'a Pool,
     receiver: OwnedFd,
+    /// SOCK_STREAM, SOCK_SEQPACKET or SOCK_DGRAM.
+    kind: i32,
     blocking: bool,
     sender: Option<OwnedFd>,
     near: (libc::dev_t, libc::ino_t),
@@ -112,7 +123,7 @@ struct Peers<'a> {
     /// The receiver wants to know who sent a message.
     wants_from: bool,
     ended: bool,
-    /// ECONNRESET comes once, before the end of file.
+    /// ECONNRESET comes once, before the end of file. (With SOCK_SEQPACKET it comes before everything.)
     reset: bool,
     sent_back: bool,
     /// Its own ends are under way, and an end that is open is not the end.
@@ -128,6 +139,14 @@ enum Outcome {
     Error(i32),
 }
 
+/// What a queue says, in order.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Descriptor(Option<Vec<u8>>),
+    Error(i32),
+    End,
+}
+
 fn errno(error: &std::io::Error) -> i32 {
     error.raw_os_error().expect("an errno")
 }
@@ -140,7 +159,7 @@ impl Peers<'_> {
             let at = usize::from(message.first) + items.len();
             items.push(Item::Pool(at % self.pool.fds.len()));
         }
-        if message.own_ends {
+        if message.own_ends && self.is_stream() {
             if let [first, .., last] = &mut items[..] {
                 (*first, *last) = (Item::Near, Item::Far);
             }
@@ -156,7 +175,7 @@ impl Peers<'_> {
 
         self.count = self.count.wrapping_add(1).max(1);
         let byte = if message.nul { 0 } else { self.count };
-        let bytes = vec![byte; usize::from(message.bytes) * if message.long { 16 } else { 1 }];
+        let bytes = vec![byte; usize::from(message.bytes) * if message.long { 17 } else { 1 }];
         let mut control = Vec::<u64>::new(); // aligned as a cmsghdr
         let mut add = |kind, data: &[u8]| {
             // SAFETY: these only compute.
@@ -207,13 +226,13 @@ impl Peers<'_> {
             let mut flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
             if message.out_of_band {
                 flags |= libc::MSG_OOB;
-                self.exact = false;
+                self.exact &= !self.is_stream();
             }
             libc::sendmsg(sender.as_raw_fd(), &msg, flags)
         };
         self.passed_ends |= sent > 0 && message.own_ends;
-        // What the kernel refuses is not our concern.
-        if sent > 0 {
+        // What the kernel refuses is not our concern. A stream sends no empty messages.
+        if sent > 0 || sent == 0 && !self.is_stream() {
             assert_eq!(sent as usize, bytes.len());
             self.queue.push_back(Sent {
                 bytes,
@@ -223,7 +242,7 @@ impl Peers<'_> {
         }
         // So many bytes may come joined that they do not fit into one read.
         let bytes = self.queue.iter().map(|sent| sent.bytes.len());
-        if bytes.sum::<usize>() > DATA {
+        if self.is_stream() && bytes.sum::<usize>() > DATA {
             self.exact = false;
         }
     }
@@ -244,14 +263,21 @@ impl Peers<'_> {
     fn close(&mut self) {
         if self.sender.take().is_some() {
             self.ended = true;
-            self.reset |= self.sent_back;
+            self.reset |= self.sent_back && self.kind != libc::SOCK_DGRAM;
         }
+    }
+
+    fn is_stream(&self) -> bool {
+        self.kind == libc::SOCK_STREAM
     }
 
     /// How many messages the next read takes. Those without descriptors come joined to the first one that has any,
     /// unless they have another sender, as far as the kernel knows.
     fn joined(&self) -> usize {
         let mut taken = 0;
+        if !self.is_stream() {
+            return self.queue.len().min(1);
+        }
         for sent in &self.queue {
             if self.wants_from && sent.from != self.queue[0].from {
                 break;
@@ -265,11 +291,21 @@ impl Peers<'_> {
     }
 
     /// What a call returns that takes at most `room` descriptors, while `free` slots are left. `held`: the peer's
-    /// end was received and is still open, so the end of file does not come.
-    fn expected(&mut self, room: usize, free: Option<usize>, held: bool) -> Outcome {
+    /// end was received and is still open, so the end of file does not come. `with_data`: the call asks for it.
+    fn expected(
+        &mut self,
+        room: usize,
+        free: Option<usize>,
+        held: bool,
+        with_data: bool,
+    ) -> Outcome {
         let joined = self.joined();
+        if self.reset && self.kind == libc::SOCK_SEQPACKET {
+            self.reset = false;
+            return Outcome::Error(libc::ECONNRESET);
+        }
         if joined == 0 {
-            if held {
+            if held || self.kind == libc::SOCK_DGRAM {
                 return Outcome::Error(libc::EAGAIN);
             }
             return match (self.reset, self.ended) {
@@ -282,16 +318,20 @@ impl Peers<'_> {
             };
         }
         let wanted = self.queue[joined - 1].items.len();
+        let empty = wanted == 0 && self.queue[joined - 1].bytes.is_empty();
         // A byte alone needs a free slot too, which shows that no descriptor came with it.
-        if free.is_some_and(|free| wanted.max(1) > free) {
+        if free.is_some_and(|free| wanted.max(1) > free && !empty) {
             return Outcome::Error(libc::EMFILE);
         }
         let taken: Vec<Sent> = self.queue.drain(..joined).collect();
         self.bytes = taken.iter().flat_map(|sent| &sent.bytes).copied().collect();
         let last = taken.into_iter().next_back().expect("a message");
+        let too_long = self.bytes.len() > DATA;
         match wanted {
+            0 if empty && self.kind == libc::SOCK_SEQPACKET => Outcome::End,
+            0 if too_long && with_data => Outcome::Error(libc::EMSGSIZE),
             0 => Outcome::Error(libc::EBADMSG),
-            n if n > room => Outcome::Error(libc::EMSGSIZE),
+            n if too_long || n > room => Outcome::Error(libc::EMSGSIZE),
             _ => Outcome::Got(last.items),
         }
     }
@@ -312,6 +352,9 @@ impl Peers<'_> {
     }
 
     fn receive(&mut self, how: Receive, free: Option<usize>) {
+        if let Receive::Queue { wants_data, count } = how {
+            return self.receive_with_queue(wants_data, usize::from(count) + 1, free);
+        }
         let passer = self.receiver.as_raw_fd();
         let fillers = free.map(fill_table);
         let mut data = None;
@@ -371,14 +414,44 @@ impl Peers<'_> {
                 }
                 (n, if got < 0 { Err(error) } else { Ok(ours) })
             }
-            Receive::CData(n) => {
+            Receive::Queue { .. } => unreachable!("done above"),
+            Receive::Data | Receive::TryData => {
+                let (mut fds, mut bytes) = (Vec::new(), [0; DATA]);
+                let result = if matches!(how, Receive::Data) {
+                    fdpasser::recv_message(&self.receiver, &mut fds, &mut bytes)
+                } else {
+                    fdpasser::try_recv_message(&self.receiver, &mut fds, &mut bytes)
+                };
+                let (outcome, len) = match result {
+                    Ok(len) => {
+                        assert_eq!(len.is_some(), !fds.is_empty());
+                        (Ok(fds), len.unwrap_or(0))
+                    }
+                    Err(NotReceived { error, bytes, .. }) => {
+                        assert!(fds.is_empty());
+                        (Err(errno(&error)), bytes)
+                    }
+                };
+                if matches!(outcome, Ok(_) | Err(libc::EBADMSG)) {
+                    data = Some(bytes[..len].to_vec());
+                } else {
+                    assert_eq!(len, 0);
+                }
+                (MAX, outcome)
+            }
+            Receive::CData(n) | Receive::CTryData(n) => {
                 let n = usize::from(n % 300).max(1);
                 let mut fds = Room::for_fds(300);
                 let mut room = DataRoom::new();
                 // SAFETY: n is no more than the array has, and so is the room.
                 let got = unsafe {
                     let (to, len) = room.pointers(false, false);
-                    ffi::fdpasser_recv_message(passer, fds.pointer(false), n, to, DATA, len)
+                    let receive = if matches!(how, Receive::CData(_)) {
+                        ffi::fdpasser_recv_message
+                    } else {
+                        ffi::fdpasser_try_recv_message
+                    };
+                    receive(passer, fds.pointer(false), n, to, DATA, len)
                 };
                 let error = if got < 0 { last_errno() } else { 0 };
                 assert!((-1..=n as isize).contains(&got));
@@ -429,12 +502,135 @@ impl Peers<'_> {
         }
         self.no_spinning(&outcome);
         if self.exact {
-            let expected = self.expected(room, free, false);
+            let with_data = matches!(
+                how,
+                Receive::CData(_) | Receive::CTryData(_) | Receive::Data | Receive::TryData
+            );
+            let expected = self.expected(room, free, false, with_data);
             assert_eq!(outcome, expected, "{how:?}, free slots: {free:?}");
             self.check_data(&outcome, data);
         } else {
             self.check_legal(&outcome, free);
         }
+    }
+
+    /// A queue of its own, over a duplicate of the passer, until it has `enough` or can do no more for now.
+    fn receive_with_queue(&mut self, wants_data: bool, enough: usize, free: Option<usize>) {
+        let passer = duplicate(self.receiver.as_raw_fd()).expect("a free slot");
+        let mut queue = Passer::new(passer).expect("a passer");
+        self.blocking = false; // for everybody who shares the socket
+        queue.want_data(wants_data).expect("memory");
+        queue.push_recv(enough);
+        let fillers = free.map(fill_table);
+        let mut told = Vec::new();
+        let mut fds = Vec::new();
+        let ready = Events {
+            readable: true,
+            writable: false,
+        };
+        loop {
+            let before = fds.len();
+            let result = queue.process(ready);
+            while let Some((fd, data)) = queue.next_message() {
+                told.push(Told::Descriptor(data));
+                fds.push(fd);
+            }
+            match result {
+                Ok(Progress::Open) if fds.len() >= enough => break,
+                Ok(Progress::Open) => match queue.timeout() {
+                    Some(pause) if pause.is_zero() => {}
+                    Some(_) => {
+                        told.push(Told::Error(libc::EMFILE));
+                        break;
+                    }
+                    None => {
+                        assert!(fds.len() > before || queue.events().readable);
+                        told.push(Told::Error(libc::EAGAIN));
+                        break;
+                    }
+                },
+                Ok(Progress::Shutdown) => {
+                    told.push(Told::End);
+                    break;
+                }
+                Ok(Progress::Refused(_)) => panic!("nothing was pushed"),
+                Err(error) => {
+                    let error = errno(&error);
+                    told.push(Told::Error(error));
+                    let of_one = matches!(error, libc::EBADMSG | libc::EMSGSIZE);
+                    if !of_one || self.is_stream() {
+                        break;
+                    }
+                }
+            }
+        }
+        // What the last message brought in excess.
+        queue.push_recv(MAX);
+        while let Some((fd, data)) = queue.next_message() {
+            told.push(Told::Descriptor(data));
+            fds.push(fd);
+        }
+        drop(queue);
+        drop(fillers);
+        let items = self.take_in(fds);
+        if self.exact {
+            let (all, expected) = self.expected_of_queue(wants_data, enough, free);
+            assert_eq!(items, all);
+            assert_eq!(told, expected, "data: {wants_data}, free slots: {free:?}");
+        } else {
+            self.check_order(&items);
+        }
+    }
+
+    fn expected_of_queue(
+        &mut self,
+        wants_data: bool,
+        enough: usize,
+        free: Option<usize>,
+    ) -> (Vec<Item>, Vec<Told>) {
+        let mut left = free;
+        let (mut all, mut told) = (Vec::new(), Vec::new());
+        let mut ahead = Vec::new();
+        let mut reset = false;
+        while all.len() < enough {
+            let held = all.contains(&Item::Far);
+            match self.expected(MAX, left, held, wants_data) {
+                Outcome::Got(items) => {
+                    left = left.map(|left| left - items.len());
+                    ahead.append(&mut self.bytes.clone());
+                    let data = std::mem::take(&mut ahead);
+                    let some = wants_data && !data.is_empty() && data != [0];
+                    told.push(Told::Descriptor(some.then_some(data)));
+                    told.extend((1..items.len()).map(|_| Told::Descriptor(None)));
+                    all.extend(items);
+                }
+                Outcome::Error(libc::EBADMSG) if wants_data && self.is_stream() => {
+                    ahead.append(&mut self.bytes.clone());
+                }
+                Outcome::Error(error @ (libc::EBADMSG | libc::EMSGSIZE)) if !self.is_stream() => {
+                    told.push(Told::Error(error));
+                }
+                // It is told when all has been handed out.
+                Outcome::Error(libc::ECONNRESET) => reset = true,
+                Outcome::End | Outcome::Error(libc::EAGAIN) if reset => {
+                    told.push(Told::Error(libc::ECONNRESET));
+                    break;
+                }
+                Outcome::End if !ahead.is_empty() => {
+                    told.push(Told::Error(libc::EBADMSG));
+                    break;
+                }
+                Outcome::End => {
+                    told.push(Told::End);
+                    break;
+                }
+                Outcome::Error(error) => {
+                    told.push(Told::Error(error));
+                    break;
+                }
+            }
+        }
+        (all, told)
     }
 
     /// The bytes of all messages that came joined, in order. With a descriptor a lone NUL is none.
@@ -472,7 +668,7 @@ impl Peers<'_> {
         let mut all = Vec::new();
         while all.len() < enough {
             let held = all.contains(&Item::Far);
-            match self.expected(MAX, left, held) {
+            match self.expected(MAX, left, held, false) {
                 Outcome::Got(items) => {
                     left = left.map(|left| left - items.len());
                     all.extend(items);
@@ -559,8 +755,17 @@ impl Drop for Stdin {
 fn run(pool: &Pool, input: &Input) {
     let stdin = Stdin::close_if(input.without_stdin);
     let limit = LIMITS[usize::from(input.limit) % LIMITS.len()];
-    let (receiver, sender) = fdpasser::socketpair().expect("a pair");
+    let kind = match input.kind % 4 {
+        0 => libc::SOCK_SEQPACKET,
+        1 => libc::SOCK_DGRAM,
+        _ => libc::SOCK_STREAM,
+    };
+    let (receiver, sender) = match kind {
+        libc::SOCK_STREAM => fdpasser::socketpair().expect("a pair"),
+        kind => pair(kind),
+    };
     if input.blocking {
+        set_blocking(receiver.as_raw_fd());
         set_timeouts(receiver.as_raw_fd());
     } else {
         set_nonblocking(receiver.as_raw_fd());
@@ -570,6 +775,7 @@ fn run(pool: &Pool, input: &Input) {
         near: identity(receiver.as_raw_fd()),
         far: identity(sender.as_raw_fd()),
         receiver,
+        kind,
         blocking: input.blocking,
         sender: Some(sender),
         queue: VecDeque::new(),
@@ -630,6 +836,7 @@ fn run(pool: &Pool, input: &Input) {
             break;
         }
     }
+    assert!(!peers.exact || peers.queue.is_empty(), "all has come");
     drop(peers);
     drop(stdin);
 }

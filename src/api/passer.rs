@@ -183,7 +183,7 @@ impl Passer {
     /// Keeps the data of received descriptors for [`next_message`](Self::next_message), or drops it, as at first.
     ///
     /// A passer that keeps data has at most [`MAX_DATA`](crate::MAX_DATA) bytes for each descriptor that was asked for and
-    /// not taken. Bytes that come without a descriptor are kept too, and belong to the next descriptor.
+    /// not taken. Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor.
     ///
     /// # Errors
     /// ENOMEM.
@@ -220,10 +220,13 @@ impl Passer {
     /// reports the end or an error.
     ///
     /// # Errors
-    /// These are final, and each further call reports them again.
+    /// These are final, and each further call reports them again. There is one exception: over a SOCK_SEQPACKET or
+    /// SOCK_DGRAM socket EBADMSG and EMSGSIZE are about one message. They are reported once, and the next call goes on.
     /// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone.
-    /// - EBADMSG: bytes came without a descriptor.
-    /// - EMSGSIZE: a message had more than 4096 bytes (together with bytes that came before it without a descriptor).
+    /// - EBADMSG: bytes came without a descriptor. If data is wanted and this is a stream, it is only reported if the end
+    ///   came behind them.
+    /// - EMSGSIZE: a message had more than 4096 bytes (on a stream together with bytes that came before it without a
+    ///   descriptor). Its descriptors were closed.
     /// - ENOTRECOVERABLE: the kernel destroyed descriptors of a message, see [`recv_fd`](crate::recv_fd).
     /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: this is not a connected local socket.
     /// - EBADF: another part of the program closed a descriptor of the passer.

@@ -359,7 +359,7 @@ pub unsafe extern "C" fn fdpasser_set_max_queued(p: *mut fdpasser, max_queued: c
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_push_send_fd(p: *mut fdpasser, fd: c_int) -> c_int {
     // SAFETY: the caller vouches for p.
-    guard(|| push(unsafe { passer_mut(p) }?, fd, &[]))
+    guard(|| push(unsafe { passer_mut(p) }?, fd, Queue::push_send_fd))
 }
 
 /// Queues one descriptor to be sent with len bytes of data, in a message of its own.
@@ -398,7 +398,8 @@ pub unsafe extern "C" fn fdpasser_push_send_message(
         // SAFETY: the caller vouches for p.
         let passer = unsafe { passer_mut(p) }?;
         // SAFETY: the caller vouches for len bytes.
-        push(passer, fd, unsafe { bytes(data, len) }?)
+        let data = unsafe { bytes(data, len) }?;
+        push(passer, fd, |passer, fd| passer.push_send_message(fd, data))
     })
 }
 
@@ -406,7 +407,8 @@ pub unsafe extern "C" fn fdpasser_push_send_message(
 ///
 /// At first data is dropped, so that a hostile peer cannot make a program hold it that does not use it. With yes other than
 /// 0 the object keeps at most FDPASSER_MAX_DATA bytes for each descriptor that the program asked for and has not taken.
-/// Bytes that come without a descriptor are kept too, and belong to the next descriptor.
+/// Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor. On SOCK_SEQPACKET
+/// and SOCK_DGRAM they are an error, which fdpasser_process(3) reports (EBADMSG), and are dropped.
 ///
 /// # Returns
 ///
@@ -525,8 +527,8 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// says is ready, and in each one whose pause is over. It does no harm to call it with nothing to do or too early. One
 /// call moves about 100 descriptors in each direction, so that one busy passer does not starve the others.
 ///
-/// Before the call reports the end or a final error, the object hands out every descriptor that has arrived and was
-/// asked for. As long as fdpasser_next_fd(3) has something, this call returns 1, unless a descriptor was refused.
+/// Before the call reports the end or an error of receiving, the object hands out every descriptor that has arrived and
+/// was asked for. As long as fdpasser_next_fd(3) has something, this call returns 1, unless a descriptor was refused.
 ///
 /// A full table, too many descriptors in flight and a shortage of memory are not errors. The direction pauses.
 ///
@@ -545,7 +547,8 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// more may be pushed for it. It returns -1 with errno on failure.
 ///
 /// fdpasser_refused() returns the descriptor that the last fdpasser_process() could not send, once. It returns -1 if
-/// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final.
+/// there is none, and leaves errno as it was. After a failure that means that the error is the connection's, and final,
+/// unless it is about a message that came.
 ///
 /// # Errors
 ///
@@ -554,12 +557,20 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
 /// - EPERM: A security module or the peer refused the descriptor.
 ///
-/// The connection has failed, if fdpasser_refused() returns -1. Each further call returns the same error:
+/// One message that came is lost, on a SOCK_SEQPACKET or SOCK_DGRAM socket. The call reports it once, in its place among
+/// the descriptors, and the next call goes on with the next message:
+///
+/// - EBADMSG: It had no descriptor. (On SOCK_SEQPACKET a message without bytes and descriptors is the orderly shutdown.)
+/// - EMSGSIZE: It had more than 4096 bytes. Its descriptors were closed.
+///
+/// In all other cases the connection has failed, if fdpasser_refused() returns -1. Each further call returns the same
+/// error:
 ///
 /// - EPIPE, ECONNRESET: The peer is gone.
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
-/// - EBADMSG: Bytes came without a descriptor.
-/// - EMSGSIZE: A message of more than 4096 bytes came. Its descriptors were closed.
+/// - EBADMSG: Bytes came over a stream without a descriptor. If the object keeps data, only bytes that the end comes
+///   behind are an error.
+/// - EMSGSIZE: A message of more than 4096 bytes came over a stream. Its descriptors were closed.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
 ///   ENOLINK.
 /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: The passer is not a connected local socket.
@@ -748,13 +759,17 @@ fn make(end: impl FnOnce() -> End) -> Result<*mut fdpasser, Errno> {
     Ok(Box::into_raw(room.into_boxed_slice()).cast())
 }
 
-fn push(passer: &mut Queue, fd: c_int, data: &[u8]) -> Result<c_int, Errno> {
+fn push(
+    passer: &mut Queue,
+    fd: c_int,
+    push: impl FnOnce(&mut Queue, OwnedFd) -> Result<(), (OwnedFd, Errno)>,
+) -> Result<c_int, Errno> {
     Queue::must_be_open(borrow(&fd)?)?;
     if fd == passer.as_fd().as_raw_fd() {
         return Err(Errno::EINVAL);
     }
     // SAFETY: open, as we just saw, and the caller gives it away.
-    match passer.push_send_message(unsafe { OwnedFd::from_raw_fd(fd) }, data) {
+    match push(passer, unsafe { OwnedFd::from_raw_fd(fd) }) {
         Ok(()) => Ok(1),
         Err((fd, error)) => {
             let _ = fd.into_raw_fd(); // the caller's, as before

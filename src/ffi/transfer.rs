@@ -149,7 +149,8 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 /// # Returns
 ///
 /// The descriptor, which is never 0, 1 or 2. 0 at orderly shutdown: the peer has closed its end or shut it down for
-/// writing, and everything that it sent was received. -1 with errno on failure.
+/// writing, and everything that it sent was received. -1 with errno on failure. For sockets that are not streams see
+/// fdpasser(7).
 ///
 /// # Errors
 ///
@@ -163,7 +164,7 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 ///
 /// One message was consumed, and the next call takes the next message:
 ///
-/// - EBADMSG: Bytes came without a descriptor.
+/// - EBADMSG: Bytes came without a descriptor. On a SOCK_DGRAM socket also: a message of no bytes came without one.
 /// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096
 ///   bytes are final for a stream, because the rest of them joins the next message: close passer.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
@@ -411,8 +412,9 @@ pub unsafe extern "C" fn fdpasser_try_send_message(
 ///
 /// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_message() returns it whatever mode passer
 ///   is in.
-/// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. If they are data of a
-///   message whose descriptors are still to come, put them in front of that message's data.
+/// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. On a stream they may be
+///   data of a message whose descriptors are still to come: put them in front of that message's data. On a SOCK_DGRAM
+///   socket a message of no bytes is EBADMSG too. With the SysV interface *len is 0.
 /// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes came, with descriptors or
 ///   without. They were consumed, and all descriptors were closed. After too many bytes close the passer, because on a
 ///   stream the rest of them joins the next message.

@@ -17,6 +17,8 @@
 //! | `peer_cred(passer)` | who is at the other end |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
+//! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
+//! | `is_shut_down(passer)` | nothing more arrives here; what has arrived may still wait |
 //! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `FULL_DESPITE_WAITING` | `send` may say EAGAIN also if it may wait; poll(2) then says when there is room |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
@@ -76,17 +78,17 @@ pub(crate) use self::{
     },
     unix_server::{server, server_with, unlink},
     unix_socket::{
-        accept, connect, keep_in_line, must_be_local, pair, receive_timeout, send_timeout,
-        wait_in_kernel,
+        accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, receive_timeout,
+        send_timeout, wait_in_kernel,
     },
 };
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, keep_in_line, most_to_send, must_be_local, pair, peer_cred, receive,
-    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_timeout, server,
-    server_with, unlink, unread_by_peer, wait_in_kernel, FULL_DESPITE_WAITING, MAX_PER_MESSAGE,
-    MODE, SLOTS_PER_MESSAGE,
+    accept, connect, is_shut_down, keep_in_line, kind, most_to_send, must_be_local, pair,
+    peer_cred, receive, receive_timeout, receive_with_data, rehearse, room_for_messages, send,
+    send_timeout, server, server_with, unlink, unread_by_peer, wait_in_kernel,
+    FULL_DESPITE_WAITING, MAX_PER_MESSAGE, MODE, SLOTS_PER_MESSAGE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.
@@ -94,6 +96,22 @@ pub(crate) use self::streams::{
 pub(crate) const DESTROYED: Errno = Errno::ENOTRECOVERABLE;
 #[cfg(no_enotrecoverable)]
 pub(crate) const DESTROYED: Errno = Errno::ENOLINK;
+
+/// Whether messages have data. If not, receiving shows a NUL in place of whatever bytes came.
+pub(crate) const HAS_DATA: bool = cfg!(not(fdpasser_sysv));
+
+/// How a passer keeps messages apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Only descriptors separate messages. Bytes alone join the next one.
+    Stream,
+    /// Each message is by itself.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Packets,
+    /// Each message is by itself, and there is no end of file.
+    #[cfg_attr(fdpasser_sysv, allow(dead_code, reason = "there are only streams"))]
+    Datagrams,
+}
 
 /// The descriptors of one message, in order, owned, without an allocation.
 pub(crate) type Fds = ArrayVec<OwnedFd, MAX_PER_MESSAGE>;

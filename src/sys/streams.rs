@@ -57,7 +57,7 @@
 use super::node::{node_at, Lock};
 use super::table::{above_stdio, close_on_exec, one_free_slot, Place};
 use super::wait::{is_nonblocking, is_ready, set_nonblocking, Wait, Waits};
-use super::{Fds, Message};
+use super::{Fds, Kind, Message};
 use crate::error::errno;
 use crate::{Mode, Node, PeerCred, ServerOptions};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
@@ -359,6 +359,16 @@ fn must_be_stream(fd: &impl AsRawFd) -> Result<(), Errno> {
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     must_be_stream(&passer)?;
     super::ucred::of_peer(passer)
+}
+
+/// A descriptor ends each message.
+pub(crate) fn kind(_: BorrowedFd<'_>) -> Kind {
+    Kind::Stream
+}
+
+/// Receiving tells.
+pub(crate) fn is_shut_down(_: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(false)
 }
 
 /// No call tells how much the other end has not read yet.

@@ -20,7 +20,16 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> Result<OwnedFd, Errno> {
 }
 
 /// [`above_stdio`] for each in place. What could not be moved stays, still owned.
+#[inline]
 pub(crate) fn all_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
+    match fds.iter().all(|fd| fd.as_raw_fd() >= FIRST) {
+        true => Ok(()),
+        false => move_above_stdio(fds),
+    }
+}
+
+#[cold]
+fn move_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
     for fd in fds.iter_mut().filter(|fd| fd.as_raw_fd() < FIRST) {
         *fd = duplicate(&*fd)?;
     }

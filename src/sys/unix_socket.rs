@@ -7,6 +7,7 @@
 
 use super::table::{above_stdio, Place};
 use super::wait::{self, is_ready, Wait, Waits};
+use super::Kind;
 use libc::c_int;
 use nix::errno::Errno;
 use nix::poll::{poll, PollFlags, PollTimeout};
@@ -48,7 +49,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
                 drop(place);
                 waits.wait_readable(listener)?;
                 // In non-blocking mode accept(2) goes on saying EAGAIN then, while poll(2) says ready.
-                if is_hung_up(listener)? {
+                if is_shut_down(listener)? {
                     return Err(Errno::EINVAL);
                 }
             }
@@ -61,9 +62,10 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
     }
 }
 
-/// Whether somebody has shut the listener down. (Linux says POLLHUP only if both directions are.)
-fn is_hung_up(listener: BorrowedFd<'_>) -> Result<bool, Errno> {
-    is_ready(listener, HUNG_UP, PollTimeout::ZERO)
+/// Whether somebody has shut a socket down, so that nothing more arrives. (Linux says POLLHUP only if both directions
+/// are.)
+pub(crate) fn is_shut_down(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    is_ready(socket, HUNG_UP, PollTimeout::ZERO)
 }
 
 #[cfg(linux_like)]
@@ -205,6 +207,15 @@ pub(crate) fn must_be_local(socket: BorrowedFd<'_>) -> Result<(), Errno> {
         Err(error) if is_verdict(error) => Err(error),
         // A sandbox that does not let us ask must not keep us from sending.
         Err(_) => Ok(()),
+    }
+}
+
+/// A sandbox that does not let us ask makes every socket a stream.
+pub(crate) fn kind(passer: BorrowedFd<'_>) -> Kind {
+    match getsockopt(&passer, sockopt::SockType) {
+        Ok(SockType::SeqPacket) => Kind::Packets,
+        Ok(SockType::Datagram) => Kind::Datagrams,
+        _ => Kind::Stream,
     }
 }
 

@@ -61,7 +61,7 @@ impl Waits {
 
     /// Sleeps until `receive` may have something. EAGAIN where there is no waiting, or SO_RCVTIMEO is over.
     pub(crate) fn wait_readable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        match self.deadline(fd, |fd| super::receive_timeout(fd).map(Some))? {
+        match self.deadline(fd, super::receive_timeout, Deadline::At(None))? {
             Deadline::At(deadline) => self.sleep(fd, PollFlags::POLLIN, deadline),
             Deadline::InKernel => super::wait_in_kernel(fd),
         }
@@ -73,11 +73,10 @@ impl Waits {
     /// and without a deadline the kernel waits.
     pub(crate) fn wait_writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         const SHORT: Duration = Duration::from_secs(1);
-        let deadline =
-            match self.deadline(fd, |fd| super::send_timeout(fd).map(|time| time.map(Some)))? {
-                Deadline::At(deadline) => deadline,
-                Deadline::InKernel => return Ok(()),
-            };
+        let deadline = match self.deadline(fd, super::send_timeout, Deadline::InKernel)? {
+            Deadline::At(deadline) => deadline,
+            Deadline::InKernel => return Ok(()),
+        };
         let soon = Instant::now() + SHORT;
         match deadline {
             Some(deadline) if deadline <= soon => {
@@ -95,11 +94,12 @@ impl Waits {
         matches!(self.deadline, Some(Deadline::InKernel))
     }
 
-    /// `timeout` answers `Some(time)`, where the time may be none, or `None` if the kernel is to wait.
+    /// `timeout` is the passer's own, and `without` is for a passer that has none.
     fn deadline(
         &mut self,
         fd: BorrowedFd<'_>,
-        timeout: fn(BorrowedFd<'_>) -> Result<Option<Option<Duration>>, Errno>,
+        timeout: fn(BorrowedFd<'_>) -> Result<Option<Duration>, Errno>,
+        without: Deadline,
     ) -> Result<Deadline, Errno> {
         if let Some(known) = self.deadline {
             return Ok(known);
@@ -111,9 +111,10 @@ impl Waits {
             Wait::AsPasser => match timeout(fd) {
                 Ok(Some(time)) => {
                     let start = self.start.unwrap_or_else(Instant::now);
-                    Deadline::At(time.and_then(|time| start.checked_add(time)))
+                    Deadline::At(start.checked_add(time))
                 }
-                Ok(None) | Err(_) => Deadline::InKernel,
+                Ok(None) => without,
+                Err(_) => Deadline::InKernel,
             },
         };
         self.deadline = Some(found);

@@ -39,6 +39,29 @@ static void every_length(int pair[2], int size, size_t step)
     close(fd);
 }
 
+/* Whoever drops the data stays in step too, whatever the length. */
+static void dropped(int pair[2], size_t step)
+{
+    static int fds[MAX];
+    int fd = numbered(1), status, got_fd;
+
+    for (size_t len = 1; len <= DATA; len += step) {
+        snprintf(round_name, sizeof round_name, "dropped, %zu bytes: ", len);
+        EQUAL(fdpasser_send_message(pair[0], &fd, 1, sent, len), 1);
+        RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+        check_nothing_waits(pair[1]);
+        EQUAL(fdpasser_send_message(pair[0], &fd, 1, sent, len), 1);
+        EQUAL(fdpasser_recv_fds(pair[1], &got_fd, 1), 1);
+        RECEIVED(got_fd, 1);
+        check_nothing_waits(pair[1]);
+        EQUAL(fdpasser_send_message(pair[0], &fd, 1, sent, len), 1);
+        EQUAL(fdpasser_try_recv_messages(pair[1], fds, MAX, 1, &status), 1);
+        RECEIVED(fds[0], 1);
+        check_nothing_waits(pair[1]);
+    }
+    close(fd);
+}
+
 static void test(void)
 {
     int pair[2], size, last = 0;
@@ -57,6 +80,7 @@ static void test(void)
     CHECK(size >= 8192);
     EQUAL(set_send_buffer(pair[0], 4160), 8320);
     every_length(pair, 8320, on_valgrind() ? 97 : 1);
+    dropped(pair, on_valgrind() ? 97 : 1);
     EQUAL(fdpasser_send_message(pair[0], pair, 1, sent, DATA), 1);
     EQUAL(close(fdpasser_recv_fd(pair[1])), 0);
     close_pair(pair);

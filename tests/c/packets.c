@@ -20,18 +20,58 @@ static int readable(int fd)
     return poll(&(struct pollfd){fd, POLLIN, 0}, 1, 0);
 }
 
-/* An empty message looks like the end. */
-static void empty(int kind)
+/* On SOCK_SEQPACKET an empty packet looks like the end. A datagram socket has no end, so there it is a packet without a
+ * descriptor. */
+static void empty_single(int kind)
+{
+    int pair[2], fd, status = 7;
+    static int fds[MAX];
+
+    make_packets(kind, pair);
+    for (int i = 0; i < 3; i++)
+        EQUAL(send(pair[0], "", 0, 0), 0);
+    send_numbered(pair[0], 1, 1);
+    if (kind == SOCK_SEQPACKET) {
+        EQUAL(fdpasser_recv_fd(pair[1]), 0);
+        EQUAL(fdpasser_try_recv_fds(pair[1], &fd, 1), 0);
+    } else {
+        ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+        ERRNO(fdpasser_try_recv_fds(pair[1], &fd, 1), EBADMSG);
+    }
+    EQUAL(fdpasser_try_recv_messages(pair[1], fds, MAX, 1, &status), 0);
+    EQUAL(status, kind == SOCK_SEQPACKET ? 0 : -EBADMSG);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    ERRNO(fdpasser_try_recv_fds(pair[1], &fd, 1), EAGAIN);
+    close_pair(pair);
+}
+
+/* The same with a full table: an empty packet needs no slot. */
+static void empty_full_table(int kind)
+{
+    int pair[2];
+
+    set_soft_limit(64);
+    make_packets(kind, pair);
+    EQUAL(send(pair[0], "", 0, 0), 0);
+    send_numbered(pair[0], 1, 1);
+    fill_table();
+    if (kind == SOCK_SEQPACKET)
+        EQUAL(fdpasser_recv_fd(pair[1]), 0);
+    else
+        ERRNO(fdpasser_recv_fd(pair[1]), EBADMSG);
+    ERRNO(fdpasser_recv_fd(pair[1]), EMFILE);
+    empty_table();
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    close_pair(pair);
+}
+
+/* queue_packets.c has the queue that meets an empty datagram. */
+static void seqpacket_empty_queue(void)
 {
     int pair[2];
     fdpasser *p;
 
-    make_packets(kind, pair);
-    EQUAL(send(pair[0], "", 0, 0), 0);
-    EQUAL(fdpasser_recv_fd(pair[1]), 0);
-    ERRNO(fdpasser_try_recv_fds(pair[1], &(int){0}, 1), EAGAIN);
-    send_numbered(pair[0], 1, 1);
-    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    make_packets(SOCK_SEQPACKET, pair);
 
     send_numbered(pair[0], 2, 1);
     EQUAL(send(pair[0], "", 0, 0), 0);
@@ -231,10 +271,12 @@ static void test(void)
     static const int kinds[] = {SOCK_SEQPACKET, SOCK_DGRAM};
 
     for (size_t i = 0; i < LENGTH(kinds); i++) {
-        empty(kinds[i]);
+        empty_single(kinds[i]);
+        IN_CHILD(empty_full_table(kinds[i]));
         queues(kinds[i], 1);
         queues(kinds[i], 16);
     }
+    seqpacket_empty_queue();
     seqpacket_end();
     seqpacket_reset();
     for (int sending = 0; sending < 2; sending++) {

@@ -38,11 +38,13 @@ int select(int nfds, fd_set *in, fd_set *out, fd_set *except, struct timeval *ti
 #define MAX FDPASSER_MAX_PER_MESSAGE
 #define MESSAGES 16
 #define AT_ONCE 50 /* so many messages fit into any socket */
+#define LEN 100    /* bytes of data, where there are some */
 #define CASE(name) __attribute__((noipa)) void case_##name(long n); void case_##name(long n)
 
 static int passers[2];
 static fdpasser *queues[2]; /* over passers of their own */
 static int fds[MAX], got[MESSAGES * MAX];
+static char data[FDPASSER_MAX_DATA];
 static long own; /* system calls that this program made by itself */
 
 static void must(int good, const char *what)
@@ -65,31 +67,35 @@ static union {
     struct cmsghdr header;
     char bytes[CMSG_SPACE(MAX * sizeof(int))];
 } control;
-static char byte;
-static struct iovec iov = {&byte, 1};
+static char bytes[LEN];
+static struct iovec iov = {bytes, 1};
 static struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
 
-/* Sends over `passer`. The functions below do the same with a passer that is given. */
-static void put_over(int passer, int messages, int count)
+/* Sends over `passer`: messages of `len` bytes and `count` descriptors. */
+static void put_data_over(int passer, int messages, int count, size_t len)
 {
+    iov.iov_len = len;
     control.header.cmsg_level = SOL_SOCKET;
     control.header.cmsg_type = SCM_RIGHTS;
     control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
     msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
     while (messages-- > 0) {
-        must(sendmsg(passer, &msg, MSG_DONTWAIT) == 1, "sendmsg");
+        must(sendmsg(passer, &msg, MSG_DONTWAIT) == (ssize_t)len, "sendmsg");
         own++;
     }
 }
+
+static void put_over(int passer, int messages, int count) { put_data_over(passer, messages, count, 1); }
 
 static void put(int messages, int count) { put_over(passers[0], messages, count); }
 
 static void take_over(int passer, int messages)
 {
+    iov.iov_len = sizeof bytes;
     while (messages-- > 0) {
         msg.msg_controllen = sizeof control;
-        must(recvmsg(passer, &msg, MSG_DONTWAIT) == 1, "recvmsg");
+        must(recvmsg(passer, &msg, MSG_DONTWAIT) > 0, "recvmsg");
         own++;
         close_all((int *)CMSG_DATA(&control.header),
                   (control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -212,6 +218,61 @@ CASE(try_recv_messages_16)
     }
 }
 
+/* --- one descriptor with data ------------------------------------------------------------------------ */
+
+CASE(send_message)
+{
+    for (; n > 0; n -= AT_ONCE) {
+        for (int i = 0; i < AT_ONCE; i++)
+            must(fdpasser_send_message(passers[0], fds, 1, data, LEN) == 1, "fdpasser_send_message");
+        take(AT_ONCE);
+    }
+}
+
+CASE(recv_message)
+{
+    for (; n > 0; n -= AT_ONCE) {
+        put_data_over(passers[0], AT_ONCE, 1, LEN);
+        for (int i = 0; i < AT_ONCE; i++) {
+            size_t len;
+
+            must(fdpasser_recv_message(passers[1], got, 1, data, sizeof data, &len) == 1 && len == LEN,
+                 "fdpasser_recv_message");
+            close_all(got, 1);
+        }
+    }
+}
+
+CASE(queue_send_message)
+{
+    for (; n > 0; n -= AT_ONCE) {
+        for (int i = 0; i < AT_ONCE; i++) {
+            must(fdpasser_push_send_message(queues[0], dup(fds[0]), data, LEN) == 1, "fdpasser_push_send_message");
+            own++;
+        }
+        must(fdpasser_process(queues[0], POLLOUT) == 1 && fdpasser_queued(queues[0]) == 0, "fdpasser_process");
+        take_over(fdpasser_fileno(queues[1]), AT_ONCE);
+    }
+}
+
+CASE(queue_receive_message)
+{
+    must(fdpasser_want_data(queues[1], 1) == 0, "fdpasser_want_data");
+    for (; n > 0; n -= AT_ONCE) {
+        must(fdpasser_push_recv(queues[1], AT_ONCE) == 0, "fdpasser_push_recv");
+        put_data_over(fdpasser_fileno(queues[0]), AT_ONCE, 1, LEN);
+        must(fdpasser_process(queues[1], POLLIN) == 1, "fdpasser_process");
+        for (int i = 0; i < AT_ONCE; i++) {
+            size_t len;
+            int fd = fdpasser_next_message(queues[1], data, sizeof data, &len);
+
+            must(fd > 0 && len == LEN, "fdpasser_next_message");
+            close_all(&fd, 1);
+        }
+    }
+    must(fdpasser_want_data(queues[1], 0) == 0, "fdpasser_want_data");
+}
+
 /* --- queues: N descriptors, in messages of so many ------------------------------------------------- */
 
 static void queue_send(long n, int count)
@@ -281,6 +342,8 @@ static const struct {
     ENTRY(recv_fd_few_slots), ENTRY(nothing_few_slots),
     ENTRY(queue_send_1), ENTRY(queue_send_25), ENTRY(queue_send_singly),
     ENTRY(queue_receive_1), ENTRY(queue_receive_25), ENTRY(queue_receive_singly),
+    /* Last, because a queue that has had data is not as cheap as one that has not. */
+    ENTRY(send_message), ENTRY(recv_message), ENTRY(queue_send_message), ENTRY(queue_receive_message),
 };
 
 int main(int argc, char **argv)
@@ -294,6 +357,9 @@ int main(int argc, char **argv)
     if (n <= 0 || n % AT_ONCE != 0)
         errx(1, "usage: calls [NAME] N, N being a multiple of %d", AT_ONCE);
     soft_limit(1024);
+    memset(bytes, 'x', sizeof bytes);
+    bytes[0] = 0; /* alone it is no data */
+    memset(data, 'x', sizeof data);
     must(fdpasser_socketpair(passers) == 0, "fdpasser_socketpair");
     for (int i = 0; i < 2; i++)
         must((queues[i] = fdpasser_new(passers[i])) != NULL, "fdpasser_new");

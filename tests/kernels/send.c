@@ -161,22 +161,22 @@ static void several(void)
 /* A message that the kernel calls too large is split. */
 static void too_large(void)
 {
-    int fds[20];
+    int fds[8];
 
     for (size_t i = 0; i < LENGTH(fds); i++)
         fds[i] = numbered(1 + (int)i);
     make_pair(ends);
     play_most = 5; /* E2BIG or EINVAL */
-    EQUAL(fdpasser_send_fds(ends[0], fds, 20, 20), 20);
-    for (int i = 1; i <= 20; i++)
+    EQUAL(fdpasser_send_fds(ends[0], fds, 8, 8), 8);
+    for (int i = 1; i <= 8; i++)
         RECEIVED(fdpasser_recv_fd(ends[1]), i);
     play_most = 0;
-    play_buffer = 60; /* EMSGSIZE, while the socket is writable */
-    if (played == MACOS || played == FREEBSD15) {
-        EQUAL(fdpasser_send_fds(ends[0], fds, 2, 2), 2);
-        EQUAL(fdpasser_recv_fds(ends[1], (int[]){0, 0}, 1), played == MACOS ? -1 : 1);
+    if (played == MACOS || played == FREEBSD15) { /* EMSGSIZE, while the socket is writable */
+        play_buffer = 30;
+        EQUAL(fdpasser_try_send_fds(ends[0], fds, 8, 8), 1);
+        RECEIVED(fdpasser_recv_fd(ends[1]), 1);
+        play_buffer = 0;
     }
-    play_buffer = 0;
     for (size_t i = 0; i < LENGTH(fds); i++)
         close(fds[i]);
     close_pair(ends);

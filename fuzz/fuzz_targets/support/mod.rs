@@ -272,6 +272,14 @@ pub fn set_nonblocking(fd: RawFd) {
     }
 }
 
+pub fn set_blocking(fd: RawFd) {
+    // SAFETY: no pointers.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFL);
+        libc::fcntl(fd, libc::F_SETFL, flags & !libc::O_NONBLOCK);
+    }
+}
+
 /// Nothing waits for longer than this, whatever mode it is in.
 pub fn set_timeouts(fd: RawFd) {
     let time = libc::timeval {
