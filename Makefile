@@ -156,14 +156,14 @@ host := $(shell rustc -vV | sed -n 's/^host: //p')
 linked := -Lnative=$(CURDIR)/$(dir $(streams)) -Clink-arg=-Wl,-rpath,$(CURDIR)/$(dir $(streams))
 
 check-rust: $(streams)
-	RUSTFLAGS='$(linked) -lstreams_sim' RUSTDOCFLAGS='$(linked)' $(CARGO) test $(CARGO_FLAGS) --target $(host)
+	STREAMS_SIM_EAGER=1 RUSTFLAGS='$(linked) -lstreams_sim' RUSTDOCFLAGS='$(linked)' $(CARGO) test $(CARGO_FLAGS) --target $(host)
 
 check-c: lib $(streams)
 	$(PROVE) -v tests/sysv.t tests/c.t
 
 # A file that is not for the SysV interface says so itself, and is skipped.
 check-perl: perl-module $(streams)
-	cd $(crate)/perl && LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
+	cd $(crate)/perl && STREAMS_SIM_EAGER=1 LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
 	    $(PROVE) -v -b -It/lib t/*.t
 else
 check-rust:

@@ -28,6 +28,10 @@ const NAMES: &[(&str, &[&str])] = &[
     // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
     ("no_thread_cancellation", &["android"]),
     ("cancel_disable_is_0", APPLE),
+    // Whether there is a pipe2(2) is not known.
+    ("no_pipe2", &["solaris"]),
+    // O_NDELAY is another flag than O_NONBLOCK.
+    ("has_o_ndelay", SOLARISH),
     // nix has no flock(2) there.
     ("no_flock", &["solaris"]),
 ];

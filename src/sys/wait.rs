@@ -153,8 +153,14 @@ fn status(fd: BorrowedFd<'_>) -> Result<OFlag, Errno> {
 }
 
 pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(status(fd)?.contains(OFlag::O_NONBLOCK))
+    Ok(status(fd)?.intersects(NONBLOCKING))
 }
+
+#[cfg(not(has_o_ndelay))]
+const NONBLOCKING: OFlag = OFlag::O_NONBLOCK;
+/// The older flag makes calls not wait, too.
+#[cfg(has_o_ndelay)]
+const NONBLOCKING: OFlag = OFlag::from_bits_retain(libc::O_NONBLOCK | libc::O_NDELAY);
 
 /// Sets O_NONBLOCK, for everybody who shares the open file description.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
