@@ -123,9 +123,20 @@ pub fn connect_timed(path: impl AsRef<Path>, timeout: Duration) -> io::Result<Ow
 /// That end may have been inherited by, or sent to, another process since.
 ///
 /// # Errors
-/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK.
+/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK. EOPNOTSUPP: the SysV
+/// interface, which knows the peer at the server's end of a connection only.
 pub fn peer_cred(passer: impl AsFd) -> io::Result<PeerCred> {
     Ok(endpoint::peer_cred(passer.as_fd())?)
+}
+
+/// Returns a pidfd of the process that [`peer_cred`] tells. Unlike a number it never stands for another process later.
+/// Linux has this since 6.5.
+///
+/// # Errors
+/// EOPNOTSUPP: this system has no such call. ESRCH: the process has ended. EMFILE: no free slot. ENOTCONN, EINVAL,
+/// EAFNOSUPPORT, ENOTSOCK: as [`peer_cred`].
+pub fn peer_pidfd(passer: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(endpoint::peer_pidfd(passer.as_fd())?)
 }
 
 // --- sending -------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 //! | `accept(listener, wait)`, `connect(path, wait)` | a connection by way of the file system |
 //! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; only while its listener is open is a node sure to be recognized |
 //! | `peer_cred(passer)` | who is at the other end |
+//! | `peer_pidfd(passer)` | the process at the other end, as a descriptor; EOPNOTSUPP where the system has none |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
 //! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
@@ -69,7 +70,7 @@ mod unix_socket;
 
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
-    peer::{peer_cred, unread_by_peer},
+    peer::{peer_cred, peer_pidfd, unread_by_peer},
     rehearsal::rehearse,
     room::room_for_messages,
     scm::{
@@ -86,9 +87,9 @@ pub(crate) use self::{
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
     accept, connect, is_shut_down, keep_in_line, kind, most_to_send, must_be_local, pair,
-    peer_cred, receive, receive_timeout, receive_with_data, rehearse, room_for_messages, send,
-    send_timeout, server, server_with, unlink, unread_by_peer, wait_in_kernel,
-    FULL_DESPITE_WAITING, MAX_PER_MESSAGE, MODE, SLOTS_PER_MESSAGE,
+    peer_cred, peer_pidfd, receive, receive_timeout, receive_with_data, rehearse,
+    room_for_messages, send, send_timeout, server, server_with, unlink, unread_by_peer,
+    wait_in_kernel, FULL_DESPITE_WAITING, MAX_PER_MESSAGE, MODE, SLOTS_PER_MESSAGE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.

@@ -5,24 +5,39 @@
     reason = "an ioctl that no wrapper knows, and the calls of other systems that nix lacks"
 )]
 
+#[cfg(linux_like)]
+use super::table::above_stdio;
 use super::unix_socket::must_be_local;
 use crate::PeerCred;
-#[cfg(any(has_xucred, has_local_peereid, has_sockpeercred, has_local_peerpid))]
+#[cfg(any(
+    linux_like,
+    has_xucred,
+    has_local_peereid,
+    has_sockpeercred,
+    has_local_peerpid
+))]
 use libc::c_int;
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 #[allow(unused_imports, reason = "the calls of some systems take a number")]
 use std::os::fd::AsRawFd;
-use std::os::fd::BorrowedFd;
+#[cfg(linux_like)]
+use std::os::fd::FromRawFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The process that connected, or that listened, or that made the pair.
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
-    must_be_local(passer)?;
-    // A listener reports our own identity, which would mislead an access check.
-    if getsockopt(&passer, sockopt::AcceptConn)? {
-        return Err(Errno::EINVAL);
-    }
+    must_be_connection(passer)?;
     of_connection(passer)
+}
+
+/// A listener reports our own identity, which would mislead an access check.
+fn must_be_connection(passer: BorrowedFd<'_>) -> Result<(), Errno> {
+    must_be_local(passer)?;
+    match getsockopt(&passer, sockopt::AcceptConn)? {
+        true => Err(Errno::EINVAL),
+        false => Ok(()),
+    }
 }
 
 #[cfg(has_so_peercred)]
@@ -185,7 +200,13 @@ const SOL_LOCAL: c_int = 0;
 
 /// # Safety
 /// All zeros must be a valid `T`, and the option must fill one in.
-#[cfg(any(has_xucred, has_local_peereid, has_sockpeercred, has_local_peerpid))]
+#[cfg(any(
+    linux_like,
+    has_xucred,
+    has_local_peereid,
+    has_sockpeercred,
+    has_local_peerpid
+))]
 unsafe fn option<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> Result<T, Errno> {
     // SAFETY: as above.
     let mut value: T = unsafe { std::mem::zeroed() };
@@ -207,6 +228,30 @@ unsafe fn option<T>(socket: BorrowedFd<'_>, level: c_int, name: c_int) -> Result
 #[allow(dead_code, reason = "some systems never tell")]
 fn known(pid: libc::pid_t) -> Option<libc::pid_t> {
     Some(pid).filter(|&pid| pid > 0)
+}
+
+/// The same process as a pidfd, which stays that process when its number is used again. (Linux 6.5.)
+#[cfg(linux_like)]
+pub(crate) fn peer_pidfd(passer: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    /// Not in every libc. It is another number on SPARC and PA-RISC only.
+    const SO_PEERPIDFD: c_int = 77;
+    must_be_connection(passer)?;
+    // SAFETY: the option fills in a descriptor's number.
+    let number: c_int =
+        unsafe { option(passer, libc::SOL_SOCKET, SO_PEERPIDFD) }.map_err(|error| match error {
+            Errno::ENOPROTOOPT => Errno::EOPNOTSUPP,
+            Errno::ENODATA => Errno::ENOTCONN,
+            // The process has ended, and older kernels do not make a pidfd of it.
+            Errno::EINVAL => Errno::ESRCH,
+            other => other,
+        })?;
+    // SAFETY: the kernel made it for us just now.
+    above_stdio(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(not(linux_like))]
+pub(crate) fn peer_pidfd(_: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    Err(Errno::EOPNOTSUPP)
 }
 
 /// The memory that descriptors in flight take: 0 if the peer has received everything.

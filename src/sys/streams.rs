@@ -382,6 +382,11 @@ pub(crate) fn is_shut_down(_: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(false)
 }
 
+/// There are no pidfds.
+pub(crate) fn peer_pidfd(_: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+
 /// No call tells how much the other end has not read yet.
 pub(crate) fn unread_by_peer(_: BorrowedFd<'_>) -> Result<usize, Errno> {
     Err(Errno::EOPNOTSUPP)
