@@ -127,11 +127,14 @@ fn properties() {
         );
         println!("cargo:rustc-cfg=played");
     }
+    // scripts/inversions builds with one property inverted, to see which test notices.
+    println!("cargo:rerun-if-env-changed=FDPASSER_PLAY_INVERTED");
+    let inverted = env::var("FDPASSER_PLAY_INVERTED").unwrap_or_default();
     let kernel = played.unwrap_or_else(|| system.clone());
     for (table, system) in [(NAMES, &system), (KERNELS, &kernel)] {
         for (property, systems) in table {
             println!("cargo:rustc-check-cfg=cfg({property})");
-            if systems.contains(&system.as_str()) {
+            if systems.contains(&system.as_str()) != (inverted == *property) {
                 println!("cargo:rustc-cfg={property}");
             }
         }

@@ -337,6 +337,11 @@ fn server_options_and_the_peer() {
         assert_eq!(errno(&error), libc::EINVAL);
     }
 
+    match fdpasser::peer_pidfd(&server) {
+        Ok(pidfd) => assert!(pidfd.as_raw_fd() > 2),
+        Err(error) => assert_eq!(errno(&error), libc::EOPNOTSUPP), // before Linux 6.5, and elsewhere
+    }
+
     let (_second, other) = fdpasser::server_with(&path, &Default::default()).unwrap();
     assert!(!fdpasser::unlink(&path, &node).unwrap());
     assert!(fdpasser::unlink(&path, &other).unwrap());

@@ -59,7 +59,7 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///
 /// - EBADF: fd is not open. (Or passer is not open: then the next call fails too.)
 /// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
-/// - EPERM: A security module or the peer refused the descriptor.
+/// - EPERM: A security module refused the descriptor, or the peer refuses all of them (SO_PASSRIGHTS, Linux 6.16).
 ///
 /// Nothing can be sent over this passer any more:
 ///
@@ -167,8 +167,9 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 /// - EBADMSG: Bytes came without a descriptor. On a SOCK_DGRAM socket also: a message of no bytes came without one.
 /// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096
 ///   bytes are final for a stream, because the rest of them joins the next message: close passer.
-/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
-///   in fdpasser(7). On NetBSD it is ENOLINK.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. On the BSDs and macOS
+///   the bytes of the message stay, and the next call may be EBADMSG for them. See THE ONE RACE in fdpasser(7). On NetBSD
+///   it is ENOLINK.
 ///
 /// Nothing can be received from this passer any more:
 ///

@@ -101,6 +101,34 @@ static void refused(rlim_t limit, size_t n)
     close_pair(pair);
 }
 
+/* Acts like SO_RIGHTS_NOTRUNC: an error number is in the place of the first descriptor, the others follow, and there is no
+ * MSG_CTRUNC. */
+static void replace_first(struct msghdr *msg)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(msg);
+    int fd;
+
+    if (header == NULL)
+        return;
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    close(fd);
+    memcpy(CMSG_DATA(header), &(int){-EACCES}, sizeof fd);
+}
+
+static void replaced(rlim_t limit, size_t n)
+{
+    int pair[2], fds[MAX], before;
+
+    send_two(limit, n, pair);
+    before = open_descriptors();
+    tamper = replace_first;
+    ERRNO(fdpasser_recv_fds(pair[1], fds, n), ENOTRECOVERABLE);
+    tamper = NULL;
+    EQUAL(open_descriptors(), before);
+    RECEIVED(fdpasser_recv_fd(pair[1]), 1);
+    close_pair(pair);
+}
+
 /* A descriptor that arrives as 0, 1 or 2 is moved up. If another thread took the slots for that, it
  * is lost. */
 static void unmovable(rlim_t limit, size_t n)
@@ -137,6 +165,8 @@ static void test(void)
         IN_CHILD(refused(limit, 1));
         IN_CHILD(refused(limit, 2));
         IN_CHILD(refused(limit, 16));
+        IN_CHILD(replaced(limit, 1));
+        IN_CHILD(replaced(limit, 2));
         IN_CHILD(unmovable(limit, 1));
         IN_CHILD(unmovable(limit, 16));
     }

@@ -33,7 +33,7 @@
 enum kernel played;
 void (*play_before_receive)(void);
 int play_receive_error, play_in_flight, play_most, play_buffer, play_getrlimit, play_max_files;
-int play_sent, play_dups, play_looks;
+int play_sent, play_dups, play_looks, play_cut;
 
 /* src/sys/scm.rs has this in the place of NetBSD's 0x1000 and FreeBSD's 0x4000, which are other flags on Linux. */
 enum { MSG_NBIO = 1 << 24 };
@@ -180,6 +180,20 @@ static ssize_t destroy(int fd, struct socket *s, int error)
     return fail(error);
 }
 
+/* soreceive_ctl of XNU, sotpi_recvmsg of old illumos: the buffer ends, and cmsg_len says more. */
+static void cut(struct msghdr *msg)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+    if (!play_cut || !c)
+        return;
+    msg->msg_controllen = c->cmsg_len;
+    msg->msg_flags |= MSG_CTRUNC;
+    memcpy((char *)c + c->cmsg_len, &play_cut, sizeof play_cut);
+    c->cmsg_len += sizeof play_cut;
+    play_cut = 0;
+}
+
 /* MSG_PEEK with a control buffer. */
 static ssize_t peek(int fd, struct msghdr *msg, int flags)
 {
@@ -237,6 +251,8 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
     do /* no kernel but Linux says ECONNRESET */
         n = syscall(SYS_recvmsg, fd, msg, flags);
     while (n == -1 && errno == ECONNRESET);
+    if (n > 0 && !(flags & MSG_PEEK))
+        cut(msg);
     return n;
 }
 

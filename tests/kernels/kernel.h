@@ -24,6 +24,9 @@ extern int play_most, play_buffer;
 /* What getrlimit() says, and what sysctl() says of the limit that holds. */
 extern int play_getrlimit, play_max_files;
 
+/* The control data of the next message is cut, and its header still has the old length. What is behind it is this number. */
+extern int play_cut;
+
 /* How many messages were sent, how many slots were tried with F_DUPFD, and how many looks were taken with MSG_PEEK and a
  * control buffer. */
 extern int play_sent, play_dups, play_looks;

@@ -133,6 +133,24 @@ static void other_errors(void)
     close_pair(ends);
 }
 
+/* What lies behind control data that was cut is no descriptor. */
+static void truncated(void)
+{
+    int fds[MAX], before, bystander = numbered(5);
+
+    make_pair(ends);
+    send_numbered(ends[0], 1, 3);
+    send_numbered(ends[0], 9, 1);
+    before = open_descriptors();
+    play_cut = bystander;
+    ERRNO(fdpasser_recv_fds(ends[1], fds, MAX), LOST);
+    EQUAL(open_descriptors(), before);
+    RECEIVED(fdpasser_recv_fd(ends[1]), 9);
+    EQUAL(number_of(bystander), 5);
+    close(bystander);
+    close_pair(ends);
+}
+
 /* Looks with a control buffer are for kernels on which they install duplicates. */
 static void looks(void)
 {
@@ -159,5 +177,6 @@ static void test(void)
     IN_CHILD(race(1024, 5, 4));
     IN_CHILD(queue());
     other_errors();
+    truncated();
     IN_CHILD(looks());
 }

@@ -312,15 +312,18 @@ static struct sockaddr_un name_of(const struct stat *st, const char *what)
     return address;
 }
 
+/* Whether a listener has this address. (What it accepted has it, too.) */
 static int is_open(const struct sockaddr_un *address)
 {
     FILE *file = fopen("/proc/net/unix", "re");
     char line[400], *name;
+    unsigned flags;
     int found = 0;
 
     while (file && !found && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        found = (name = strchr(line, '@')) != NULL && strncmp(name + 1, address->sun_path + 1, strlen(address->sun_path + 1)) == 0;
+        found = sscanf(line, "%*s %*s %*s %x", &flags) == 1 && flags & 1 << 16 && (name = strchr(line, '@')) != NULL &&
+                strncmp(name + 1, address->sun_path + 1, strlen(address->sun_path + 1)) == 0;
     }
     if (file)
         fclose(file);
