@@ -118,10 +118,7 @@ pub(crate) fn send_over_local(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    let mut per_message = match per_message {
-        0 | 1 => 1,
-        several => several.min(sys::most_to_send()),
-    };
+    let mut per_message = per_message.clamp(1, sys::most_to_send());
     let mut waits = match wait {
         Wait::AsPasser if fds.len() > 1 || sys::FULL_DESPITE_WAITING => Waits::starting_now(wait),
         _ => Waits::new(wait),
@@ -143,11 +140,9 @@ pub(crate) fn send_over_local(
         };
         match result {
             Ok(()) => sent += message.len(),
-            // One of them is refused, or they are too many. Singly, those before it are sent, and it becomes the first of the
-            // rest.
-            Err(error) if message.len() > 1 && (refuses_one(error) || is_too_large(error)) => {
-                per_message = 1
-            }
+            // One of them is refused, or they are too many. Singly, those before it are sent, and it becomes the first of
+            // the rest.
+            Err(error) if message.len() > 1 && refuses_one(error) => per_message = 1,
             Err(error) if sent == 0 => return Err(error),
             Err(_) => break,
         }
@@ -161,11 +156,6 @@ pub(crate) fn refuses_one(error: Errno) -> bool {
         error,
         Errno::EBADF | Errno::EINVAL | Errno::EOPNOTSUPP | Errno::EPERM
     )
-}
-
-/// Errors that a message of fewer descriptors may not have.
-fn is_too_large(error: Errno) -> bool {
-    matches!(error, Errno::E2BIG | Errno::EMSGSIZE)
 }
 
 // --- receiving -----------------------------------------------------------------------------------

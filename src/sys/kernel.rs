@@ -13,6 +13,7 @@ pub(super) struct Kernel {
     pub einval_destroys: bool,
     pub e2big_enobufs_destroy: bool,
     pub emfile_enomem_destroy: bool,
+    pub too_many_is_e2big: bool,
     pub several_are_lost: bool,
     pub several_are_lost_before_13: bool,
     pub full_is_emsgsize: bool,
@@ -28,6 +29,7 @@ pub(super) const HERE: Kernel = Kernel {
     einval_destroys: cfg!(einval_destroys),
     e2big_enobufs_destroy: cfg!(e2big_enobufs_destroy),
     emfile_enomem_destroy: cfg!(emfile_enomem_destroy),
+    too_many_is_e2big: cfg!(too_many_is_e2big),
     several_are_lost: cfg!(several_are_lost),
     several_are_lost_before_13: cfg!(several_are_lost_before_13),
     full_is_emsgsize: cfg!(full_is_emsgsize),
@@ -35,13 +37,8 @@ pub(super) const HERE: Kernel = Kernel {
     in_flight_is_emfile: cfg!(in_flight_is_emfile),
 };
 
-/// What to do when sendmsg(2) failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Send {
-    Failed(Errno),
-    /// The socket polls writable, so the reason may be gone by now.
-    TryAgain,
-}
+/// Whether an errno of sendmsg(2) may be gone when it is asked for once more.
+pub(super) const SENDS_AGAIN: bool = HERE.full_is_emsgsize || HERE.in_flight_is_eagain;
 
 impl Kernel {
     /// Whether recvmsg(2) without MSG_PEEK destroyed the descriptors of a message when it failed with this.
@@ -57,26 +54,30 @@ impl Kernel {
         }
     }
 
-    /// What an errno of sendmsg(2) means. `is_writable` asks poll(2), and only where the answer matters.
+    /// What an errno of sendmsg(2) means. None: try again. `is_writable` asks poll(2), and only where the answer matters.
     pub(super) fn send(
         &self,
         error: Errno,
+        several: bool,
         tried_again: bool,
         is_writable: impl FnOnce() -> bool,
-    ) -> Send {
+    ) -> Option<Errno> {
+        // EINVAL is what Linux says of too many descriptors. The message is split then.
+        let too_large = if several { Errno::EINVAL } else { error };
         let (full, never) = match error {
-            Errno::EMSGSIZE if self.full_is_emsgsize => (Errno::EAGAIN, Errno::EMSGSIZE),
+            Errno::EMSGSIZE if self.full_is_emsgsize => (Errno::EAGAIN, too_large),
+            Errno::E2BIG | Errno::EMSGSIZE if self.too_many_is_e2big => return Some(too_large),
             Errno::EAGAIN if self.in_flight_is_eagain => (Errno::EAGAIN, Errno::ENOBUFS),
             Errno::EMFILE if self.in_flight_is_emfile => {
-                return Send::Failed(Errno::ETOOMANYREFS);
+                return Some(Errno::ETOOMANYREFS);
             }
-            other => return Send::Failed(other),
+            other => return Some(other),
         };
         match (is_writable(), tried_again) {
-            (false, _) => Send::Failed(full),
+            (false, _) => Some(full),
             // The peer may have made room between the two calls.
-            (true, false) => Send::TryAgain,
-            (true, true) => Send::Failed(never),
+            (true, false) => None,
+            (true, true) => Some(never),
         }
     }
 
@@ -101,6 +102,7 @@ mod tests {
         einval_destroys: false,
         e2big_enobufs_destroy: false,
         emfile_enomem_destroy: false,
+        too_many_is_e2big: false,
         several_are_lost: false,
         several_are_lost_before_13: false,
         full_is_emsgsize: false,
@@ -185,8 +187,8 @@ mod tests {
     #[test]
     fn an_error_of_sendmsg_is_itself_where_it_has_one_meaning() {
         for error in ERRORS {
-            for again in [false, true] {
-                assert_eq!(PLAIN.send(error, again, unasked), Send::Failed(error));
+            for (several, again) in [(false, false), (false, true), (true, false), (true, true)] {
+                assert_eq!(PLAIN.send(error, several, again, unasked), Some(error));
             }
         }
     }
@@ -199,19 +201,43 @@ mod tests {
         };
         for again in [false, true] {
             assert_eq!(
-                kernel.send(Errno::EMSGSIZE, again, || false),
-                Send::Failed(Errno::EAGAIN)
+                kernel.send(Errno::EMSGSIZE, false, again, || false),
+                Some(Errno::EAGAIN)
             );
         }
-        assert_eq!(kernel.send(Errno::EMSGSIZE, false, || true), Send::TryAgain);
+        assert_eq!(kernel.send(Errno::EMSGSIZE, false, false, || true), None);
         assert_eq!(
-            kernel.send(Errno::EMSGSIZE, true, || true),
-            Send::Failed(Errno::EMSGSIZE)
+            kernel.send(Errno::EMSGSIZE, false, true, || true),
+            Some(Errno::EMSGSIZE)
         );
         assert_eq!(
-            kernel.send(Errno::EAGAIN, false, unasked),
-            Send::Failed(Errno::EAGAIN)
+            kernel.send(Errno::EAGAIN, false, false, unasked),
+            Some(Errno::EAGAIN)
         );
+    }
+
+    #[test]
+    fn a_message_of_several_that_is_too_large_is_einval() {
+        let kernel = Kernel {
+            full_is_emsgsize: true,
+            ..PLAIN
+        };
+        let writable = || true;
+        assert_eq!(
+            kernel.send(Errno::EMSGSIZE, true, true, writable),
+            Some(Errno::EINVAL)
+        );
+        let kernel = Kernel {
+            too_many_is_e2big: true,
+            ..PLAIN
+        };
+        for error in [Errno::E2BIG, Errno::EMSGSIZE] {
+            assert_eq!(
+                kernel.send(error, true, false, unasked),
+                Some(Errno::EINVAL)
+            );
+            assert_eq!(kernel.send(error, false, false, unasked), Some(error));
+        }
     }
 
     #[test]
@@ -222,18 +248,18 @@ mod tests {
         };
         for again in [false, true] {
             assert_eq!(
-                kernel.send(Errno::EAGAIN, again, || false),
-                Send::Failed(Errno::EAGAIN)
+                kernel.send(Errno::EAGAIN, false, again, || false),
+                Some(Errno::EAGAIN)
             );
         }
-        assert_eq!(kernel.send(Errno::EAGAIN, false, || true), Send::TryAgain);
+        assert_eq!(kernel.send(Errno::EAGAIN, false, false, || true), None);
         assert_eq!(
-            kernel.send(Errno::EAGAIN, true, || true),
-            Send::Failed(Errno::ENOBUFS)
+            kernel.send(Errno::EAGAIN, false, true, || true),
+            Some(Errno::ENOBUFS)
         );
         assert_eq!(
-            kernel.send(Errno::EMSGSIZE, false, unasked),
-            Send::Failed(Errno::EMSGSIZE)
+            kernel.send(Errno::EMSGSIZE, false, false, unasked),
+            Some(Errno::EMSGSIZE)
         );
     }
 
@@ -244,12 +270,12 @@ mod tests {
             ..PLAIN
         };
         assert_eq!(
-            kernel.send(Errno::EMFILE, false, unasked),
-            Send::Failed(Errno::ETOOMANYREFS)
+            kernel.send(Errno::EMFILE, false, false, unasked),
+            Some(Errno::ETOOMANYREFS)
         );
         assert_eq!(
-            kernel.send(Errno::EAGAIN, false, unasked),
-            Send::Failed(Errno::EAGAIN)
+            kernel.send(Errno::EAGAIN, false, false, unasked),
+            Some(Errno::EAGAIN)
         );
     }
 

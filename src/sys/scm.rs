@@ -27,6 +27,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) const MODE: Mode = Mode::Bsd;
 
@@ -75,37 +76,70 @@ pub(crate) fn send(
     may_wait: bool,
 ) -> Result<(), Errno> {
     must_fit(passer, bytes)?;
-    if fds.len() > 1 && fds.len() > most_to_send() {
-        return Err(Errno::EINVAL);
-    }
-    let _nonblocking = DontWait::new(passer, may_wait)?;
-    let is_writable = || is_ready(passer, PollFlags::POLLOUT, PollTimeout::ZERO) == Ok(true);
-    let mut tried_again = false;
-    let sent = loop {
-        let result = match fds.len() {
-            1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, bytes, may_wait),
-            2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, bytes, may_wait),
-            _ => Err(Errno::EINVAL),
-        };
-        match result {
-            Ok(sent) => break sent,
-            Err(error) => match HERE.send(error, tried_again, is_writable) {
-                kernel::Send::Failed(error) => return Err(error),
-                kernel::Send::TryAgain => tried_again = true,
-            },
+    let _dont_wait = DontWait::new(passer, may_wait)?;
+    let sent = match send_once(passer, fds, bytes, may_wait) {
+        Ok(sent) => sent,
+        Err(error) if kernel::SENDS_AGAIN => send_again(passer, fds, bytes, may_wait, error)?,
+        Err(error) => {
+            return Err(HERE
+                .send(error, fds.len() > 1, true, || false)
+                .unwrap_or(error))
         }
     };
-    if sent < bytes.len() {
-        return Err(Errno::EPROTO);
+    match sent == bytes.len() {
+        true => Ok(()),
+        false => Err(Errno::EPROTO),
     }
-    Ok(())
+}
+
+#[inline]
+fn send_once(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
+    may_wait: bool,
+) -> Result<usize, Errno> {
+    match fds.len() {
+        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, bytes, may_wait),
+        several @ 2..=MAX_PER_MESSAGE if several <= most_to_send() => {
+            send_with::<{ space(RIGHTS) }>(passer, fds, bytes, may_wait)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// What `error` means. Where that depends on what poll(2) says, it may be worth a second try.
+#[cold]
+fn send_again(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
+    may_wait: bool,
+    error: Errno,
+) -> Result<usize, Errno> {
+    let is_writable = || is_ready(passer, PollFlags::POLLOUT, PollTimeout::ZERO) == Ok(true);
+    match HERE.send(error, fds.len() > 1, false, is_writable) {
+        Some(error) => Err(error),
+        None => send_once(passer, fds, bytes, may_wait).map_err(|error| {
+            HERE.send(error, fds.len() > 1, true, is_writable)
+                .unwrap_or(error)
+        }),
+    }
 }
 
 /// The most descriptors in a message that arrive for certain.
 pub(crate) fn most_to_send() -> usize {
-    HERE.most_to_send(MAX_PER_MESSAGE, || {
-        super::room::sysctl(c"kern.osreldate").map(|date| date / 100_000)
-    })
+    HERE.most_to_send(MAX_PER_MESSAGE, freebsd_release)
+}
+
+/// Asked for once.
+fn freebsd_release() -> Option<u32> {
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    if KNOWN.load(Ordering::Relaxed) == 0 {
+        let release = super::room::sysctl(c"kern.osreldate")? / 100_000;
+        KNOWN.store(release, Ordering::Relaxed);
+    }
+    Some(KNOWN.load(Ordering::Relaxed))
 }
 
 /// Keeps a sendmsg(2) that may not wait from waiting.
