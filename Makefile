@@ -135,7 +135,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-install
+.PHONY: check-docs check-kernels check-sysv check-portability check-examples check-install
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -182,6 +182,9 @@ check-portability:
 portability: ## what can be told here about other systems, a line for each
 	@scripts/setup portability
 	@$(PROVE) -v tests/portability
+
+check-kernels:
+	$(PROVE) -v tests/kernels.t
 
 check-sysv:
 	FDPASSER_SYSV=1 $(MAKE) --no-print-directory check

@@ -77,7 +77,7 @@ const KERNELS: &[(&str, &[&str])] = &[
     // A message carries 127 descriptors.
     ("carries_127", &["openbsd"]),
     // It says E2BIG of more descriptors than a message carries, or EMSGSIZE.
-    ("too_many_is_e2big", &["freebsd", "dragonfly", "openbsd"]),
+    ("too_many_is_e2big", &["freebsd", "openbsd"]),
     // Several descriptors in a message that meets a nearly full buffer are destroyed, and sendmsg(2) reports success.
     ("several_are_lost", &["netbsd", "dragonfly"]),
     ("several_are_lost_before_13", &["freebsd"]),

@@ -52,7 +52,7 @@ static const struct {
     [FREEBSD10] = {"freebsd10", 254, E2BIG, 8192, 16, 0, 1, 0, EMSGSIZE, 1},
     [FREEBSD14] = {"freebsd14", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1},
     [FREEBSD15] = {"freebsd15", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1},
-    [MACOS] = {"macos", 254, EINVAL, 4096, 0, 0, 0, 0, EMSGSIZE, 1},
+    [MACOS] = {"macos", 254, EINVAL, 4096, 100, 0, 0, 0, EMSGSIZE, 1},
     [ILLUMOS] = {"illumos", 2045, EINVAL, 4096, 0, 0, 0, 0, EMFILE, 0},
 };
 #define KERNEL kernels[played]
@@ -276,8 +276,8 @@ static int admit(const struct socket *s, size_t sent, size_t kept)
         if (s->messages >= (size_t)KERNEL.messages)
             return 2;
         return sent > left ? fail(EMSGSIZE) : kept > left;
-    case MACOS: /* sosendcheck: the high water shrinks */
-        return sent > left ? fail(EMSGSIZE) : 0;
+    case MACOS: /* sosendcheck: the high water shrinks; small messages fill the buffers first */
+        return sent > left ? fail(EMSGSIZE) : s->messages >= (size_t)KERNEL.messages ? 2 : 0;
     case DRAGONFLY:
     case FREEBSD10: /* ssb_appendcontrol, sbappendcontrol: checks for room, and nobody is told */
         return left == 0 || s->messages >= (size_t)KERNEL.messages ? 2 : kept > left;
@@ -364,12 +364,21 @@ static int is_ready(struct pollfd *p)
     return p->revents != 0;
 }
 
+/* Linux takes no more entries than the soft limit is. */
+static int poll_now(struct pollfd *fds, nfds_t n)
+{
+    for (nfds_t i = 0; i < n; i += 16)
+        if (syscall(SYS_poll, fds + i, n - i < 16 ? n - i : 16, 0) == -1)
+            return -1;
+    return 0;
+}
+
 int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
     for (;; timeout -= timeout > 0) {
         int now = timeout < 0 || timeout > 1 ? 1 : timeout, ready = 0, answer;
 
-        answer = (int)syscall(SYS_poll, fds, n, 0);
+        answer = poll_now(fds, n);
         for (nfds_t i = 0; answer != -1 && i < n; i++)
             ready += is_ready(&fds[i]);
         if (answer == -1 || ready > 0 || timeout == 0)
@@ -414,6 +423,25 @@ int fcntl(int fd, int command, ...)
     va_end(rest);
     play_dups += command == F_DUPFD_CLOEXEC;
     return (int)syscall(SYS_fcntl, fd, command, arg);
+}
+
+/* --- making sockets ------------------------------------------------------------------------------ */
+
+/* macOS has neither SOCK_CLOEXEC nor accept4(). */
+int socket(int domain, int type, int protocol)
+{
+    return played == MACOS && type & SOCK_CLOEXEC ? fail(EPROTONOSUPPORT) : (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+int socketpair(int domain, int type, int protocol, int ends[2])
+{
+    return played == MACOS && type & SOCK_CLOEXEC ? fail(EPROTONOSUPPORT)
+                                                  : (int)syscall(SYS_socketpair, domain, type, protocol, ends);
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+    return played == MACOS ? fail(ENOSYS) : (int)syscall(SYS_accept4, fd, address, len, flags);
 }
 
 /* --- connecting ---------------------------------------------------------------------------------- */

@@ -190,6 +190,27 @@ static void too_large(void)
     close_pair(ends);
 }
 
+/* EMSGSIZE of a socket that does not poll writable means full: for a message of one descriptor, too. */
+static void full_by_size(void)
+{
+    int total = 12;
+    pthread_t thread;
+
+    if (played != NETBSD && played != MACOS)
+        return;
+    make_pair(ends);
+    play_buffer = 100;
+    EQUAL(fill(1, 1), 4);
+    EQUAL(drain(), 4);
+    EQUAL(fill(1, 1), 4);
+    EQUAL(pthread_create(&thread, NULL, receive_many, &total), 0);
+    for (int i = 0; i < 8; i++)
+        EQUAL(fdpasser_send_fd(ends[0], 0), 1);
+    EQUAL(pthread_join(thread, NULL), 0);
+    play_buffer = 0;
+    close_pair(ends);
+}
+
 /* A single message that can never fit is not waited for. */
 static void never_fits(void)
 {
@@ -264,6 +285,7 @@ static void test(void)
         times_out();
     several();
     too_large();
+    full_by_size();
     never_fits();
     room_meanwhile();
     in_flight();
