@@ -28,6 +28,8 @@ const NAMES: &[(&str, &[&str])] = &[
     // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
     ("no_thread_cancellation", &["android"]),
     ("cancel_disable_is_0", APPLE),
+    // nix has no dup3(2) there.
+    ("no_dup3", &["android", "macos", "ios"]),
     // Whether there is a pipe2(2) is not known.
     ("no_pipe2", &["solaris"]),
     // O_NDELAY is another flag than O_NONBLOCK.

@@ -176,7 +176,8 @@ pub fn send_fd_timed(passer: impl AsFd, fd: impl AsFd, timeout: Duration) -> io:
 
 /// Sends `fds` in order, `per_message` of them (0 means 1) in each message, and returns how many were sent.
 ///
-/// If a message carries fewer descriptors on this system (OpenBSD 127, STREAMS one), it carries as many as it can.
+/// If a message carries fewer descriptors on this system, it carries as many as it can: 127 on OpenBSD; one with STREAMS, on
+/// NetBSD, on DragonFly, and on FreeBSD before 13, where several could be lost without a word.
 /// Only a peer that receives with this library, or otherwise expects several descriptors in a
 /// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
 /// message: those before it are sent, and it is the first of the rest.

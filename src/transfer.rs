@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 
 pub(crate) use crate::sys::{wait::Wait, Fds};
 
-/// No message carries more descriptors than this. (Linux carries as many, OpenBSD 127, and STREAMS one.)
+/// No message carries more descriptors than this. (Linux carries as many, and some systems fewer.)
 pub const MAX_PER_MESSAGE: usize = 253;
 
 /// No message has more bytes of data than this.

@@ -203,7 +203,8 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// - EADDRINUSE: FDPASSER_EXCLUSIVE is set, and a server is live at path or is just starting there.
 /// - ENOLCK: FDPASSER_EXCLUSIVE is set, and what stands at the path of the lock file is not a plain file of this user.
 /// - EINVAL: mode or flags is out of range, or a mode is given for an abstract address.
-/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live.
+/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live. With the SysV interface
+///   also: mode has no write permission for its owner.
 ///
 /// # Threads and fork
 ///

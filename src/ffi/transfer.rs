@@ -250,7 +250,8 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 /// Sends n descriptors in order, per_message of them in each message.
 ///
 /// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. It is an upper bound: the SysV interface always sends
-/// one descriptor in a message. OpenBSD refuses more than 127 in a message.
+/// one descriptor in a message, and so do NetBSD, DragonFly and FreeBSD before 13, where several could be lost without a
+/// word. OpenBSD sends at most 127.
 ///
 /// Use a per_message above 1 only if the peer receives several descriptors in a message. The queues do, and so do
 /// fdpasser_try_recv_messages(3) and, with room for as many, fdpasser_recv_fds(3). fdpasser_recv_fd(3) closes them all
@@ -342,8 +343,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 /// All errors of fdpasser_send_fd(3), and these:
 ///
 /// - EAGAIN: The socket is full. fdpasser_try_send_message() returns it whatever mode passer is in.
-/// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 1 with the SysV
-///   interface).
+/// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 127 on OpenBSD;
+///   1 with the SysV interface, on NetBSD, on DragonFly, and on FreeBSD before 13).
 /// - EFAULT: fds is NULL, or data is NULL and len is not 0.
 /// - EMSGSIZE: len is above FDPASSER_MAX_DATA, or the kernel would cut a message of so many bytes: SO_SNDBUF is too small. A
 ///   message may have half of it less 64 bytes. 8320 is large enough for every message.

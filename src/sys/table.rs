@@ -81,11 +81,11 @@ impl Place {
     }
 }
 
-#[cfg(not(cloexec_after_socket))]
+#[cfg(not(no_dup3))]
 fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
     nix::unistd::dup3(new, place, nix::fcntl::OFlag::O_CLOEXEC)
 }
-#[cfg(cloexec_after_socket)]
+#[cfg(no_dup3)]
 fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
     nix::unistd::dup2(new, place)?;
     close_on_exec(place)
