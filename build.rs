@@ -29,7 +29,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("no_thread_cancellation", &["android"]),
     ("cancel_disable_is_0", APPLE),
     // nix has no dup3(2) there.
-    ("no_dup3", &["android", "macos", "ios"]),
+    ("no_dup3", &["android", "dragonfly", "macos", "ios"]),
     // Whether there is a pipe2(2) is not known.
     ("no_pipe2", &["solaris"]),
     // O_NDELAY is another flag than O_NONBLOCK.

@@ -355,18 +355,22 @@ static int unmount(const char *path, const struct stat *st)
     return -1;
 }
 
+/* The same as mounted(), whether the listener is still open or not. */
+static int was_mounted(const char *path, struct stat *st, struct sockaddr_un *address)
+{
+    if (real_stat(path, st) == -1)
+        return -1;
+    *address = name_of(st, "mount");
+    return S_ISFIFO(st->st_mode) && st->st_mode & S_ISVTX;
+}
+
 /* The node at `path`: 1, and its listener's address, if it is a mount; 0 if not; -1 if it is not there. */
 static int mounted(const char *path, struct stat *st, struct sockaddr_un *address)
 {
-    int error = errno;
+    int error = errno, is = was_mounted(path, st, address);
 
-    if (real_stat(path, st) == -1)
-        return -1;
-    if (!(S_ISFIFO(st->st_mode) && st->st_mode & S_ISVTX))
-        return 0;
-    *address = name_of(st, "mount");
-    if (is_open(address))
-        return 1;
+    if (is != 1 || is_open(address))
+        return is;
     unmount(path, st); /* fifovnops.c, fifo_close: the last close of the listener unmounts */
     errno = error;
     return real_stat(path, st) == -1 ? -1 : 0;
@@ -493,7 +497,8 @@ int open(const char *path, int flags, ...)
     va_list rest;
     int fd, error;
 
-    if (mounted(path, &st, &address) != 1) {
+    /* To ask whether a listener is open takes long if there are many sockets. Connecting shows it, too. */
+    if ((is_eager() ? was_mounted : mounted)(path, &st, &address) != 1) {
         va_start(rest, flags);
         fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, va_arg(rest, mode_t));
         va_end(rest);
@@ -512,6 +517,8 @@ int open(const char *path, int flags, ...)
     }
     error = errno;
     close(fd);
+    if (error == ECONNREFUSED && mounted(path, &st, &address) == 0)
+        return open(path, flags); /* the plain file */
     return fail(error == ECONNREFUSED ? ENXIO : error);
 }
 
