@@ -5,7 +5,8 @@
 use nix::errno::Errno;
 
 /// The properties that decide what an answer means. `build.rs` says which kernel has which.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(super) struct Kernel {
     pub full_table_is_emsgsize: bool,
     pub full_table_is_emfile: bool,
@@ -95,21 +96,6 @@ impl Kernel {
 mod tests {
     use super::*;
 
-    const PLAIN: Kernel = Kernel {
-        full_table_is_emsgsize: false,
-        full_table_is_emfile: false,
-        eperm_destroys: false,
-        einval_destroys: false,
-        e2big_enobufs_destroy: false,
-        emfile_enomem_destroy: false,
-        too_many_is_e2big: false,
-        several_are_lost: false,
-        several_are_lost_before_13: false,
-        full_is_emsgsize: false,
-        in_flight_is_eagain: false,
-        in_flight_is_emfile: false,
-    };
-
     const ERRORS: [Errno; 12] = [
         Errno::EAGAIN,
         Errno::EINTR,
@@ -135,46 +121,46 @@ mod tests {
 
     #[test]
     fn an_error_of_recvmsg_can_mean_that_descriptors_are_destroyed() {
-        destroys(PLAIN, &[]);
+        destroys(Kernel::default(), &[]);
         destroys(
             Kernel {
                 full_table_is_emsgsize: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::EMSGSIZE],
         );
         destroys(
             Kernel {
                 full_table_is_emfile: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::EMFILE],
         );
         destroys(
             Kernel {
                 eperm_destroys: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::EPERM],
         );
         destroys(
             Kernel {
                 einval_destroys: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::EINVAL],
         );
         destroys(
             Kernel {
                 e2big_enobufs_destroy: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::E2BIG, Errno::ENOBUFS],
         );
         destroys(
             Kernel {
                 emfile_enomem_destroy: true,
-                ..PLAIN
+                ..Kernel::default()
             },
             &[Errno::EMFILE, Errno::ENOMEM],
         );
@@ -188,7 +174,10 @@ mod tests {
     fn an_error_of_sendmsg_is_itself_where_it_has_one_meaning() {
         for error in ERRORS {
             for (several, again) in [(false, false), (false, true), (true, false), (true, true)] {
-                assert_eq!(PLAIN.send(error, several, again, unasked), Some(error));
+                assert_eq!(
+                    Kernel::default().send(error, several, again, unasked),
+                    Some(error)
+                );
             }
         }
     }
@@ -197,7 +186,7 @@ mod tests {
     fn emsgsize_of_a_socket_that_is_not_writable_means_full() {
         let kernel = Kernel {
             full_is_emsgsize: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         for again in [false, true] {
             assert_eq!(
@@ -220,7 +209,7 @@ mod tests {
     fn a_message_of_several_that_is_too_large_is_einval() {
         let kernel = Kernel {
             full_is_emsgsize: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         let writable = || true;
         assert_eq!(
@@ -229,7 +218,7 @@ mod tests {
         );
         let kernel = Kernel {
             too_many_is_e2big: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         for error in [Errno::E2BIG, Errno::EMSGSIZE] {
             assert_eq!(
@@ -244,7 +233,7 @@ mod tests {
     fn eagain_of_a_writable_socket_can_mean_too_many_in_flight() {
         let kernel = Kernel {
             in_flight_is_eagain: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         for again in [false, true] {
             assert_eq!(
@@ -267,7 +256,7 @@ mod tests {
     fn emfile_of_sendmsg_can_mean_too_many_in_flight() {
         let kernel = Kernel {
             in_flight_is_emfile: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         assert_eq!(
             kernel.send(Errno::EMFILE, false, false, unasked),
@@ -282,15 +271,15 @@ mod tests {
     #[test]
     fn several_descriptors_in_a_message_are_sent_only_where_none_is_lost() {
         let unasked = || panic!("the release does not matter");
-        assert_eq!(PLAIN.most_to_send(253, unasked), 253);
+        assert_eq!(Kernel::default().most_to_send(253, unasked), 253);
         let never = Kernel {
             several_are_lost: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         assert_eq!(never.most_to_send(253, unasked), 1);
         let before_13 = Kernel {
             several_are_lost_before_13: true,
-            ..PLAIN
+            ..Kernel::default()
         };
         assert_eq!(before_13.most_to_send(253, || Some(13)), 253);
         assert_eq!(before_13.most_to_send(253, || Some(12)), 1);
