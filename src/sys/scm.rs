@@ -6,10 +6,30 @@
 //!
 //! # Where systems differ
 //!
-//! `build.rs` lists the properties of each system, as its source says. `kernel` decides what an answer means by them, and
-//! docs/platforms.md says which of them were seen.
+//! This is what their sources say. `build.rs` lists the properties by system, and `kernel` decides by them what an answer
+//! means. docs/platforms.md has the rest, and says what was seen. Solaris has the properties of illumos: its source is closed.
 //!
-//! A message that is refused for its size is sent again as several of one.
+//! | | Linux, Android | FreeBSD | DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos |
+//! |---|---|---|---|---|---|---|---|
+//! | descriptors in a message | 253 | 254 | 254 | 1020 | 127 | 254 | about 2045 |
+//! | of more it says | EINVAL | E2BIG | E2BIG | EINVAL | E2BIG | EINVAL | EINVAL |
+//! | we send at most | 253 | 253, before 13 one | one | one | 127 | 253 | 253 |
+//! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMFILE |
+//! | then lost | those without a slot | all | all | all | all | all | all |
+//! | and the bytes | taken | stay | stay | stay | stay | stay | taken |
+//! | other errors that destroy | | E2BIG, ENOBUFS | | EPERM, EINVAL | EPERM | EMFILE, ENOMEM | |
+//! | a look with MSG_PEEK (`rehearsal`) | installs duplicates | must not be made: shows pointers | the same | the same | must not be made | must not be made | installs duplicates, all or none |
+//! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | poll | poll | poll | fcntl | poll |
+//! | sending does not wait | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | O_NONBLOCK | O_NONBLOCK |
+//! | a full socket | EAGAIN | EAGAIN | EAGAIN | EAGAIN, EMSGSIZE | ENOBUFS | EAGAIN, EMSGSIZE | EAGAIN |
+//! | too many in flight | ETOOMANYREFS | | | EAGAIN | EMFILE | | |
+//! | close-on-exec when receiving | MSG_CMSG_CLOEXEC | the same | the same | the same | the same | fcntl afterwards | both |
+//! | `cmsg_len` if truncated | cut | not relied on | not relied on | not relied on | not relied on | not cut | not cut on old releases |
+//! | the errno of descriptors destroyed | ENOTRECOVERABLE | the same | the same | ENOLINK | ENOTRECOVERABLE | the same | the same |
+//! | who the peer is (`peer`) | SO_PEERCRED | LOCAL_PEERCRED | getpeereid | LOCAL_PEEREID | SO_PEERCRED | getpeereid, LOCAL_PEERPID | getpeerucred |
+//!
+//! Where a look cannot be made, nobody knows how many descriptors wait. One free slot counts as enough there, so a table
+//! that is nearly full can destroy a message of several. That is reported (ENOTRECOVERABLE).
 #![allow(
     unsafe_code,
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
