@@ -423,7 +423,7 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 // SAFETY: `len` bytes of descriptors that the kernel installed for us.
                 for fd in unsafe { installed(data, len) } {
-                    lost |= !fd.is_ok_and(|fd| fds.try_push(fd).is_ok());
+                    lost |= !fd.is_some_and(|fd| fds.try_push(fd).is_ok());
                 }
             }
             (libc::SOL_SOCKET, SCM_PIDFD) => {
@@ -459,20 +459,17 @@ const SCM_PIDFD: c_int = 4;
 #[cfg(not(linux_like))]
 const SCM_PIDFD: c_int = -1;
 
-/// The descriptors in a control message's data. A negative one is an error number: of a pidfd, or with
-/// SO_RIGHTS_NOTRUNC of a descriptor that a security module refused.
+/// The descriptors in a control message's data. None stands for an error number: of a pidfd, or
+/// with SO_RIGHTS_NOTRUNC of a descriptor that a security module refused.
 ///
 /// # Safety
 /// `data` must point at `len` bytes of descriptors that nobody else owns.
-unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = Result<OwnedFd, RawFd>> {
+unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = Option<OwnedFd>> {
     (0..len / mem::size_of::<RawFd>()).map(move |i| {
         // SAFETY: within `len`. The data of a control message may be unaligned.
         let fd = unsafe { data.cast::<RawFd>().add(i).read_unaligned() };
-        if fd < 0 {
-            return Err(fd);
-        }
         // SAFETY: the kernel installed it for us just now.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     })
 }
 
