@@ -1059,7 +1059,14 @@ fn peer_pidfd(passer: RawFd) {
     if check(
         pidfd as isize,
         "peer_pidfd",
-        &[ENOTCONN, EINVAL, EAFNOSUPPORT, EBADF, ENOTSOCK, libc::EOPNOTSUPP],
+        &[
+            ENOTCONN,
+            EINVAL,
+            EAFNOSUPPORT,
+            EBADF,
+            ENOTSOCK,
+            libc::EOPNOTSUPP,
+        ],
     ) {
         assert!(pidfd > 2);
         // SAFETY: it is ours, and nobody else knows it.

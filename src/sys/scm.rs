@@ -421,10 +421,12 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
         let len = data_len(msg, cmsg, data);
         match (cmsg.cmsg_level, cmsg.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                let before = fds.len();
                 // SAFETY: `len` bytes of descriptors that the kernel installed for us.
                 for fd in unsafe { installed(data, len) } {
-                    lost |= !fd.is_some_and(|fd| fds.try_push(fd).is_ok());
+                    let _ = fds.try_push(fd);
                 }
+                lost |= fds.len() - before < len / mem::size_of::<RawFd>();
             }
             (libc::SOL_SOCKET, SCM_PIDFD) => {
                 // SAFETY: as above; a pidfd comes with SO_PASSPIDFD.
@@ -459,13 +461,13 @@ const SCM_PIDFD: c_int = 4;
 #[cfg(not(linux_like))]
 const SCM_PIDFD: c_int = -1;
 
-/// The descriptors in a control message's data. None stands for an error number: of a pidfd, or
-/// with SO_RIGHTS_NOTRUNC of a descriptor that a security module refused.
+/// The descriptors in a control message's data. Left out are error numbers: of a pidfd, or with
+/// SO_RIGHTS_NOTRUNC of a descriptor that a security module refused.
 ///
 /// # Safety
 /// `data` must point at `len` bytes of descriptors that nobody else owns.
-unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = Option<OwnedFd>> {
-    (0..len / mem::size_of::<RawFd>()).map(move |i| {
+unsafe fn installed(data: *const u8, len: usize) -> impl Iterator<Item = OwnedFd> {
+    (0..len / mem::size_of::<RawFd>()).filter_map(move |i| {
         // SAFETY: within `len`. The data of a control message may be unaligned.
         let fd = unsafe { data.cast::<RawFd>().add(i).read_unaligned() };
         // SAFETY: the kernel installed it for us just now.
