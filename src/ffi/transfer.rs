@@ -592,7 +592,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// - EINTR: A signal came. Try again.
 /// - EMFILE, ENFILE: Receiving: there is no free slot, and nothing was consumed.
 /// - ETOOMANYREFS: Sending: this user has too many descriptors in flight.
-/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ENOBUFS, ENOMEM: The system is short of memory. On NetBSD ENOBUFS also means too many descriptors in flight, and
+///   on OpenBSD a full socket.
 ///
 /// With all but the first two the passer may poll ready all the time, so a loop that only polls would spin. It must
 /// leave that direction alone for a while: do not poll for POLLIN after an error of receiving, nor for POLLOUT after
