@@ -205,7 +205,7 @@ check: ## run all tests with what is there, offline
 
 # The stages of `check`, each of which can be made alone.
 .PHONY: check-format check-clippy check-rust check-build check-c check-perl check-interop check-faults check-fuzz check-speed
-.PHONY: check-docs check-sysv check-portability check-examples check-fdpass check-install check-python check-node
+.PHONY: check-docs check-kernels check-sysv check-portability check-examples check-fdpass check-install check-python check-node
 
 # Not every Rust has these two. scripts/check reports what is said here.
 has_tool = $(CARGO) $(1) --version >/dev/null 2>&1 || { echo '1..0 \# skip there is no cargo $(1)'; exit 0; };
@@ -227,14 +227,14 @@ host := $(shell rustc -vV | sed -n 's/^host: //p')
 linked := -Lnative=$(CURDIR)/$(dir $(streams)) -Clink-arg=-Wl,-rpath,$(CURDIR)/$(dir $(streams))
 
 check-rust: $(streams)
-	RUSTFLAGS='$(linked) -lstreams_sim' RUSTDOCFLAGS='$(linked)' $(CARGO) test $(CARGO_FLAGS) $(with_header) --target $(host)
+	STREAMS_SIM_EAGER=1 RUSTFLAGS='$(linked) -lstreams_sim' RUSTDOCFLAGS='$(linked)' $(CARGO) test $(CARGO_FLAGS) $(with_header) --target $(host)
 
 check-c: lib $(streams)
 	$(PROVE) -v tests/sysv.t tests/c.t
 
 # A file that is not for the SysV interface says so itself, and is skipped.
 check-perl: perl-module $(streams)
-	cd $(module) && LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
+	cd $(module) && STREAMS_SIM_EAGER=1 LD_PRELOAD=$(CURDIR)/$(streams) PERL_ANYEVENT_MODEL=Perl \
 	    $(PROVE) -v -b -It/lib t/*.t
 else
 check-rust:
@@ -253,6 +253,9 @@ check-portability:
 portability: ## what can be told here about other systems, a line for each
 	@scripts/setup portability
 	@$(PROVE) -v tests/portability
+
+check-kernels:
+	$(PROVE) -v tests/kernels.t
 
 check-sysv:
 	FDPASSER_SYSV=1 $(MAKE) --no-print-directory check

@@ -20,37 +20,95 @@ fn main() {
     header();
 }
 
-/// What differs between systems, as cfgs that `src/sys/` uses. Each names a property, and the systems that have it.
-const PROPERTIES: &[(&str, &[&str])] = &[
-    // Names and numbers of Linux's own interface.
-    ("linux_like", LINUX),
-    // MSG_PEEK with a control buffer installs duplicates of the descriptors that it shows.
-    ("peek_installs", LINUX),
-    // select(2) ignores numbers beyond the descriptor table's present size.
-    ("select_ends_at_table", LINUX),
-    // recvmsg(2) says EMSGSIZE when it had no slot for a descriptor, which it then destroyed.
-    ("full_table_is_emsgsize", NOT_LINUX),
-    // cmsg_len of a truncated control message may run past the buffer.
-    ("cmsg_len_not_cut", NOT_LINUX),
-    // recvmsg(2) has no MSG_CMSG_CLOEXEC.
-    ("cloexec_after_recvmsg", &["macos", "ios", "solaris"]),
-    // socket(2) has no SOCK_CLOEXEC, and there is no accept4(2).
-    ("cloexec_after_socket", APPLE),
+/// What differs between systems, as cfgs that `src/` uses. Each names a property, and the systems that have it.
+///
+/// These are about names, which only the system itself has.
+const NAMES: &[(&str, &[&str])] = &[
     // SIGPIPE needs a socket option beside MSG_NOSIGNAL.
     ("sigpipe_by_option", APPLE),
     // There is no pthread_cancel(3), or PTHREAD_CANCEL_DISABLE is 0.
     ("no_thread_cancellation", &["android"]),
     ("cancel_disable_is_0", APPLE),
+    // nix has no dup3(2) there.
+    ("no_dup3", &["android", "dragonfly", "macos", "ios"]),
+    // Whether there is a pipe2(2) is not known.
+    ("no_pipe2", &["solaris"]),
+    // O_NDELAY is another flag than O_NONBLOCK.
+    ("has_o_ndelay", SOLARISH),
     // nix has no flock(2) there.
     ("no_flock", &["solaris"]),
-    // nix has no ENOTRECOVERABLE there.
+];
+
+/// These are about what a kernel does, as its source says. FDPASSER_PLAY=netbsd builds a library for Linux with the properties
+/// of NetBSD. tests/kernels/ plays that kernel for it.
+///
+/// Solaris' source is closed. It has the properties of illumos where a wrong guess would pass a loss over.
+const KERNELS: &[(&str, &[&str])] = &[
+    // Linux's own interface.
+    ("linux_like", LINUX),
+    // --- receiving ---
+    // MSG_PEEK with a control buffer installs duplicates of the descriptors that it shows.
+    ("peek_installs", &["linux", "android", "illumos"]),
+    // It fails with EMFILE if they do not all fit.
+    ("peek_installs_all_or_none", &["illumos"]),
+    // recvmsg(2) says this when it had no slot for a descriptor. All descriptors of the message are destroyed then. (On
+    // the BSDs and macOS its bytes stay, and come next.)
+    ("full_table_is_emsgsize", BSD),
+    ("full_table_is_emfile", SOLARISH),
+    // recvmsg(2) destroys descriptors with these errors, too.
+    ("eperm_destroys", &["netbsd", "openbsd"]),
+    ("einval_destroys", &["netbsd"]),
+    ("e2big_enobufs_destroy", &["freebsd"]),
+    ("emfile_enomem_destroy", APPLE),
+    // cmsg_len of a truncated control message may run past the buffer.
+    ("cmsg_len_not_cut", NOT_LINUX),
+    // recvmsg(2) has no MSG_CMSG_CLOEXEC, or some releases ignore it.
+    ("no_msg_cmsg_cloexec", &["macos", "ios", "solaris"]),
+    (
+        "cloexec_after_recvmsg",
+        &["macos", "ios", "solaris", "illumos"],
+    ),
+    // --- room ---
+    // select(2) ignores numbers beyond the descriptor table's present size.
+    ("select_ends_at_table", LINUX),
+    // poll(2) without events does not say POLLNVAL of a closed number.
+    ("poll_hides_closed", APPLE),
+    // No number beyond this sysctl(3) can be opened, whatever getrlimit(2) says.
+    ("limit_is_maxfilesperproc", &["macos", "ios", "freebsd"]),
+    ("limit_is_maxfiles", &["netbsd"]),
+    // --- sending ---
+    // A message carries 127 descriptors.
+    ("carries_127", &["openbsd"]),
+    // It says E2BIG of more descriptors than a message carries, or EMSGSIZE.
+    ("too_many_is_e2big", &["freebsd", "openbsd"]),
+    // Several descriptors in a message that meets a nearly full buffer are destroyed, and sendmsg(2) reports success.
+    ("several_are_lost", &["netbsd", "dragonfly"]),
+    ("several_are_lost_before_13", &["freebsd"]),
+    // sendmsg(2) ignores MSG_DONTWAIT. What works is MSG_NBIO, or O_NONBLOCK.
+    ("msg_nbio", &["netbsd", "freebsd"]),
+    ("only_o_nonblock", &["macos", "ios", "illumos", "solaris"]),
+    // sendmsg(2) says EMSGSIZE if the message does not fit now, though it would later.
+    ("full_is_emsgsize", &["netbsd", "macos", "ios"]),
+    // It says this if too many descriptors are in flight.
+    ("in_flight_is_eagain", &["netbsd"]),
+    ("in_flight_is_emfile", &["openbsd"]),
+    // --- sockets ---
+    // socket(2) has no SOCK_CLOEXEC, and there is no accept4(2).
+    ("cloexec_after_socket", APPLE),
+    // There is no ENOTRECOVERABLE.
     ("no_enotrecoverable", &["netbsd"]),
-    // Who the peer is: SO_PEERCRED, getpeerucred(3C), or else getpeereid(3).
+    // Who the peer is. DragonFly, which has none of these, has getpeereid(3).
     ("has_so_peercred", LINUX),
-    ("has_getpeerucred", &["illumos", "solaris"]),
+    ("has_getpeerucred", SOLARISH),
+    ("has_xucred", &["freebsd"]),
+    ("has_local_peereid", &["netbsd"]),
+    ("has_sockpeercred", &["openbsd"]),
+    ("has_local_peerpid", APPLE),
 ];
 const LINUX: &[&str] = &["linux", "android"];
 const APPLE: &[&str] = &["macos", "ios"];
+const SOLARISH: &[&str] = &["illumos", "solaris"];
+const BSD: &[&str] = &["freebsd", "dragonfly", "netbsd", "openbsd", "macos", "ios"];
 const NOT_LINUX: &[&str] = &[
     "freebsd",
     "dragonfly",
@@ -64,10 +122,26 @@ const NOT_LINUX: &[&str] = &[
 
 fn properties() {
     let system = env::var("CARGO_CFG_TARGET_OS").unwrap();
-    for (property, systems) in PROPERTIES {
-        println!("cargo:rustc-check-cfg=cfg({property})");
-        if systems.contains(&system.as_str()) {
-            println!("cargo:rustc-cfg={property}");
+    println!("cargo:rerun-if-env-changed=FDPASSER_PLAY");
+    println!("cargo:rustc-check-cfg=cfg(played)");
+    let played = env::var("FDPASSER_PLAY").ok().filter(|v| !v.is_empty());
+    if let Some(played) = &played {
+        assert!(
+            NOT_LINUX.contains(&played.as_str()),
+            "FDPASSER_PLAY: {played}?"
+        );
+        println!("cargo:rustc-cfg=played");
+    }
+    // scripts/inversions builds with one property inverted, to see which test notices.
+    println!("cargo:rerun-if-env-changed=FDPASSER_PLAY_INVERTED");
+    let inverted = env::var("FDPASSER_PLAY_INVERTED").unwrap_or_default();
+    let kernel = played.unwrap_or_else(|| system.clone());
+    for (table, system) in [(NAMES, &system), (KERNELS, &kernel)] {
+        for (property, systems) in table {
+            println!("cargo:rustc-check-cfg=cfg({property})");
+            if systems.contains(&system.as_str()) != (inverted == *property) {
+                println!("cargo:rustc-cfg={property}");
+            }
         }
     }
 }

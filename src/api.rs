@@ -125,9 +125,20 @@ pub fn connect_timed(path: impl AsRef<Path>, timeout: Duration) -> io::Result<Ow
 /// That end may have been inherited by, or sent to, another process since.
 ///
 /// # Errors
-/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK.
+/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK. EOPNOTSUPP: the SysV
+/// interface, which knows the peer at the server's end of a connection only.
 pub fn peer_cred(passer: impl AsFd) -> io::Result<PeerCred> {
     Ok(endpoint::peer_cred(passer.as_fd())?)
+}
+
+/// Returns a pidfd of the process that [`peer_cred`] tells. Unlike a number it never stands for another process later.
+/// Linux has this since 6.5.
+///
+/// # Errors
+/// EOPNOTSUPP: this system has no such call. ESRCH: the process has ended. EMFILE: no free slot. ENOTCONN, EINVAL,
+/// EAFNOSUPPORT, ENOTSOCK: as [`peer_cred`].
+pub fn peer_pidfd(passer: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(endpoint::peer_pidfd(passer.as_fd())?)
 }
 
 // --- sending -------------------------------------------------------------------------------------
@@ -167,7 +178,8 @@ pub fn send_fd_timed(passer: impl AsFd, fd: impl AsFd, timeout: Duration) -> io:
 
 /// Sends `fds` in order, `per_message` of them (0 means 1) in each message, and returns how many were sent.
 ///
-/// If a message carries fewer descriptors on this system (OpenBSD 127, STREAMS one), it carries as many as it can.
+/// If a message carries fewer descriptors on this system, it carries as many as it can: 127 on OpenBSD; one with STREAMS, on
+/// NetBSD, on DragonFly, and on FreeBSD before 13, where several could be lost without a word.
 /// Only a peer that receives with this library, or otherwise expects several descriptors in a
 /// message, understands a `per_message` above 1. A descriptor that the system refuses goes into no
 /// message: those before it are sent, and it is the first of the rest.

@@ -105,3 +105,7 @@ pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     sys::peer_cred(passer)
 }
+
+pub(crate) fn peer_pidfd(passer: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    sys::peer_pidfd(passer)
+}

@@ -83,8 +83,8 @@ mod transfer;
 
 pub use api::{
     accept, accept_timed, connect, connect_timed, inherited, is, is_name, notify, peer_cred,
-    recv_fd, recv_fd_timed, recv_fds, recv_message, retry, send_fd, send_fd_timed, send_fds,
-    send_message, server, server_with, socketpair, try_recv_fds, try_recv_message,
+    peer_pidfd, recv_fd, recv_fd_timed, recv_fds, recv_message, retry, send_fd, send_fd_timed,
+    send_fds, send_message, server, server_with, socketpair, try_recv_fds, try_recv_message,
     try_recv_messages, try_send_fds, try_send_message, unlink, Inherited, NotReceived, Passer,
     PasserPair, Progress, Refused, Stop,
 };

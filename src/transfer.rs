@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 
 pub(crate) use crate::sys::{wait::Wait, Fds};
 
-/// No message carries more descriptors than this. (Linux carries as many, OpenBSD 127, and STREAMS one.)
+/// No message carries more descriptors than this. (Linux carries as many, and some systems fewer.)
 pub const MAX_PER_MESSAGE: usize = 253;
 
 /// No message has more bytes of data than this.
@@ -78,10 +78,15 @@ pub(crate) fn send_message_over_local(
 ) -> Result<(), Errno> {
     // The kernel applies SO_SNDTIMEO to this one message, which is the whole call.
     let may_wait = wait == Wait::AsPasser;
-    let mut waits = Waits::new(wait);
+    let mut waits = match sys::FULL_DESPITE_WAITING {
+        true => Waits::starting_now(wait),
+        false => Waits::new(wait),
+    };
     loop {
         match sys::send(passer, fds, bytes_of(data), may_wait) {
-            Err(Errno::EAGAIN) if !may_wait => waits.wait_writable(passer)?,
+            Err(Errno::EAGAIN) if !may_wait || sys::FULL_DESPITE_WAITING => {
+                waits.wait_writable(passer)?
+            }
             result => return result,
         }
     }
@@ -118,9 +123,9 @@ pub(crate) fn send_over_local(
     per_message: usize,
     wait: Wait,
 ) -> Result<usize, Errno> {
-    let mut per_message = per_message.clamp(1, sys::MAX_PER_MESSAGE);
+    let mut per_message = per_message.clamp(1, sys::most_to_send());
     let mut waits = match wait {
-        Wait::AsPasser if fds.len() > 1 => Waits::starting_now(wait),
+        Wait::AsPasser if fds.len() > 1 || sys::FULL_DESPITE_WAITING => Waits::starting_now(wait),
         _ => Waits::new(wait),
     };
     let mut sent = 0;
@@ -130,15 +135,18 @@ pub(crate) fn send_over_local(
         // ourselves, so that the timeout bounds the whole call.
         let may_wait = wait == Wait::AsPasser && (sent == 0 || waits.in_kernel());
         let result = match sys::send(passer, message, NUL, may_wait) {
-            Err(Errno::EAGAIN) if !may_wait => match waits.wait_writable(passer) {
-                Ok(()) => continue,
-                Err(error) => Err(error),
-            },
+            Err(Errno::EAGAIN) if !may_wait || sys::FULL_DESPITE_WAITING => {
+                match waits.wait_writable(passer) {
+                    Ok(()) => continue,
+                    Err(error) => Err(error),
+                }
+            }
             result => result,
         };
         match result {
             Ok(()) => sent += message.len(),
-            // One of them is refused. Singly, those before it are sent, and it becomes the first of the rest.
+            // One of them is refused, or they are too many. Singly, those before it are sent, and it becomes the first of
+            // the rest.
             Err(error) if message.len() > 1 && refuses_one(error) => per_message = 1,
             Err(error) if sent == 0 => return Err(error),
             Err(_) => break,
@@ -278,9 +286,9 @@ fn recv_messages_with(
         if ask_for == 0 {
             sys::rehearse(passer)?;
         }
-        // A rehearsal proves room for one message only. To count it as MAX_PER_MESSAGE slots is safe all the same: a
+        // A rehearsal proves room for one message only. To count it as SLOTS_PER_MESSAGE is safe all the same: a
         // message takes at least one of them, so what is left is too few for another.
-        let slots = ask_for.max(1) * MAX_PER_MESSAGE;
+        let slots = ask_for.max(1) * sys::SLOTS_PER_MESSAGE;
         if take_several(slots, &mut enough, &mut take)? == Taken::Shutdown {
             return Ok(Taken::Shutdown);
         }
@@ -297,7 +305,7 @@ fn take_several(
     take: &mut impl FnMut(&mut Fds) -> Result<usize, Errno>,
 ) -> Result<Taken, Errno> {
     let mut fds = Fds::new();
-    while slots >= MAX_PER_MESSAGE && *enough > 0 {
+    while slots >= sys::SLOTS_PER_MESSAGE && *enough > 0 {
         let count = take(&mut fds)?;
         if count == 0 {
             return Ok(Taken::Shutdown);

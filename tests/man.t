@@ -325,6 +325,7 @@ int main(void) {
     for (int i = 0; i < 5; i++) /* the last one waits */
         CALL(fdpasser_accept_timed, (listener, 1));
     CALL(fdpasser_peer_cred, (peer, &uid, &gid, &pid));
+    CALL(fdpasser_peer_pidfd, (peer));
     CALL(fdpasser_send_fd, (client, 1));
     CALL(send_fd, (client, 1));
     CALL(fdpasser_send_fd_timed, (client, 1, 1000));

@@ -328,9 +328,19 @@ fn server_options_and_the_peer() {
     let peer = fdpasser::peer_cred(&server).unwrap();
     assert_eq!((peer.uid, peer.gid), (made.uid(), made.gid()));
     assert_eq!(peer.pid, Some(std::process::id() as i32));
-    assert_eq!(fdpasser::peer_cred(&client).unwrap(), peer);
-    let error = fdpasser::peer_cred(&listener).unwrap_err();
-    assert_eq!(errno(&error), libc::EINVAL);
+    if cfg!(fdpasser_sysv) {
+        let error = fdpasser::peer_cred(&client).unwrap_err();
+        assert_eq!(errno(&error), libc::EOPNOTSUPP);
+    } else {
+        assert_eq!(fdpasser::peer_cred(&client).unwrap(), peer);
+        let error = fdpasser::peer_cred(&listener).unwrap_err();
+        assert_eq!(errno(&error), libc::EINVAL);
+    }
+
+    match fdpasser::peer_pidfd(&server) {
+        Ok(pidfd) => assert!(pidfd.as_raw_fd() > 2),
+        Err(error) => assert_eq!(errno(&error), libc::EOPNOTSUPP), // before Linux 6.5, and elsewhere
+    }
 
     let (_second, other) = fdpasser::server_with(&path, &Default::default()).unwrap();
     assert!(!fdpasser::unlink(&path, &node).unwrap());

@@ -19,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use std::ffi::{CString, OsStr};
 use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{symlink, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -589,7 +589,10 @@ impl State<'_> {
                 no_uid,
                 no_gid,
                 no_pid,
-            } => peer_cred(self.number(*passer), *no_uid, *no_gid, *no_pid),
+            } => {
+                peer_cred(self.number(*passer), *no_uid, *no_gid, *no_pid);
+                peer_pidfd(self.number(*passer));
+            }
             Call::Connect {
                 name,
                 with_length,
@@ -1052,6 +1055,26 @@ fn peer_cred(passer: RawFd, no_uid: bool, no_gid: bool, no_pid: bool) {
     assert_eq!(uid, if good && !no_uid { us.0 } else { 7777 });
     assert_eq!(gid, if good && !no_gid { us.1 } else { 7777 });
     assert_eq!(pid, if good && !no_pid { us.2 } else { -7 });
+}
+
+fn peer_pidfd(passer: RawFd) {
+    let pidfd = ffi::fdpasser_peer_pidfd(passer);
+    if check(
+        pidfd as isize,
+        "peer_pidfd",
+        &[
+            ENOTCONN,
+            EINVAL,
+            EAFNOSUPPORT,
+            EBADF,
+            ENOTSOCK,
+            libc::EOPNOTSUPP,
+        ],
+    ) {
+        assert!(pidfd > 2);
+        // SAFETY: it is ours, and nobody else knows it.
+        drop(unsafe { OwnedFd::from_raw_fd(pidfd) });
+    }
 }
 
 fn at(

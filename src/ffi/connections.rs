@@ -203,7 +203,8 @@ pub unsafe extern "C" fn fdpasser_server_n(
 /// - EADDRINUSE: FDPASSER_EXCLUSIVE is set, and a server is live at path or is just starting there.
 /// - ENOLCK: FDPASSER_EXCLUSIVE is set, and what stands at the path of the lock file is not a plain file of this user.
 /// - EINVAL: mode or flags is out of range, or a mode is given for an abstract address.
-/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live.
+/// - EACCES: FDPASSER_EXCLUSIVE is set, and the call may not find out whether the server is live. With the SysV interface
+///   also: mode has no write permission for its owner.
 ///
 /// # Threads and fork
 ///
@@ -525,10 +526,11 @@ pub unsafe extern "C" fn fdpasser_connect_timed(
 /// - EAFNOSUPPORT: passer is a socket, but not a local one.
 /// - EBADF: passer is not open.
 /// - ENOTSOCK: passer is not a socket.
+/// - EOPNOTSUPP: The SysV interface knows the peer only at the server's end of a connection.
 ///
 /// # See also
 ///
-/// fdpasser_accept(3), unix(7)
+/// fdpasser_accept(3), fdpasser_peer_pidfd(3), unix(7)
 #[no_mangle]
 pub unsafe extern "C" fn fdpasser_peer_cred(
     passer: c_int,
@@ -546,6 +548,39 @@ pub unsafe extern "C" fn fdpasser_peer_cred(
         }
         Ok(0)
     })
+}
+
+/// Opens a pidfd of the process at the other end of a connection.
+///
+/// It is the process that fdpasser_peer_cred(3) tells. A process number may be that of another process later. A pidfd never
+/// is. It polls readable once the process has ended. Linux has this since 6.5.
+///
+/// # Ownership
+///
+/// On success the caller owns the pidfd, which is close-on-exec and never 0, 1 or 2. On failure there is none.
+///
+/// # Returns
+///
+/// The pidfd, or -1 with errno.
+///
+/// # Errors
+///
+/// - EMFILE: The process has no free slot from 3 up.
+/// - ENFILE, ENOMEM: The system has too many open files, or is short of memory.
+/// - ESRCH: The process has ended. Some kernels open a pidfd all the same.
+/// - EOPNOTSUPP: The system has no such call.
+/// - ENOTCONN: passer is not connected.
+/// - EINVAL: passer is a listener.
+/// - EAFNOSUPPORT: passer is a socket, but not a local one.
+/// - EBADF: passer is not open.
+/// - ENOTSOCK: passer is not a socket.
+///
+/// # See also
+///
+/// fdpasser_peer_cred(3), pidfd_open(2), unix(7)
+#[no_mangle]
+pub extern "C" fn fdpasser_peer_pidfd(passer: c_int) -> c_int {
+    guard(|| endpoint::peer_pidfd(borrow(&passer)?).map(number))
 }
 
 fn server(path: &Path, backlog: c_int) -> Result<c_int, Errno> {

@@ -59,7 +59,7 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///
 /// - EBADF: fd is not open. (Or passer is not open: then the next call fails too.)
 /// - EINVAL, EOPNOTSUPP: The system does not send this kind of descriptor, such as one of io_uring.
-/// - EPERM: A security module or the peer refused the descriptor.
+/// - EPERM: A security module refused the descriptor, or the peer refuses all of them (SO_PASSRIGHTS, Linux 6.16).
 ///
 /// Nothing can be sent over this passer any more:
 ///
@@ -167,8 +167,9 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 /// - EBADMSG: Bytes came without a descriptor. On a SOCK_DGRAM socket also: a message of no bytes came without one.
 /// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096
 ///   bytes are final for a stream, because the rest of them joins the next message: close passer.
-/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE
-///   in fdpasser(7). On NetBSD it is ENOLINK.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. On the BSDs and macOS
+///   the bytes of the message stay, and the next call may be EBADMSG for them. See THE ONE RACE in fdpasser(7). On NetBSD
+///   it is ENOLINK.
 ///
 /// Nothing can be received from this passer any more:
 ///
@@ -249,7 +250,8 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 /// Sends n descriptors in order, per_message of them in each message.
 ///
 /// per_message is 1 to FDPASSER_MAX_PER_MESSAGE, and 0 means 1. It is an upper bound: the SysV interface always sends
-/// one descriptor in a message. OpenBSD refuses more than 127 in a message.
+/// one descriptor in a message, and so do NetBSD, DragonFly and FreeBSD before 13, where several could be lost without a
+/// word. OpenBSD sends at most 127.
 ///
 /// Use a per_message above 1 only if the peer receives several descriptors in a message. The queues do, and so do
 /// fdpasser_try_recv_messages(3) and, with room for as many, fdpasser_recv_fds(3). fdpasser_recv_fd(3) closes them all
@@ -345,8 +347,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 /// All errors of fdpasser_send_fd(3), and these:
 ///
 /// - EAGAIN: The socket is full. fdpasser_try_send_message() returns it whatever mode passer is in.
-/// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 1 with the SysV
-///   interface).
+/// - EINVAL: n is 0, which sends no data either, or larger than a message can be (FDPASSER_MAX_PER_MESSAGE; 127 on OpenBSD;
+///   1 with the SysV interface, on NetBSD, on DragonFly, and on FreeBSD before 13).
 /// - EFAULT: fds is NULL, or data is NULL and len is not 0.
 /// - EMSGSIZE: len is above FDPASSER_MAX_DATA, or the kernel would cut a message of so many bytes: SO_SNDBUF is too small. A
 ///   message may have half of it less 64 bytes. 8320 is large enough for every message.
@@ -594,7 +596,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// - EINTR: A signal came. Try again.
 /// - EMFILE, ENFILE: Receiving: there is no free slot, and nothing was consumed.
 /// - ETOOMANYREFS: Sending: this user has too many descriptors in flight.
-/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ENOBUFS, ENOMEM: The system is short of memory. On NetBSD ENOBUFS also means too many descriptors in flight, and
+///   on OpenBSD a full socket.
 ///
 /// With all but the first two the passer may poll ready all the time, so a loop that only polls would spin. It must
 /// leave that direction alone for a while: do not poll for POLLIN after an error of receiving, nor for POLLOUT after

@@ -7,17 +7,21 @@
 //! |---|---|
 //! | `MODE` | which interface this is |
 //! | `MAX_PER_MESSAGE` | the most descriptors that one message can carry |
+//! | `most_to_send()` | the same, less what the system may lose without a word |
+//! | `SLOTS_PER_MESSAGE` | the most slots that receiving one message takes for a moment |
 //! | `pair()` | both ends of a new connection |
 //! | `server(path, backlog)` | a listener at `path`, which replaces a listener that is there |
 //! | `server_with(path, options)` | the same with a mode, or without replacing a live one; also which node it made |
 //! | `accept(listener, wait)`, `connect(path, wait)` | a connection by way of the file system |
 //! | `unlink(path, node)` | removes the node if it is this one, and says whether it was; only while its listener is open is a node sure to be recognized |
 //! | `peer_cred(passer)` | who is at the other end |
+//! | `peer_pidfd(passer)` | the process at the other end, as a descriptor; EOPNOTSUPP where the system has none |
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
 //! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
 //! | `is_shut_down(passer)` | nothing more arrives here; what has arrived may still wait |
 //! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
+//! | `FULL_DESPITE_WAITING` | `send` may say EAGAIN also if it may wait; poll(2) then says when there is room |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
 //! | `rehearse(passer)` | when that is not proven: EMFILE if what waits may not fit, with nothing consumed; `Ok` if it fits, or if nothing waits that needs a slot |
 //! | `receive(passer, fds)` | takes one message if there is one, appending its descriptors; never waits |
@@ -51,6 +55,8 @@ pub(crate) mod wait;
 #[cfg(not(fdpasser_sysv))]
 mod datagram;
 #[cfg(not(fdpasser_sysv))]
+mod kernel;
+#[cfg(not(fdpasser_sysv))]
 mod peer;
 #[cfg(not(fdpasser_sysv))]
 mod rehearsal;
@@ -60,6 +66,8 @@ mod room;
 mod scm;
 #[cfg(fdpasser_sysv)]
 mod streams;
+#[cfg(any(fdpasser_sysv, has_getpeerucred))]
+mod ucred;
 #[cfg(not(fdpasser_sysv))]
 mod unix_server;
 #[cfg(not(fdpasser_sysv))]
@@ -75,10 +83,13 @@ pub(crate) use self::{
 #[cfg(not(fdpasser_sysv))]
 pub(crate) use self::{
     datagram::send_datagram,
-    peer::{peer_cred, unread_by_peer},
+    peer::{peer_cred, peer_pidfd, unread_by_peer},
     rehearsal::rehearse,
     room::room_for_messages,
-    scm::{receive, receive_with_data, send, MAX_PER_MESSAGE, MODE},
+    scm::{
+        most_to_send, receive, receive_with_data, send, FULL_DESPITE_WAITING, MAX_PER_MESSAGE,
+        MODE, SLOTS_PER_MESSAGE,
+    },
     unix_server::{server, server_with, unlink},
     unix_socket::{
         accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, receive_timeout,
@@ -88,10 +99,10 @@ pub(crate) use self::{
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, peer_cred, receive,
-    receive_timeout, receive_with_data, rehearse, room_for_messages, send, send_datagram,
-    send_timeout, server, server_with, unlink, unread_by_peer, wait_in_kernel, MAX_PER_MESSAGE,
-    MODE,
+    accept, connect, is_shut_down, keep_in_line, kind, most_to_send, must_be_local, pair,
+    peer_cred, peer_pidfd, receive, receive_timeout, receive_with_data, rehearse,
+    room_for_messages, send, send_datagram, send_timeout, server, server_with, unlink,
+    unread_by_peer, wait_in_kernel, FULL_DESPITE_WAITING, MAX_PER_MESSAGE, MODE, SLOTS_PER_MESSAGE,
 };
 
 /// The errno for descriptors that the kernel destroyed. No system call of ours fails with it by itself.

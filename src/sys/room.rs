@@ -9,7 +9,7 @@ pub(crate) use proof::room_for_messages;
 
 #[cfg(select_ends_at_table)]
 mod proof {
-    use super::super::MAX_PER_MESSAGE;
+    use super::super::SLOTS_PER_MESSAGE;
     use nix::sys::resource::{getrlimit, Resource};
 
     type Word = libc::c_ulong;
@@ -58,7 +58,7 @@ mod proof {
     #[inline(never)] // its bit set is not needed at the same time as other buffers
     fn room_below<const WORDS: usize>(words: usize, messages: usize, or_one: bool) -> usize {
         let end = words.min(WORDS);
-        let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / MAX_PER_MESSAGE;
+        let most = (end * BITS).saturating_sub(WINDOW_FLOOR) / SLOTS_PER_MESSAGE;
         let wanted = messages.min(most);
         if wanted == 0 {
             return 0;
@@ -73,7 +73,7 @@ mod proof {
     fn is_beyond_the_table<const WORDS: usize>(end: usize, messages: usize) -> bool {
         const FIRST_BIT: Word = 1;
         let mut bits: [Word; WORDS] = [0; WORDS];
-        let first = end - (messages * MAX_PER_MESSAGE).div_ceil(BITS);
+        let first = end - (messages * SLOTS_PER_MESSAGE).div_ceil(BITS);
         bits[first] = FIRST_BIT;
         let mut no_time = libc::timeval {
             tv_sec: 0,
@@ -96,43 +96,24 @@ mod proof {
 
 #[cfg(not(select_ends_at_table))]
 mod proof {
-    use super::super::MAX_PER_MESSAGE;
+    use super::super::SLOTS_PER_MESSAGE;
+    use super::{highest, is_all_free};
     use std::mem::MaybeUninit;
 
     /// For how many of the largest messages, up to `messages`, there certainly is room: for one, or it is
     /// not certain.
     ///
-    /// `poll(2)` marks a number that is not open with POLLNVAL. So ask about the last ones below the soft
-    /// limit, which are taken last: sufficient, and not necessary.
+    /// Asks about the last numbers below the limit, which are taken last: sufficient, and not necessary.
     pub(crate) fn room_for_messages(messages: usize) -> usize {
         usize::from(messages > 0 && last_are_free())
     }
 
-    #[inline(never)] // its array is not needed at the same time as other buffers
     fn last_are_free() -> bool {
-        let Some(first) = end().and_then(|end| end.checked_sub(MAX_PER_MESSAGE as i32)) else {
-            return false;
-        };
-        if first < 3 {
-            return false;
-        }
-        let mut numbers = [libc::pollfd {
-            fd: 0,
-            events: 0,
-            revents: 0,
-        }; MAX_PER_MESSAGE];
-        for (entry, number) in numbers.iter_mut().zip(first..) {
-            entry.fd = number;
-        }
-        // SAFETY: as many entries as it is told.
-        let found = unsafe { libc::poll(numbers.as_mut_ptr(), numbers.len() as libc::nfds_t, 0) };
-        found == MAX_PER_MESSAGE as i32
-            && numbers
-                .iter()
-                .all(|entry| entry.revents & libc::POLLNVAL != 0)
+        let first = end().and_then(|end| end.checked_sub(SLOTS_PER_MESSAGE as i32));
+        first.is_some_and(|first| first >= 3 && is_all_free(first))
     }
 
-    /// The soft limit. (nix lacks getrlimit(2) on Solaris.)
+    /// The soft limit, or the system's if that is lower. (nix lacks getrlimit(2) on Solaris.)
     fn end() -> Option<i32> {
         let mut limit = MaybeUninit::<libc::rlimit>::uninit();
         // SAFETY: the call fills in `limit`, or fails.
@@ -142,6 +123,90 @@ mod proof {
             }
             limit.assume_init().rlim_cur
         };
-        Some(i32::try_from(limit).unwrap_or(i32::MAX))
+        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+        Some(limit.min(highest()?))
     }
+}
+
+/// Whether the numbers for one message, from `first` up, are free. poll(2) marks a number that is not open with POLLNVAL.
+#[cfg(not(any(select_ends_at_table, poll_hides_closed)))]
+#[inline(never)] // its array is not needed at the same time as other buffers
+fn is_all_free(first: i32) -> bool {
+    let mut numbers = [libc::pollfd {
+        fd: 0,
+        events: 0,
+        revents: 0,
+    }; super::SLOTS_PER_MESSAGE];
+    for (entry, number) in numbers.iter_mut().zip(first..) {
+        entry.fd = number;
+    }
+    // SAFETY: as many entries as it is told.
+    let found = unsafe { libc::poll(numbers.as_mut_ptr(), numbers.len() as libc::nfds_t, 0) };
+    found == numbers.len() as i32
+        && numbers
+            .iter()
+            .all(|entry| entry.revents & libc::POLLNVAL != 0)
+}
+
+/// The same where poll(2) does not: one number at a time.
+#[cfg(poll_hides_closed)]
+fn is_all_free(first: i32) -> bool {
+    (first..)
+        .take(super::SLOTS_PER_MESSAGE)
+        .all(|number| !super::table::is_number_open(number))
+}
+
+/// What limits descriptor numbers beside the soft limit. `None` if the system does not say.
+#[cfg(limit_is_maxfilesperproc)]
+fn highest() -> Option<i32> {
+    sysctl(c"kern.maxfilesperproc").and_then(|limit| i32::try_from(limit).ok())
+}
+#[cfg(limit_is_maxfiles)]
+fn highest() -> Option<i32> {
+    sysctl(c"kern.maxfiles").and_then(|limit| i32::try_from(limit).ok())
+}
+#[cfg(not(any(select_ends_at_table, limit_is_maxfilesperproc, limit_is_maxfiles)))]
+fn highest() -> Option<i32> {
+    Some(i32::MAX)
+}
+
+#[cfg(all(any(limit_is_maxfilesperproc, limit_is_maxfiles), not(played)))]
+use libc as other;
+/// What Linux lacks.
+#[cfg(all(any(limit_is_maxfilesperproc, limit_is_maxfiles), played))]
+mod other {
+    extern "C" {
+        pub fn sysctlbyname(
+            name: *const libc::c_char,
+            old: *mut libc::c_void,
+            old_len: *mut usize,
+            new: *const libc::c_void,
+            new_len: usize,
+        ) -> libc::c_int;
+    }
+}
+
+/// An int that sysctl(3) knows under this name.
+#[cfg(any(limit_is_maxfilesperproc, limit_is_maxfiles))]
+pub(super) fn sysctl(name: &std::ffi::CStr) -> Option<u32> {
+    let mut value: libc::c_int = 0;
+    let mut len = std::mem::size_of_val(&value);
+    // SAFETY: a C string, and an int with its size.
+    let asked = unsafe {
+        other::sysctlbyname(
+            name.as_ptr(),
+            std::ptr::from_mut(&mut value).cast(),
+            &mut len,
+            std::ptr::null_mut(),
+            0,
+        )
+    };
+    match asked {
+        0 => u32::try_from(value).ok(),
+        _ => None,
+    }
+}
+#[cfg(not(any(limit_is_maxfilesperproc, limit_is_maxfiles)))]
+pub(super) fn sysctl(_: &std::ffi::CStr) -> Option<u32> {
+    None
 }

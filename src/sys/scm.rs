@@ -6,47 +6,62 @@
 //!
 //! # Where systems differ
 //!
-//! Only Linux was run. The rest was checked by compiling: names and types are right, and how those kernels
-//! behave is what this project knows of them, not what it has seen. `build.rs` lists these properties by system.
+//! This is what their sources say. `build.rs` lists the properties by system, and `kernel` decides by them what an answer
+//! means. docs/platforms.md has the rest, and says what was seen. Solaris has the properties of illumos: its source is closed.
 //!
-//! | | Linux, Android | FreeBSD, DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos | Solaris |
+//! | | Linux, Android | FreeBSD | DragonFly | NetBSD | OpenBSD | macOS, iOS | illumos |
 //! |---|---|---|---|---|---|---|---|
-//! | close-on-exec when receiving | MSG_CMSG_CLOEXEC | the same | the same | the same | fcntl afterwards | MSG_CMSG_CLOEXEC | fcntl afterwards |
-//! | and for sockets (`unix_socket`) | SOCK_CLOEXEC, accept4 | the same | the same | the same | fcntl afterwards | SOCK_CLOEXEC, accept4 | the same |
-//! | no SIGPIPE | MSG_NOSIGNAL | the same | the same | the same | the same, and SO_NOSIGPIPE before each send | MSG_NOSIGNAL | the same |
-//! | is it a local socket | SO_DOMAIN | getsockname | getsockname | getsockname | getsockname | getsockname | getsockname |
-//! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | the same | the same | the same | the same | the same |
-//! | a look at a message with MSG_PEEK (`rehearsal`) | installs duplicates | must not be made: may copy what are no descriptors of ours | the same | the same | the same | the same | the same |
-//! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE, lost | as FreeBSD | as FreeBSD | EMSGSIZE, lost | EMFILE | EMFILE |
-//! | `cmsg_len` if truncated | cut | cut | cut | cut | not cut: runs past the buffer | cut | cut |
-//! | alignment in a control message | that of size_t | that of a word, or more | the same | the same | 4 bytes | 4 bytes | 4 bytes |
-//! | descriptors in a message | 253 | a few hundred at most, fewer where pointers are 8 bytes wide | the same | the same | 512 | 253 or fewer | the same |
-//! | the errno of descriptors destroyed | ENOTRECOVERABLE | the same | ENOLINK | ENOTRECOVERABLE | the same | the same | the same |
-//! | who the peer is (`peer`) | SO_PEERCRED | getpeereid | getpeereid | getpeereid | getpeereid | getpeerucred | getpeerucred |
+//! | descriptors in a message | 253 | 254 | 254 | 1020 | 127 | 254 | about 2045 |
+//! | of more it says | EINVAL | E2BIG | E2BIG | EINVAL | E2BIG | EINVAL | EINVAL |
+//! | we send at most | 253 | 253, before 13 one | one | one | 127 | 253 | 253 |
+//! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMFILE |
+//! | then lost | those without a slot | all | all | all | all | all | all |
+//! | and the bytes | taken | stay | stay | stay | stay | stay | taken |
+//! | other errors that destroy | | E2BIG, ENOBUFS | | EPERM, EINVAL | EPERM | EMFILE, ENOMEM | |
+//! | a look with MSG_PEEK (`rehearsal`) | installs duplicates | must not be made: shows pointers | the same | the same | must not be made | must not be made | installs duplicates, all or none |
+//! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | poll | poll | poll | fcntl | poll |
+//! | sending does not wait | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | O_NONBLOCK | O_NONBLOCK |
+//! | a full socket | EAGAIN | EAGAIN | EAGAIN | EAGAIN, EMSGSIZE | ENOBUFS | EAGAIN, EMSGSIZE | EAGAIN |
+//! | too many in flight | ETOOMANYREFS | | | EAGAIN | EMFILE | | |
+//! | close-on-exec when receiving | MSG_CMSG_CLOEXEC | the same | the same | the same | the same | fcntl afterwards | both |
+//! | `cmsg_len` if truncated | cut | not relied on | not relied on | not relied on | not relied on | not cut | not cut on old releases |
+//! | the errno of descriptors destroyed | ENOTRECOVERABLE | the same | the same | ENOLINK | ENOTRECOVERABLE | the same | the same |
+//! | who the peer is (`peer`) | SO_PEERCRED | LOCAL_PEERCRED | getpeereid | LOCAL_PEEREID | SO_PEERCRED | getpeereid, LOCAL_PEERPID | getpeerucred |
 //!
-//! CMSG_SPACE and CMSG_DATA see to the alignment. A message that is refused for its size is sent again as
-//! several of one. Where a look cannot be made, nobody knows how many descriptors wait. One free slot counts as
-//! enough there, so a table that is nearly full can destroy a part of a message of several. That is reported
-//! (ENOTRECOVERABLE).
+//! Where a look cannot be made, nobody knows how many descriptors wait. One free slot counts as enough there, so a table
+//! that is nearly full can destroy a message of several. That is reported (ENOTRECOVERABLE).
 #![allow(
     unsafe_code,
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
 )]
 
+use super::kernel::{self, HERE};
+use super::wait::is_ready;
 use super::{Fds, Message};
 use crate::transfer::MAX_DATA;
 use crate::Mode;
 use libc::{c_int, c_void};
 use nix::errno::Errno;
+use nix::poll::{PollFlags, PollTimeout};
 use nix::sys::socket::{getsockopt, sockopt};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) const MODE: Mode = Mode::Bsd;
 
-/// Linux's SCM_MAX_FD.
+/// Linux's SCM_MAX_FD. The others carry more, except OpenBSD.
+#[cfg(not(carries_127))]
 pub(crate) const MAX_PER_MESSAGE: usize = 253;
+#[cfg(carries_127)]
+pub(crate) const MAX_PER_MESSAGE: usize = 127;
+
+/// The slots that a message may take for the moment in which it is received: with SO_PASSPIDFD a pidfd comes along.
+pub(crate) const SLOTS_PER_MESSAGE: usize = MAX_PER_MESSAGE + 1;
+
+/// sendmsg(2) says EAGAIN although it may wait.
+pub(crate) const FULL_DESPITE_WAITING: bool = HERE.full_is_emsgsize;
 
 const RIGHTS: usize = MAX_PER_MESSAGE * mem::size_of::<RawFd>();
 
@@ -81,14 +96,110 @@ pub(crate) fn send(
     may_wait: bool,
 ) -> Result<(), Errno> {
     must_fit(passer, bytes)?;
-    let sent = match fds.len() {
-        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, bytes, may_wait)?,
-        2..=MAX_PER_MESSAGE => send_with::<{ space(RIGHTS) }>(passer, fds, bytes, may_wait)?,
-        _ => return Err(Errno::EINVAL),
+    let _dont_wait = DontWait::new(passer, may_wait)?;
+    let sent = match send_once(passer, fds, bytes, may_wait) {
+        Ok(sent) => sent,
+        Err(error) if kernel::SENDS_AGAIN => send_again(passer, fds, bytes, may_wait, error)?,
+        Err(error) => {
+            return Err(HERE
+                .send(error, fds.len() > 1, true, || false)
+                .unwrap_or(error))
+        }
     };
     match sent == bytes.len() {
         true => Ok(()),
         false => Err(Errno::EPROTO),
+    }
+}
+
+#[inline]
+fn send_once(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
+    may_wait: bool,
+) -> Result<usize, Errno> {
+    match fds.len() {
+        1 => send_with::<{ space(mem::size_of::<RawFd>()) }>(passer, fds, bytes, may_wait),
+        several @ 2..=MAX_PER_MESSAGE if several <= most_to_send() => {
+            send_with::<{ space(RIGHTS) }>(passer, fds, bytes, may_wait)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// What `error` means. Where that depends on what poll(2) says, it may be worth a second try.
+#[cold]
+fn send_again(
+    passer: BorrowedFd<'_>,
+    fds: &[BorrowedFd<'_>],
+    bytes: &[u8],
+    may_wait: bool,
+    error: Errno,
+) -> Result<usize, Errno> {
+    let is_writable = || is_ready(passer, PollFlags::POLLOUT, PollTimeout::ZERO) == Ok(true);
+    match HERE.send(error, fds.len() > 1, false, is_writable) {
+        Some(error) => Err(error),
+        None => send_once(passer, fds, bytes, may_wait).map_err(|error| {
+            HERE.send(error, fds.len() > 1, true, is_writable)
+                .unwrap_or(error)
+        }),
+    }
+}
+
+/// The most descriptors in a message that arrive for certain.
+pub(crate) fn most_to_send() -> usize {
+    HERE.most_to_send(MAX_PER_MESSAGE, freebsd_release)
+}
+
+/// Asked for once.
+fn freebsd_release() -> Option<u32> {
+    static KNOWN: AtomicU32 = AtomicU32::new(0);
+    if KNOWN.load(Ordering::Relaxed) == 0 {
+        let release = super::room::sysctl(c"kern.osreldate")? / 100_000;
+        KNOWN.store(release, Ordering::Relaxed);
+    }
+    Some(KNOWN.load(Ordering::Relaxed))
+}
+
+/// Keeps a sendmsg(2) that may not wait from waiting.
+#[cfg(not(only_o_nonblock))]
+struct DontWait;
+
+#[cfg(not(only_o_nonblock))]
+impl DontWait {
+    /// MSG_DONTWAIT does it.
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "where there is something to do it may fail"
+    )]
+    fn new(_: BorrowedFd<'_>, _: bool) -> Result<Self, Errno> {
+        Ok(Self)
+    }
+}
+
+/// Nothing but O_NONBLOCK does it here. Whoever shares the socket has it, too, for the moment of the call.
+#[cfg(only_o_nonblock)]
+struct DontWait<'fd>(Option<BorrowedFd<'fd>>);
+
+#[cfg(only_o_nonblock)]
+impl<'fd> DontWait<'fd> {
+    fn new(passer: BorrowedFd<'fd>, may_wait: bool) -> Result<Self, Errno> {
+        if may_wait || super::wait::is_nonblocking(passer)? {
+            return Ok(Self(None));
+        }
+        super::wait::set_nonblocking(passer)?;
+        Ok(Self(Some(passer)))
+    }
+}
+
+#[cfg(only_o_nonblock)]
+impl Drop for DontWait<'_> {
+    fn drop(&mut self) {
+        if let Some(passer) = self.0 {
+            // It cannot fail: the same call has just succeeded.
+            let _ = super::wait::set_blocking(passer);
+        }
     }
 }
 
@@ -139,12 +250,20 @@ fn send_with<const N: usize>(
     no_sigpipe(passer)?;
     let mut flags = libc::MSG_NOSIGNAL;
     if !may_wait {
-        flags |= libc::MSG_DONTWAIT;
+        flags |= DONT_WAIT;
     }
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call. sendmsg only reads what they point at.
     let sent = Errno::result(unsafe { sendmsg(passer.as_raw_fd(), &msg, flags) })?;
     Ok(sent as usize)
 }
+
+#[cfg(not(msg_nbio))]
+const DONT_WAIT: c_int = libc::MSG_DONTWAIT;
+#[cfg(all(msg_nbio, not(played)))]
+const DONT_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NBIO;
+/// A bit that Linux has no use for. tests/kernels/ takes it for MSG_NBIO.
+#[cfg(all(msg_nbio, played))]
+const DONT_WAIT: c_int = libc::MSG_DONTWAIT | 1 << 24;
 
 /// A passer that the caller made may not have this yet.
 #[cfg(sigpipe_by_option)]
@@ -268,17 +387,14 @@ fn recvmsg(
     let flags = flags | libc::MSG_DONTWAIT | RECEIVE_CLOEXEC;
     // SAFETY: `msg` points at `iov` and `control`, which outlive the call.
     let bytes = Errno::result(unsafe { libc::recvmsg(passer.as_raw_fd(), &mut msg, flags) });
-    if cfg!(full_table_is_emsgsize) && bytes == Err(Errno::EMSGSIZE) {
-        return Ok(Message {
-            bytes: 1,
-            too_long: false,
-            truncated: true,
-        });
-    }
-    let bytes = bytes? as usize;
+    let bytes = match bytes {
+        Ok(bytes) => bytes as usize,
+        Err(error) if flags & libc::MSG_PEEK == 0 && HERE.destroys(error) => return Ok(DESTROYED),
+        Err(error) => return Err(error),
+    };
     // SAFETY: `msg` is as the kernel left it after success, and this is the only time that the
     // descriptors in it are taken.
-    let overflow = unsafe { own(&msg, fds) };
+    let lost = unsafe { own(&msg, fds) };
     if cfg!(cloexec_after_recvmsg) {
         fds.iter().try_for_each(super::table::close_on_exec)?;
     }
@@ -286,22 +402,30 @@ fn recvmsg(
         bytes,
         too_long: bytes > MAX_DATA
             || msg.msg_flags & libc::MSG_TRUNC != 0 && flags & libc::MSG_PEEK == 0,
-        truncated: overflow || msg.msg_flags & libc::MSG_CTRUNC != 0,
+        truncated: lost || msg.msg_flags & libc::MSG_CTRUNC != 0,
     })
 }
 
-#[cfg(not(cloexec_after_recvmsg))]
+/// A message that has lost its descriptors. (On the BSDs and macOS its bytes are still there. They come next, alone, unless
+/// another receiver takes them, so they must not be drained here.)
+const DESTROYED: Message = Message {
+    bytes: 1,
+    too_long: false,
+    truncated: true,
+};
+
+#[cfg(not(no_msg_cmsg_cloexec))]
 const RECEIVE_CLOEXEC: c_int = libc::MSG_CMSG_CLOEXEC;
-#[cfg(cloexec_after_recvmsg)]
+#[cfg(no_msg_cmsg_cloexec)]
 const RECEIVE_CLOEXEC: c_int = 0;
 
 /// Appends every SCM_RIGHTS descriptor to `fds`, and closes those that come as something else.
-/// True if one had to be closed for want of room in `fds`.
+/// True if one had to be closed for want of room in `fds`, or if there is an error number in its place.
 ///
 /// # Safety
 /// `msg` must come from a successful recvmsg, and be passed here once.
 unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
-    let mut overflow = false;
+    let mut lost = false;
     // SAFETY: the kernel filled the control buffer up to msg_controllen, which is what these walk.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(msg) };
     // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR answer null or a header within the buffer.
@@ -311,10 +435,12 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
         let len = data_len(msg, cmsg, data);
         match (cmsg.cmsg_level, cmsg.cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
+                let before = fds.len();
                 // SAFETY: `len` bytes of descriptors that the kernel installed for us.
                 for fd in unsafe { installed(data, len) } {
-                    overflow |= fds.try_push(fd).is_err();
+                    let _ = fds.try_push(fd);
                 }
+                lost |= fds.len() - before < len / mem::size_of::<RawFd>();
             }
             (libc::SOL_SOCKET, SCM_PIDFD) => {
                 // SAFETY: as above; a pidfd comes with SO_PASSPIDFD.
@@ -325,7 +451,7 @@ unsafe fn own(msg: &libc::msghdr, fds: &mut Fds) -> bool {
         // SAFETY: `header` came from this very walk.
         header = unsafe { libc::CMSG_NXTHDR(msg, header) };
     }
-    overflow
+    lost
 }
 
 /// How many bytes of a control message's data are there.
@@ -349,7 +475,8 @@ const SCM_PIDFD: c_int = 4;
 #[cfg(not(linux_like))]
 const SCM_PIDFD: c_int = -1;
 
-/// The descriptors in a control message's data. A negative one is an error number (SCM_PIDFD).
+/// The descriptors in a control message's data. Left out are error numbers: of a pidfd, or with
+/// SO_RIGHTS_NOTRUNC of a descriptor that a security module refused.
 ///
 /// # Safety
 /// `data` must point at `len` bytes of descriptors that nobody else owns.

@@ -31,6 +31,12 @@
 //! so there is a look for a free slot before the byte is taken. That look is needed anyway, as slots 0
 //! to 2 do not count.
 //!
+//! # Servers
+//!
+//! The mount lives as long as the listener: the last close of the listener unmounts. So what is mounted is live, and no
+//! probe is needed. Opening the mount waits until the server has accepted, whatever O_NONBLOCK says, and one client at a
+//! time has its turn.
+//!
 //! # What there is no help for
 //!
 //! - There is no call that says "do not wait" on a blocking descriptor, as MSG_DONTWAIT does. So poll(2)
@@ -41,20 +47,15 @@
 //! - There is no notice that the peer closed with our descriptors unread: that is an orderly shutdown.
 //! - A server's path cannot be taken over in one step: for a moment between fdetach and fattach
 //!   connecting to it is ECONNREFUSED. The old listener is hung up by it.
-//! - When a server's queue is full, connecting does not wait: EAGAIN. A system may make each connection wait
-//!   until the server has accepted it.
 //!
-//! # What this was tested with
-//!
-//! There was no SysV system to run it on. The tests run it on Linux, over `tests/streams_sim`, which
-//! simulates what the manual pages say, from memory; so they show that this code is right if that is, and
-//! not that a real system agrees with either.
+//! All of this was read in illumos' sources. There was no system to run it on, so the tests run it on Linux, over
+//! `tests/streams_sim`, which does what was read. What Solaris does differently, if anything, nobody here knows.
 #![allow(
     unsafe_code,
     reason = "ioctl, getmsg and their structures are pointers throughout"
 )]
 
-use super::node::{node_at, Lock};
+use super::node::{self, is_at, node_at, Lock};
 use super::table::{above_stdio, close_on_exec, one_free_slot, Place};
 use super::wait::{is_nonblocking, is_ready, set_nonblocking, Wait, Waits};
 use super::{Fds, Kind, Message};
@@ -63,7 +64,7 @@ use crate::{Mode, Node, PeerCred, ServerOptions};
 use libc::{c_char, c_int, c_uint, gid_t, uid_t};
 use nix::errno::Errno;
 use nix::fcntl::{fcntl, FcntlArg};
-use nix::poll::{PollFlags, PollTimeout};
+use nix::poll::{poll, PollFlags, PollTimeout};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::ErrorKind;
@@ -79,8 +80,16 @@ pub(crate) const MODE: Mode = Mode::SysV;
 
 pub(crate) const MAX_PER_MESSAGE: usize = 1;
 
+pub(crate) const SLOTS_PER_MESSAGE: usize = 1;
+
+pub(crate) const FULL_DESPITE_WAITING: bool = false;
+
+pub(crate) fn most_to_send() -> usize {
+    1
+}
+
 /// What the libc crate lacks, or has for one of the two systems only. Values and layouts are those of
-/// illumos' `sys/stropts.h`, prototypes those of its `stropts.h`, `ucred.h` and `signal.h`.
+/// illumos' `sys/stropts.h`, prototypes those of its `stropts.h` and `signal.h`.
 mod stropts {
     use super::{c_char, c_int, c_uint, gid_t, uid_t};
 
@@ -97,12 +106,6 @@ mod stropts {
             && I_PEEK == libc::I_PEEK
             && I_SENDFD == libc::I_SENDFD
     );
-
-    /// Opaque.
-    #[repr(C)]
-    pub struct Ucred {
-        _private: [u8; 0],
-    }
 
     #[repr(C)]
     pub struct StrRecvFd {
@@ -131,11 +134,6 @@ mod stropts {
         pub fn fattach(fd: c_int, path: *const c_char) -> c_int;
         pub fn fdetach(path: *const c_char) -> c_int;
         pub fn getmsg(fd: c_int, ctl: *mut StrBuf, data: *mut StrBuf, flags: *mut c_int) -> c_int;
-        pub fn getpeerucred(fd: c_int, peer: *mut *mut Ucred) -> c_int;
-        pub fn ucred_geteuid(peer: *const Ucred) -> uid_t;
-        pub fn ucred_getegid(peer: *const Ucred) -> gid_t;
-        pub fn ucred_getpid(peer: *const Ucred) -> libc::pid_t;
-        pub fn ucred_free(peer: *mut Ucred);
         pub fn sigpending(set: *mut libc::sigset_t) -> c_int;
         pub fn sigtimedwait(
             set: *const libc::sigset_t,
@@ -165,33 +163,44 @@ const MOST_NULS: usize = 256;
 
 /// Both ends of a new connection.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
-    let mut fds: [RawFd; 2] = [-1; 2];
-    // SAFETY: room for two; and then they are ours, and nobody else knows them.
-    let (a, b) = unsafe {
-        Errno::result(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
-        (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1]))
-    };
+    let (a, b) = pipe()?;
     Ok((above_stdio(a)?, above_stdio(b)?))
 }
 
-/// A listener at `path`, which replaces one that is there, live or left over.
+#[cfg(not(no_pipe2))]
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: room for two; and then they are ours, and nobody else knows them.
+    unsafe {
+        Errno::result(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+#[cfg(no_pipe2)]
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let (a, b) = nix::unistd::pipe()?;
+    close_on_exec(&a)?;
+    close_on_exec(&b)?;
+    Ok((a, b))
+}
+
+/// A listener at `path`, which replaces one that is there.
 ///
-/// The length of the queue is the pipe's; there is no backlog to set. The pipe's other end is held by the
-/// mount alone, from here on, until that is undone with fdetach(3C), by somebody or the next server.
+/// There is no backlog to set: one client at a time waits to be accepted. The pipe's other end is held by the
+/// mount alone, from here on, until the listener is closed, or until somebody undoes the mount.
 pub(crate) fn server(path: &Path, _backlog: i32) -> Result<OwnedFd, Errno> {
     server_with(path, &ServerOptions::default()).map(|(listener, _)| listener)
 }
 
 /// The same with a say in the node's mode, and in what is replaced: with `exclusive` no live one.
+///
+/// EACCES: a mode without write permission for its owner, who then may not mount on the file either.
 pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, Node), Errno> {
     let ServerOptions {
         mode, exclusive, ..
     } = *options;
     let name = c_path(path)?;
     let _lock = exclusive.then(|| Lock::take(path)).transpose()?;
-    if exclusive && is_live(path, &name)? {
-        return Err(Errno::EADDRINUSE);
-    }
     let (listener, mounted) = pair()?;
     // SAFETY: a C string; I_PUSH reads no more.
     Errno::result(unsafe {
@@ -202,13 +211,16 @@ pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(Owned
         )
     })?;
     for _ in 0..100 {
+        if exclusive && is_mounted(path)? {
+            return Err(Errno::EADDRINUSE);
+        }
         let made = mount_point(path, &name, mode)?;
         // SAFETY: a C string.
         match Errno::result(unsafe { stropts::fattach(mounted.as_raw_fd(), name.as_ptr()) }) {
             Ok(_) => return Ok((listener, node_at(path).map_err(errno)?)),
             Err(Errno::EBUSY) if exclusive => return Err(Errno::EADDRINUSE),
-            // Another server was faster: the last one has it.
-            Err(Errno::EBUSY) => drop(detach(&name)),
+            // Another server was faster: the last one has it. Or a client of the old one has not gone yet.
+            Err(Errno::EBUSY) => poll(&mut [], 10u8).map(drop)?,
             Err(error) => {
                 if made {
                     // Ours since a moment ago; best effort.
@@ -223,8 +235,8 @@ pub(crate) fn server_with(path: &Path, options: &ServerOptions) -> Result<(Owned
 
 /// Sees to it that a plain file is at `path` to be mounted on. True if it was made here.
 ///
-/// A mounted pipe shows as a FIFO, and an empty file is what it leaves behind when it goes: those make way.
-/// All else is somebody's, such as a FIFO that nothing is mounted on.
+/// A mounted pipe shows as a FIFO, and the plain file below it is there again when it goes: those make way.
+/// All else is somebody's, such as a FIFO that nothing is mounted on. (The system would let us mount on it.)
 fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errno> {
     let set_mode = |file: File| match mode {
         Some(bits) => file.set_permissions(Permissions::from_mode(bits)),
@@ -262,35 +274,30 @@ fn mount_point(path: &Path, name: &CStr, mode: Option<u32>) -> Result<bool, Errn
     Err(Errno::EBUSY)
 }
 
-/// Does anybody accept at `path`? Who does gets a connection that ends at once.
-fn is_live(path: &Path, name: &CStr) -> Result<bool, Errno> {
-    match fs::symlink_metadata(path) {
-        // Not as connect() does: a system may keep that waiting until somebody accepts.
-        Ok(node) if node.file_type().is_fifo() => match open(name, libc::O_NONBLOCK) {
-            Ok(connection) => Ok(must_be_stream(&connection).is_ok()),
-            Err(Errno::EAGAIN) => Ok(true),
-            Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
-            Err(error) => Err(error),
-        },
-        _ => Ok(false),
+/// Whether a server is at `path`. A mount is on a device of its own, and is live.
+fn is_mounted(path: &Path) -> Result<bool, Errno> {
+    if !node::kind(path)?.is_some_and(|kind| kind.is_fifo()) {
+        return Ok(false);
     }
-}
-
-/// Undoes the mount at `path` and removes what it was on, if it is this one; says whether it was. (If
-/// another server takes the path over between the look and the removal, it loses its mount: no system
-/// call does both.)
-pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
-    let name = c_path(path)?;
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
+    let directory = node_at(&directory.unwrap_or(Path::new(".")).join(".")).map_err(errno)?;
     match node_at(path) {
-        Ok(found) if found == *node => {
-            detach(&name)?;
-            fs::remove_file(path).map_err(errno)?;
-            Ok(true)
-        }
-        Ok(_) => Ok(false),
+        Ok(found) => Ok(found.device != directory.device),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(errno(e)),
     }
+}
+
+/// Removes the mount at `path` and what it was on, if it is this one; says whether it was. (If
+/// another server takes the path over between the look and the removal, it loses its mount: no system
+/// call does both.)
+pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
+    if !is_at(path, node)? {
+        return Ok(false);
+    }
+    // unlink(2) unmounts as well.
+    fs::remove_file(path).map_err(errno)?;
+    Ok(true)
 }
 
 fn detach(name: &CStr) -> Result<(), Errno> {
@@ -317,7 +324,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
     }
 }
 
-/// A connection to the listener at `path`. Opening waits as long as the system likes, so there is no deadline.
+/// A connection to the listener at `path`. Opening waits until the server has accepted, so there is no deadline.
 pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
     if wait != Wait::AsPasser {
         return Err(Errno::EOPNOTSUPP);
@@ -325,18 +332,17 @@ pub(crate) fn connect(path: &Path, wait: Wait) -> Result<OwnedFd, Errno> {
     let name = c_path(path)?;
     // Opening is connecting already, so the place of what it answers comes first.
     one_free_slot(fs::File::open("/").map_err(errno)?.as_fd())?;
-    let passer = open(&name, 0)?;
+    let passer = open(&name)?;
     must_be_stream(&passer).map_err(|_| Errno::ECONNREFUSED)?;
     above_stdio(passer)
 }
 
-fn open(name: &CStr, more: c_int) -> Result<OwnedFd, Errno> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC | more;
+fn open(name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a C string; and then it is ours, and nobody else knows it.
     unsafe {
         let fd = Errno::result(libc::open(name.as_ptr(), flags)).map_err(|error| match error {
-            // connld has nobody to give the other end to.
-            Errno::ENXIO | Errno::EPIPE => Errno::ECONNREFUSED,
+            Errno::ENXIO => Errno::ECONNREFUSED, // the server closed its listener meanwhile
             other => other,
         })?;
         Ok(OwnedFd::from_raw_fd(fd))
@@ -356,23 +362,14 @@ fn must_be_stream(fd: &impl AsRawFd) -> Result<(), Errno> {
     }
 }
 
-/// Who is at the other end. (Each descriptor that arrives also tells its sender's uid and gid, in strrecvfd,
-/// as each connection does that is accepted; getpeerucred(3C) can be asked at any time, and knows the
-/// process too.)
+/// Who opened the other end. The system knows this only of a connection that was accepted, and only at the server's end.
+/// EOPNOTSUPP: it does not know.
 pub(crate) fn peer_cred(passer: BorrowedFd<'_>) -> Result<PeerCred, Errno> {
     must_be_stream(&passer)?;
-    let mut peer = ptr::null_mut();
-    // SAFETY: the first call makes what the others read, and the last frees it, once.
-    unsafe {
-        Errno::result(stropts::getpeerucred(passer.as_raw_fd(), &mut peer))?;
-        let cred = PeerCred {
-            uid: stropts::ucred_geteuid(peer),
-            gid: stropts::ucred_getegid(peer),
-            pid: Some(stropts::ucred_getpid(peer)).filter(|&pid| pid > 0),
-        };
-        stropts::ucred_free(peer);
-        Ok(cred)
-    }
+    super::ucred::of_peer(passer).map_err(|error| match error {
+        Errno::ENOTSUP => Errno::EOPNOTSUPP,
+        other => other,
+    })
 }
 
 /// There are no datagrams.
@@ -388,6 +385,11 @@ pub(crate) fn kind(_: BorrowedFd<'_>) -> Kind {
 /// Receiving tells.
 pub(crate) fn is_shut_down(_: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(false)
+}
+
+/// There are no pidfds.
+pub(crate) fn peer_pidfd(_: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    Err(Errno::EOPNOTSUPP)
 }
 
 /// No call tells how much the other end has not read yet.
@@ -476,7 +478,10 @@ fn write_nul(passer: BorrowedFd<'_>) -> Result<(), Errno> {
             {}
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
-        result.map(drop)
+        match result {
+            Ok(0) => Err(Errno::EAGAIN), // full, with O_NDELAY
+            result => result.map(drop),
+        }
     }
 }
 

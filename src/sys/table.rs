@@ -42,6 +42,11 @@ pub(crate) fn is_open(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_GETFD).map(drop)
 }
 
+pub(super) fn is_number_open(number: RawFd) -> bool {
+    // SAFETY: F_GETFD takes any number.
+    unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+}
+
 /// EMFILE if there is no free slot from 3 up.
 pub(crate) fn one_free_slot(any_open: BorrowedFd<'_>) -> Result<(), Errno> {
     duplicate(any_open).map(drop)
@@ -60,11 +65,7 @@ impl Place {
     /// EMFILE if no slot from 3 up is free. Holds one only while 0, 1 or 2 is free, where the new descriptor would land.
     pub(crate) fn reserve(any_open: BorrowedFd<'_>) -> Result<Self, Errno> {
         let place = duplicate(any_open)?;
-        let closed = |&number: &RawFd| {
-            // SAFETY: F_GETFD takes any number.
-            unsafe { libc::fcntl(number, libc::F_GETFD) == -1 }
-        };
-        let may_be_low = (0..FIRST).any(|number| closed(&number));
+        let may_be_low = !(0..FIRST).all(is_number_open);
         Ok(Self(may_be_low.then_some(place)))
     }
 
@@ -80,11 +81,11 @@ impl Place {
     }
 }
 
-#[cfg(not(cloexec_after_socket))]
+#[cfg(not(no_dup3))]
 fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
     nix::unistd::dup3(new, place, nix::fcntl::OFlag::O_CLOEXEC)
 }
-#[cfg(cloexec_after_socket)]
+#[cfg(no_dup3)]
 fn replace(place: &mut OwnedFd, new: &OwnedFd) -> Result<(), Errno> {
     nix::unistd::dup2(new, place)?;
     close_on_exec(place)

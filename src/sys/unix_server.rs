@@ -215,11 +215,25 @@ fn chmod_at(_: &Path, _: Mode) -> Result<(), Errno> {
 /// Says whether anybody has the socket at `path` open.
 ///
 /// A datagram socket cannot be connected to a stream socket, but the system looks the stream socket up first. So
-/// this tells a live one from a left-over without taking a place in its backlog.
+/// this tells a live one from a left-over without taking a place in its backlog, and also while its backlog is full. (A
+/// stream socket is refused by a full backlog as by a left-over on the BSDs and macOS, so it would prove nothing there.)
 fn is_live(path: &Path) -> Result<bool, Errno> {
-    // gVisor says ECONNREFUSED of a live stream socket, so there a connection has to be tried. Where nobody listens it
-    // takes no place.
-    Ok(answers(path, SockType::Datagram)? || answers(path, SockType::Stream)?)
+    Ok(answers(path, SockType::Datagram)? || answers_on_gvisor(path)?)
+}
+
+/// gVisor says ECONNREFUSED of a live stream socket, so there a connection has to be tried. Where nobody listens it takes no
+/// place. A full backlog is EAGAIN there.
+#[cfg(linux_like)]
+fn answers_on_gvisor(path: &Path) -> Result<bool, Errno> {
+    answers(path, SockType::Stream)
+}
+#[cfg(not(linux_like))]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "where there is something to do it may fail"
+)]
+fn answers_on_gvisor(_: &Path) -> Result<bool, Errno> {
+    Ok(false)
 }
 
 fn answers(path: &Path, kind: SockType) -> Result<bool, Errno> {
@@ -228,7 +242,8 @@ fn answers(path: &Path, kind: SockType) -> Result<bool, Errno> {
     match socket::connect(probe.as_raw_fd(), &address(path)?) {
         // EAGAIN: a full backlog. EPROTOTYPE: a socket of another kind.
         Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => Ok(true),
-        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(false),
+        // EDESTADDRREQ is illumos' word for it.
+        Err(Errno::ECONNREFUSED | Errno::EDESTADDRREQ | Errno::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
 }

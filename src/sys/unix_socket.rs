@@ -271,10 +271,12 @@ pub(crate) fn keep_in_line(passer: BorrowedFd<'_>) {
 }
 
 /// Makes MSG_PEEK begin with the next message. With SO_PEEK_OFF each look would begin behind the one before.
-#[cfg(peek_installs)]
+#[cfg(linux_like)]
 pub(super) fn peek_from_start(passer: BorrowedFd<'_>) {
     let _ = set_option(passer, libc::SO_PEEK_OFF, -1);
 }
+#[cfg(all(peek_installs, not(linux_like)))]
+pub(super) fn peek_from_start(_: BorrowedFd<'_>) {}
 
 pub(super) fn set_option(socket: BorrowedFd<'_>, option: c_int, value: c_int) -> Result<(), Errno> {
     // SAFETY: `value` is a c_int, and its size is given.

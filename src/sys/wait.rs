@@ -153,8 +153,14 @@ fn status(fd: BorrowedFd<'_>) -> Result<OFlag, Errno> {
 }
 
 pub(crate) fn is_nonblocking(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
-    Ok(status(fd)?.contains(OFlag::O_NONBLOCK))
+    Ok(status(fd)?.intersects(NONBLOCKING))
 }
+
+#[cfg(not(has_o_ndelay))]
+const NONBLOCKING: OFlag = OFlag::O_NONBLOCK;
+/// The older flag makes calls not wait, too.
+#[cfg(has_o_ndelay)]
+const NONBLOCKING: OFlag = OFlag::from_bits_retain(libc::O_NONBLOCK | libc::O_NDELAY);
 
 /// Sets O_NONBLOCK, for everybody who shares the open file description.
 pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
@@ -165,7 +171,7 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Clears O_NONBLOCK on a descriptor that nobody shares yet.
+/// Clears O_NONBLOCK, for everybody who shares the open file description.
 #[allow(dead_code, reason = "only sockets are connected with a deadline")]
 pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let status = status(fd)? - OFlag::O_NONBLOCK;

@@ -86,13 +86,27 @@ static void refuse(struct msghdr *msg)
     msg->msg_flags |= MSG_CTRUNC;
 }
 
-static void refused(rlim_t limit, size_t n)
+/* Acts like SO_RIGHTS_NOTRUNC: an error number is in the place of the first descriptor, the others follow, and there is no
+ * MSG_CTRUNC. */
+static void replace_first(struct msghdr *msg)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(msg);
+    int fd;
+
+    if (header == NULL)
+        return;
+    memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    close(fd);
+    memcpy(CMSG_DATA(header), &(int){-EACCES}, sizeof fd);
+}
+
+static void refused(rlim_t limit, size_t n, void (*how)(struct msghdr *))
 {
     int pair[2], fds[MAX], before;
 
     send_two(limit, n, pair);
     before = open_descriptors();
-    tamper = refuse;
+    tamper = how;
     /* Not EMFILE, because a free slot would not help. */
     ERRNO(fdpasser_recv_fds(pair[1], fds, n), ENOTRECOVERABLE);
     tamper = NULL;
@@ -134,9 +148,11 @@ static void test(void)
         IN_CHILD(race(limit, 16, 0));
         IN_CHILD(race(limit, 16, 1));
         IN_CHILD(race(limit, 16, 15));
-        IN_CHILD(refused(limit, 1));
-        IN_CHILD(refused(limit, 2));
-        IN_CHILD(refused(limit, 16));
+        IN_CHILD(refused(limit, 1, refuse));
+        IN_CHILD(refused(limit, 2, refuse));
+        IN_CHILD(refused(limit, 16, refuse));
+        IN_CHILD(refused(limit, 1, replace_first));
+        IN_CHILD(refused(limit, 2, replace_first));
         IN_CHILD(unmovable(limit, 1));
         IN_CHILD(unmovable(limit, 16));
     }

@@ -1102,8 +1102,8 @@ up.
 =head2 Platforms
 
 This version is tested on Linux. C<FDPASSER_SYSV=1 perl Makefile.PL> selects the SysV interface, for illumos and
-Solaris. It was not run on either system. It was tested on Linux against a simulation, which was written from memory
-of their manual pages.
+Solaris. It was not run on either system. It was tested on Linux against a simulation, which does what the sources of
+illumos say.
 
 =head1 COMPATIBILITY
 
