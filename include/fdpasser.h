@@ -156,9 +156,7 @@ int fdpasser_connect_timed(const char *path, size_t path_len, int timeout_ms);
 /** Tells which user, group and process are at the other end of a connection. */
 int fdpasser_peer_cred(int passer, uid_t *uid, gid_t *gid, pid_t *pid);
 
-/**
- * Opens a pidfd of the process at the other end of a connection.
- */
+/** Opens a pidfd of the process at the other end of a connection. */
 int fdpasser_peer_pidfd(int passer);
 
 /* --- Transfer: descriptors sent and received, one call at a time --- */

@@ -39,6 +39,13 @@ subtest 'the record' => sub {
     is(join(' ', $record->added_by(declared($header))), '', 'and what is new is recorded') or diag('run `make abi`');
 };
 
+# What a program of Debian's needs is the version that its functions came with.
+subtest "Debian's record" => sub {
+    my @recorded = map { "$_\@$node " . $record->since($_) } sort grep { $record->{$_}{kind} eq 'function' } keys %$record;
+    my @debian = slurp("packaging/debian/libfdpasser$soname.symbols") =~ /^ (\w+\@\S+ [\d.]+)$/mg;
+    is_deeply([ grep { !/^LIBFDPASSER/ } @debian ], \@recorded, "packaging/debian/libfdpasser$soname.symbols");
+};
+
 # Each of these would break programs that exist.
 subtest 'what it notices' => sub {
     for (
