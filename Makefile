@@ -309,15 +309,15 @@ parts := lib $(if $(with_cli),fdpass) perl
 .PHONY: $(foreach what,install can-install put remove,$(parts:%=$(what)-%))
 
 install: $(parts:%=can-install-%) $(parts:%=put-%) ## install all under prefix, honouring DESTDIR; install-lib, install-fdpass, install-perl: a part
-	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)' $(perldir) $(perl_dirs)
+	@scripts/after-install '$(dest)' '$(bindir)' '$(libdir)' '$(pkgconfigdir)' $(perldir) $(perl_dirs)
 
 install-lib: can-install-lib put-lib
-	@scripts/after-install '$(dest)' '$(libdir)' '$(pkgconfigdir)'
+	@scripts/after-install '$(dest)' '$(bindir)' '$(libdir)' '$(pkgconfigdir)'
 
 install-fdpass: can-install-fdpass put-fdpass
 
 install-perl: can-install-perl put-perl
-	@scripts/after-install '$(dest)' '' '' $(perldir) $(perl_dirs)
+	@scripts/after-install '$(dest)' '' '' '' $(perldir) $(perl_dirs)
 
 uninstall: $(parts:%=remove-%) ## remove what install has put there, if it is told the same directories
 

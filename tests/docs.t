@@ -59,6 +59,14 @@ sub readme_examples {
     output_of("README's command compiles it", 'sh', '-c', $compile // 'false');
     is(output_of('the C example', './hello'), "received\n", 'and passes a descriptor');
 
+    # In the tree itself, where the name of the node must be free.
+    my ($shell) = $readme =~ /^## In a shell.*?^```console\n(.*?)^```/ms;
+    my ($node) = ($shell // '') =~ /--listen (\S+)/;
+    ok(defined $node && !-e "$root/$node", "README's node has a name that is free in this tree");
+    is(works('the shell example succeeds', { dir => $root, deadline => 60 }, 'sh', '-c', ($shell // 'false') =~ s/^\$ //mgr . "wait\n"),
+        "received\n", 'and passes a descriptor');
+    unlink "$root/$node" if defined $node;
+
     my ($perl) = $readme =~ /`(perl .*?hello\.pl)`/;
     is(output_of('the Perl example', 'sh', '-c', $perl // 'false'), "received\n", 'and passes a descriptor');
 

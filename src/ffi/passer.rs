@@ -582,7 +582,7 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 ///
 /// # Blocking
 ///
-/// It waits only where close(2) does, for a descriptor that was sent.
+/// fdpasser_process() waits only where close(2) does, for a descriptor that was sent. fdpasser_refused() never waits.
 ///
 /// # See also
 ///

@@ -1095,7 +1095,7 @@ and so do all common senders. Then this cannot happen.
 The kernel limits how many descriptors of one user are in flight (C<ETOOMANYREFS>). At the limit sending pauses, and
 the passer tries again every 50 milliseconds.
 
-Kernels before about 6.10 return the same error when a local socket is sent over a socket that is itself in flight,
+Linux before 4.14 returns the same error when a local socket is sent over a socket that is itself in flight,
 more than four levels deep. Then the queue waits until somebody receives the sockets inside. Call C<error> to give
 up.
 
