@@ -117,6 +117,7 @@ pub(crate) fn send(
 }
 
 /// [`send`] over what is known to be a local socket.
+#[inline(always)] // each of its callers knows how it waits, and needs the half of it
 pub(crate) fn send_over_local(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
