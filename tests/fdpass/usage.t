@@ -85,6 +85,10 @@ part 'exit statuses' => sub {
     one_line('recv: no node in time',   start([$fdpass], qw(recv -t 0.05 node true)),    124, 'node: timed out');
     one_line('send: nobody comes',      start([$fdpass], qw(send -l -t 0.05 node)),      124, 'node: timed out');
     one_line('recv: nobody comes',      start([$fdpass], qw(recv -l -t 0.05 node true)), 124, 'node: timed out');
+    # At once, however long the time.
+    mkdir 'directory';
+    one_line('send: not a node',        start([$fdpass], qw(send -t 600 directory)),     125, 'directory: not a socket');
+    one_line('recv: not a node',        start([$fdpass], qw(recv directory true)),       125, 'directory: not a socket');
     one_line('send: it is not open',    start([$fdpass], qw(send node 77)),              125, '77: Bad file descriptor');
     one_line('no directory',            start([$fdpass], qw(send -l no/node)),           125, 'no/node: No such file');
     one_line('a node that is too long', start([$fdpass], 'send', 'n' x 200),             125, 'File name too long');

@@ -6,6 +6,7 @@ use crate::{complain, said, Failure, FAILED, REFUSED, TIMED_OUT};
 use fdpasser::ServerOptions;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::time::{Duration, Instant};
 
 /// Between two looks for a node that is not there yet.
@@ -48,6 +49,11 @@ impl Meeting {
             match connected {
                 Ok(passer) => return self.checked(passer),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Nobody can listen there as long as that is in the way.
+                Err(_) if self.is_in_the_way() => {
+                    let why = format!("{}: not a socket", self.node.display());
+                    return Err(Failure::new(FAILED, why));
+                }
                 // Whoever is to listen there may be about to.
                 Err(error) if self.deadline.is_some() && is_missing(&error) => {
                     std::thread::sleep(PAUSE);
@@ -55,6 +61,12 @@ impl Meeting {
                 Err(error) => return Err(self.failure(&error)),
             }
         }
+    }
+
+    fn is_in_the_way(&self) -> bool {
+        self.node
+            .metadata()
+            .is_ok_and(|node| !node.file_type().is_socket())
     }
 
     /// Accepts one connection. A stranger can connect too, but cannot keep the right one from it.
