@@ -44,7 +44,7 @@ static void counts(void)
 static void names(void)
 {
     static const char *const names[] = {
-        "", "a", "a:b", "a:b:c:d", ":::", "a:b:c:", "a:b:c\n", "a:\x1f:c", "a:\x7f:c", "a:\x80:c", "a:b:gr\xc3\xb6\xc3\x9f" "e",
+        "", "a", "a:b", "a:b:c:d", ":::", "a:b:c:", "a:b:c\n", "a:\x1f:c", "a:\x7f:c", "a:\x80:c", "a:b:gr\303\266\303\237e",
         "\x1b[2J:b:c",
     };
     static char many[100000], longer[FDPASSER_MAX_NAME + 6];

@@ -13,7 +13,7 @@ static char manager_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 HELPER int manager(int type, int is_abstract)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, type, 0);
     socklen_t len;
 
     snprintf(manager_path, sizeof manager_path, "%s/notify-%ld",
@@ -36,7 +36,7 @@ HELPER int told(int fd, char *text, size_t room, int *fds, size_t n)
     } control;
     struct iovec iov = {text, room - 1};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    ssize_t len = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t len = recvmsg(fd, &msg, MSG_DONTWAIT);
     struct cmsghdr *header = CMSG_FIRSTHDR(&msg);
     size_t count = 0;
 
@@ -48,6 +48,8 @@ HELPER int told(int fd, char *text, size_t room, int *fds, size_t n)
         count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         CHECK(count <= n);
         memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+        for (size_t i = 0; i < count; i++) /* not every system has MSG_CMSG_CLOEXEC */
+            EQUAL(fcntl(fds[i], F_SETFD, FD_CLOEXEC), 0);
     }
     return (int)count;
 }
