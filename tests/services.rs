@@ -14,13 +14,16 @@ const INSIDE: &str = "FDPASSER_TEST_INSIDE";
 
 /// Runs `test` again as a service. `script` is what the shell does before that. It has to pass.
 fn as_service(test: &str, script: &str) {
-    let program = std::env::current_exe().unwrap();
+    // Under an emulator, or with a loader of its own, what runs is not this program.
+    let program = std::env::args().next().unwrap();
+    let runner = std::env::var("FDPASSER_TEST_RUNNER").unwrap_or_default();
     let output = Command::new("sh")
         .arg("-c")
         .arg(format!(
             "{script}; export LISTEN_PID LISTEN_FDS; exec \"$@\""
         ))
         .arg("sh")
+        .args(runner.split_whitespace())
         .arg(program)
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, script)

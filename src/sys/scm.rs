@@ -284,15 +284,21 @@ fn no_sigpipe(_: BorrowedFd<'_>) -> Result<(), Errno> {
 #[cfg(not(sendmsg_copies))]
 use libc::sendmsg;
 
-/// The system call itself. musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy
-/// to be sure of that. Ours is zero already.
+/// musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy to be sure of that, and
+/// says ENOMEM if there is no room in it. Ours is zero already, so the system call itself does as well.
 ///
 /// # Safety
 /// As for sendmsg(2), and all padding in `msg` and in its control message must be zero.
 #[cfg(sendmsg_copies)]
 unsafe fn sendmsg(passer: RawFd, msg: *const libc::msghdr, flags: c_int) -> libc::c_long {
+    const COPIES: u32 = 1024;
     // SAFETY: the caller keeps to it.
-    unsafe { libc::syscall(libc::SYS_sendmsg, passer, msg, flags) }
+    unsafe {
+        match (*msg).msg_controllen <= COPIES {
+            true => libc::sendmsg(passer, msg, flags) as libc::c_long,
+            false => libc::syscall(libc::SYS_sendmsg, passer, msg, flags),
+        }
+    }
 }
 
 // --- receiving -----------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ static void test(void)
 #endif
     EQUAL(unlink(path), 0);
 
-#ifdef F_ADD_SEALS
+#if defined F_ADD_SEALS && defined __linux__
     static const int seals[] = {0, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL};
     int all = 0;
 
