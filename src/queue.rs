@@ -343,6 +343,7 @@ impl Queue {
     }
 
     /// Sends up to a fair share, and stops at a descriptor that is refused.
+    #[inline(never)] // its array and those of receiving are not needed at the same time
     fn send_some(&mut self) -> Option<(OwnedFd, Errno)> {
         let mut left = FAIR_SHARE;
         while left > 0 && !self.to_send.is_empty() {
