@@ -459,7 +459,7 @@ impl Queue {
                     self.fail(NO_DESCRIPTOR);
                 }
             }
-            Err(error @ (NO_DESCRIPTOR | TOO_MANY)) if !self.is_stream() => {
+            Err(error @ (NO_DESCRIPTOR | TOO_MANY)) if !is_stream(self.as_fd()) => {
                 self.receiving = Turn::Now;
                 self.stopped = Some(Stopped::ByMessage(error));
             }
@@ -475,10 +475,6 @@ impl Queue {
                 }
             },
         }
-    }
-
-    fn is_stream(&self) -> bool {
-        sys::kind(self.as_fd()) == Kind::Stream
     }
 
     /// Whether bytes came, and no descriptor behind them.
@@ -534,8 +530,7 @@ impl Queue {
                 },
                 |(incoming, all), fds, len| {
                     if fds.is_empty() {
-                        let is_stream = || sys::kind(socket.as_fd()) == Kind::Stream;
-                        return match *joins.get_or_insert_with(is_stream) {
+                        return match *joins.get_or_insert_with(|| is_stream(socket.as_fd())) {
                             true => incoming.keep(len),
                             false => Ok(()),
                         };
@@ -611,6 +606,10 @@ fn copy_of(data: &[u8]) -> Result<Vec<u8>, Errno> {
         .map_err(|_| Errno::ENOMEM)?;
     copy.extend_from_slice(data);
     Ok(copy)
+}
+
+fn is_stream(socket: BorrowedFd<'_>) -> bool {
+    sys::kind(socket) == Kind::Stream
 }
 
 /// The data of the descriptor with this number, if that is the first that has any.

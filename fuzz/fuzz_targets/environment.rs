@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Any environment, of which LISTEN_PID is ours now and then. A model in plain words says what must come out. Descriptors
-//! 3 to 5 are open, and 6 is not.
+//! Any environment. Sometimes LISTEN_PID is our own process. A model in plain words says what must come out. Descriptors 3
+//! to 5 are open, and 6 is not.
 #![no_main]
 
 use fdpasser::ffi;

@@ -285,7 +285,8 @@ fn no_sigpipe(_: BorrowedFd<'_>) -> Result<(), Errno> {
 use libc::sendmsg;
 
 /// musl's structures are the kernel's, with padding that must be zero. Its sendmsg(3) makes a copy to be sure of that, and
-/// says ENOMEM if there is no room in it. Ours is zero already, so the system call itself does as well.
+/// says ENOMEM if a message is too large for the copy. Our padding is zero already, so such a message goes to the system
+/// call directly.
 ///
 /// # Safety
 /// As for sendmsg(2), and all padding in `msg` and in its control message must be zero.
