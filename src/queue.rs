@@ -3,9 +3,8 @@
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
 use crate::error::{self, Retry, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys::{self, Kind};
+use crate::sys::{self, table::borrowed, Kind};
 use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
-use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -343,13 +342,14 @@ impl Queue {
     }
 
     /// Sends up to a fair share, and stops at a descriptor that is refused.
-    #[inline(never)] // its array and those of receiving are not needed at the same time
+    #[inline(never)] // its control buffer and those of receiving are not needed at the same time
     fn send_some(&mut self) -> Option<(OwnedFd, Errno)> {
         let mut left = FAIR_SHARE;
         while left > 0 && !self.to_send.is_empty() {
             match self.send_next(left) {
                 Ok(sent) => {
-                    self.to_send.drain(..sent);
+                    // Not drain(): for one, or a few, it takes longer.
+                    (0..sent).for_each(|_| drop(self.to_send.pop_front()));
                     self.forget_data(sent);
                     left = left.saturating_sub(sent);
                 }
@@ -409,20 +409,20 @@ impl Queue {
 
     /// Sends from the front of the queue, about as many as that, and says how many were sent. A descriptor with data goes
     /// in a message of its own.
-    fn send_next(&self, about: usize) -> Result<usize, Errno> {
+    fn send_next(&mut self, about: usize) -> Result<usize, Errno> {
         self.can_send?;
         if let Some(data) = self.data_of_first() {
             let fd = self.to_send[0].as_fd();
             transfer::send_message_over_local(self.as_fd(), &[fd], data, Wait::Never)?;
             return Ok(1);
         }
-        let fds: ArrayVec<BorrowedFd<'_>, MAX_PER_MESSAGE> = self
-            .to_send
-            .iter()
-            .take(about.max(self.per_message).min(self.without_data()))
-            .map(AsFd::as_fd)
-            .collect();
-        transfer::send_over_local(self.as_fd(), &fds, self.per_message, Wait::Never)
+        let most = about.max(self.per_message).min(self.to_send.len());
+        // Once around the ring, so that a message is in one piece.
+        if self.to_send.as_slices().0.len() < most {
+            self.to_send.make_contiguous();
+        }
+        let fds = &self.to_send.as_slices().0[..most.min(self.without_data())];
+        transfer::send_over_local(self.as_fd(), borrowed(fds), self.per_message, Wait::Never)
     }
 
     fn receive_some(&mut self, ready: bool) {

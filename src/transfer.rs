@@ -167,6 +167,7 @@ pub(crate) fn refuses_one(error: Errno) -> bool {
 // --- receiving -----------------------------------------------------------------------------------
 
 /// Receives one message of at most `max` descriptors, and drops its data. None at orderly shutdown.
+#[inline(always)]
 pub(crate) fn recv(
     passer: BorrowedFd<'_>,
     max: usize,
@@ -196,23 +197,35 @@ pub(crate) fn recv_message(
     result
 }
 
+#[inline(always)] // the usual call finds a message, or does not wait
 fn recv_with(
     passer: BorrowedFd<'_>,
     wait: Wait,
     mut take: impl FnMut() -> Result<(), Errno>,
 ) -> Result<(), Errno> {
+    match prove_room(passer).and_then(|()| take()) {
+        Err(Errno::EAGAIN) if wait != Wait::Never => wait_and_recv(passer, wait, take),
+        result => result,
+    }
+}
+
+/// [`recv_with`] where there is nothing yet.
+#[cold]
+#[inline(never)]
+fn wait_and_recv(
+    passer: BorrowedFd<'_>,
+    wait: Wait,
+    mut take: impl FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let mut waits = Waits::new(wait);
-    let (mut woken, mut shut_down) = (false, false);
+    let mut shut_down = false;
     loop {
+        waits.wait_readable(passer)?;
+        // Whatever was proven before a sleep is stale after it, so start over.
         match prove_room(passer).and_then(|()| take()) {
             Err(Errno::EAGAIN) if shut_down => return Ok(()),
-            // Whatever was proven before a sleep is stale after it, so start over.
-            Err(Errno::EAGAIN) if wait != Wait::Never => {
-                waits.wait_readable(passer)?;
-                // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
-                shut_down = woken && sys::is_shut_down(passer)?;
-                woken = true;
-            }
+            // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
+            Err(Errno::EAGAIN) => shut_down = sys::is_shut_down(passer)?,
             result => return result,
         }
     }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The descriptor table: free slots, close-on-exec, and keeping ours clear of standard input, output and error.
-#![allow(unsafe_code, reason = "owning what F_DUPFD_CLOEXEC made")]
+#![allow(
+    unsafe_code,
+    reason = "owning what F_DUPFD_CLOEXEC made, and lending many at once"
+)]
 
 use super::Fds;
 use nix::errno::Errno;
@@ -34,6 +37,12 @@ fn move_above_stdio(fds: &mut Fds) -> Result<(), Errno> {
         *fd = duplicate(&*fd)?;
     }
     Ok(())
+}
+
+/// The same descriptors, without a copy of their numbers.
+pub(crate) fn borrowed(fds: &[OwnedFd]) -> &[BorrowedFd<'_>] {
+    // SAFETY: both types are transparent, a c_int in memory, and the result cannot outlive the owners.
+    unsafe { std::slice::from_raw_parts(fds.as_ptr().cast(), fds.len()) }
 }
 
 /// EBADF if there is no descriptor under this number.
