@@ -67,14 +67,14 @@ static void waits(void)
     /* `quick` has SO_RCVTIMEO and SO_SNDTIMEO of 100 ms. */
     start = microseconds();
     ERRNO(fdpasser_recv_fd(quick[1]), EAGAIN);
-    CHECK(microseconds() - start >= 100000);
+    CHECK(microseconds() - start >= BY_TICKS(100000));
     CHECK(microseconds() - start < 20000000);
     send_numbered(quick[0], 1, 1);
     RECEIVED(fdpasser_recv_fd(quick[1]), 1);
     fill_socket(quick[0]);
     start = microseconds();
     ERRNO(fdpasser_send_fd(quick[0], 0), EAGAIN);
-    CHECK(microseconds() - start >= 100000);
+    CHECK(microseconds() - start >= BY_TICKS(100000));
     CHECK(microseconds() - start < 20000000);
     ERRNO(fdpasser_send_fd_timed(quick[0], 0, 20), ETIMEDOUT);
 }
