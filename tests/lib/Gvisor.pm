@@ -20,7 +20,6 @@ my %left_out = (
     is               => 'a socket does not tell that it listens (SO_ACCEPTCONN)',
     nonblocking      => ENDLESS,
     notify           => 'connecting a datagram socket to a stream is ECONNREFUSED, not EPROTOTYPE',
-    notify_full      => 'it waits at a full queue for longer than its deadline; why was not looked into',
     queue_bounded    => ENDLESS,
     message_full_table    => 'MSG_PEEK does not look past bytes without descriptors, so a message behind them is not proven',
     message_ledger        => CUT,
