@@ -58,6 +58,8 @@ const KERNELS: &[(&str, &[&str])] = &[
     // recvmsg(2) destroys descriptors with these errors, too.
     ("eperm_destroys", &["netbsd", "openbsd"]),
     ("einval_destroys", &["netbsd"]),
+    // This is what pledge(2) says with "error".
+    ("enosys_destroys", &["openbsd"]),
     ("e2big_enobufs_destroy", &["freebsd"]),
     ("emfile_enomem_destroy", APPLE),
     // cmsg_len of a truncated control message may run past the buffer.
@@ -92,10 +94,12 @@ const KERNELS: &[(&str, &[&str])] = &[
     // It says this if too many descriptors are in flight.
     ("in_flight_is_eagain", &["netbsd"]),
     ("in_flight_is_emfile", &["openbsd"]),
+    // It says EBADF of a kqueue, which is open, and cannot be sent.
+    ("kqueue_is_ebadf", &["netbsd"]),
     // --- sockets ---
     // socket(2) has no SOCK_CLOEXEC, and there is no accept4(2).
     ("cloexec_after_socket", APPLE),
-    // There is no ENOTRECOVERABLE.
+    // Old releases have no ENOTRECOVERABLE, and nix knows none.
     ("no_enotrecoverable", &["netbsd"]),
     // Who the peer is. DragonFly, which has none of these, has getpeereid(3).
     ("has_so_peercred", LINUX),

@@ -2,7 +2,7 @@
 //! The queue: descriptors to be sent and to be received, in order, moved when the caller's event loop
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
-use crate::error::{self, Retry, NO_DESCRIPTOR, TOO_MANY};
+use crate::error::{self, Retry, DESTROYED, NO_DESCRIPTOR, TOO_MANY};
 use crate::sys::{self, table::borrowed, Kind};
 use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use nix::errno::Errno;
@@ -549,10 +549,12 @@ impl Queue {
         Ok(Taken::Enough)
     }
 
-    /// Keeps the first final error. Receiving is tried at once, and not when the socket is ready: what has reached this
+    /// Keeps the first final error, or the loss, which must not be passed over. Receiving is tried at once, and not when the socket is ready: what has reached this
     /// end is still to be handed out, and the event loop may never report the socket again.
     fn fail(&mut self, error: Errno) {
-        self.error.get_or_insert(error);
+        if self.error.is_none() || error == DESTROYED {
+            self.error = Some(error);
+        }
         if matches!(self.receiving, Turn::WhenReady) {
             self.receiving = Turn::Now;
         }

@@ -12,6 +12,7 @@ pub(super) struct Kernel {
     pub full_table_is_emfile: bool,
     pub eperm_destroys: bool,
     pub einval_destroys: bool,
+    pub enosys_destroys: bool,
     pub e2big_enobufs_destroy: bool,
     pub emfile_enomem_destroy: bool,
     pub too_many_is_e2big: bool,
@@ -20,6 +21,7 @@ pub(super) struct Kernel {
     pub full_is_emsgsize: bool,
     pub in_flight_is_eagain: bool,
     pub in_flight_is_emfile: bool,
+    pub kqueue_is_ebadf: bool,
 }
 
 /// The kernel that this library was built for.
@@ -28,6 +30,7 @@ pub(super) const HERE: Kernel = Kernel {
     full_table_is_emfile: cfg!(full_table_is_emfile),
     eperm_destroys: cfg!(eperm_destroys),
     einval_destroys: cfg!(einval_destroys),
+    enosys_destroys: cfg!(enosys_destroys),
     e2big_enobufs_destroy: cfg!(e2big_enobufs_destroy),
     emfile_enomem_destroy: cfg!(emfile_enomem_destroy),
     too_many_is_e2big: cfg!(too_many_is_e2big),
@@ -36,10 +39,8 @@ pub(super) const HERE: Kernel = Kernel {
     full_is_emsgsize: cfg!(full_is_emsgsize),
     in_flight_is_eagain: cfg!(in_flight_is_eagain),
     in_flight_is_emfile: cfg!(in_flight_is_emfile),
+    kqueue_is_ebadf: cfg!(kqueue_is_ebadf),
 };
-
-/// Whether an errno of sendmsg(2) may be gone when it is asked for once more.
-pub(super) const SENDS_AGAIN: bool = HERE.full_is_emsgsize || HERE.in_flight_is_eagain;
 
 impl Kernel {
     /// Whether recvmsg(2) without MSG_PEEK destroyed the descriptors of a message when it failed with this.
@@ -49,6 +50,7 @@ impl Kernel {
             Errno::EMFILE => self.full_table_is_emfile || self.emfile_enomem_destroy,
             Errno::EPERM => self.eperm_destroys,
             Errno::EINVAL => self.einval_destroys,
+            Errno::ENOSYS => self.enosys_destroys,
             Errno::E2BIG | Errno::ENOBUFS => self.e2big_enobufs_destroy,
             Errno::ENOMEM => self.emfile_enomem_destroy,
             _ => false,
@@ -82,6 +84,15 @@ impl Kernel {
         }
     }
 
+    /// What EBADF means, which others say only of what is closed. `are_open` asks whether all are open: the descriptors, and
+    /// the passer.
+    pub(super) fn refused(&self, error: Errno, are_open: impl FnOnce() -> bool) -> Errno {
+        match error {
+            Errno::EBADF if self.kqueue_is_ebadf && are_open() => Errno::EOPNOTSUPP,
+            other => other,
+        }
+    }
+
     /// The most descriptors that may be sent in one message. `release` asks for the kernel's release.
     pub(super) fn most_to_send(&self, most: usize, release: impl FnOnce() -> Option<u32>) -> usize {
         let old = || release().map_or(true, |release| release < 13);
@@ -96,7 +107,7 @@ impl Kernel {
 mod tests {
     use super::*;
 
-    const ERRORS: [Errno; 12] = [
+    const ERRORS: [Errno; 13] = [
         Errno::EAGAIN,
         Errno::EINTR,
         Errno::EBADF,
@@ -106,6 +117,7 @@ mod tests {
         Errno::EMFILE,
         Errno::EPERM,
         Errno::EINVAL,
+        Errno::ENOSYS,
         Errno::E2BIG,
         Errno::ENOBUFS,
         Errno::ENOMEM,
@@ -149,6 +161,13 @@ mod tests {
                 ..Kernel::default()
             },
             &[Errno::EINVAL],
+        );
+        destroys(
+            Kernel {
+                enosys_destroys: true,
+                ..Kernel::default()
+            },
+            &[Errno::ENOSYS],
         );
         destroys(
             Kernel {
@@ -266,6 +285,22 @@ mod tests {
             kernel.send(Errno::EAGAIN, false, false, unasked),
             Some(Errno::EAGAIN)
         );
+    }
+
+    #[test]
+    fn ebadf_of_what_is_open_can_mean_that_it_cannot_be_sent() {
+        let unasked = || panic!("nobody asks what is open where that does not matter");
+        assert_eq!(
+            Kernel::default().refused(Errno::EBADF, unasked),
+            Errno::EBADF
+        );
+        let kernel = Kernel {
+            kqueue_is_ebadf: true,
+            ..Kernel::default()
+        };
+        assert_eq!(kernel.refused(Errno::EPIPE, unasked), Errno::EPIPE);
+        assert_eq!(kernel.refused(Errno::EBADF, || true), Errno::EOPNOTSUPP);
+        assert_eq!(kernel.refused(Errno::EBADF, || false), Errno::EBADF);
     }
 
     #[test]

@@ -17,11 +17,11 @@
 //! | no slot when receiving | the byte, MSG_CTRUNC | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMSGSIZE | EMFILE |
 //! | then lost | those without a slot | all | all | all | all | all | all |
 //! | and the bytes | taken | stay | stay | stay | stay | stay | taken |
-//! | other errors that destroy | | E2BIG, ENOBUFS | | EPERM, EINVAL | EPERM | EMFILE, ENOMEM | |
+//! | other errors that destroy | | E2BIG, ENOBUFS | | EPERM, EINVAL | EPERM, ENOSYS | EMFILE, ENOMEM | |
 //! | a look with MSG_PEEK (`rehearsal`) | installs duplicates | must not be made: shows pointers | the same | the same | must not be made | must not be made | installs duplicates, all or none |
 //! | room for a message (`room`) | select beyond the table | poll, POLLNVAL | poll | poll | poll | fcntl | poll |
 //! | sending does not wait | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | and MSG_NBIO | MSG_DONTWAIT | O_NONBLOCK | O_NONBLOCK |
-//! | a full socket | EAGAIN | EAGAIN | EAGAIN | EAGAIN, EMSGSIZE | ENOBUFS | EAGAIN, EMSGSIZE | EAGAIN |
+//! | a full socket | EAGAIN | EAGAIN | EAGAIN | EAGAIN, EMSGSIZE | EAGAIN, ENOBUFS | EAGAIN, EMSGSIZE | undecided |
 //! | too many in flight | ETOOMANYREFS | | | EAGAIN | EMFILE | | |
 //! | close-on-exec when receiving | MSG_CMSG_CLOEXEC | the same | the same | the same | the same | fcntl afterwards | both |
 //! | `cmsg_len` if truncated | cut | not relied on | not relied on | not relied on | not relied on | not cut | not cut on old releases |
@@ -35,7 +35,8 @@
     reason = "sendmsg, recvmsg and the walk over control messages are pointers throughout"
 )]
 
-use super::kernel::{self, HERE};
+use super::kernel::HERE;
+use super::table::is_number_open;
 use super::wait::is_ready;
 use super::{Fds, Message};
 use crate::transfer::MAX_DATA;
@@ -99,12 +100,7 @@ pub(crate) fn send(
     let _dont_wait = DontWait::new(passer, may_wait)?;
     let sent = match send_once(passer, fds, bytes, may_wait) {
         Ok(sent) => sent,
-        Err(error) if kernel::SENDS_AGAIN => send_again(passer, fds, bytes, may_wait, error)?,
-        Err(error) => {
-            return Err(HERE
-                .send(error, fds.len() > 1, true, || false)
-                .unwrap_or(error))
-        }
+        Err(error) => send_again(passer, fds, bytes, may_wait, error)?,
     };
     match sent == bytes.len() {
         true => Ok(()),
@@ -128,7 +124,7 @@ fn send_once(
     }
 }
 
-/// What `error` means. Where that depends on what poll(2) says, it may be worth a second try.
+/// Says what `error` means. Where that depends on what poll(2) says, it may be worth a second try.
 #[cold]
 fn send_again(
     passer: BorrowedFd<'_>,
@@ -137,14 +133,19 @@ fn send_again(
     may_wait: bool,
     error: Errno,
 ) -> Result<usize, Errno> {
+    let several = fds.len() > 1;
     let is_writable = || is_ready(passer, PollFlags::POLLOUT, PollTimeout::ZERO) == Ok(true);
-    match HERE.send(error, fds.len() > 1, false, is_writable) {
-        Some(error) => Err(error),
-        None => send_once(passer, fds, bytes, may_wait).map_err(|error| {
-            HERE.send(error, fds.len() > 1, true, is_writable)
-                .unwrap_or(error)
-        }),
-    }
+    let error = match HERE.send(error, several, false, is_writable) {
+        Some(error) => error,
+        None => match send_once(passer, fds, bytes, may_wait) {
+            Ok(sent) => return Ok(sent),
+            Err(error) => HERE
+                .send(error, several, true, is_writable)
+                .unwrap_or(error),
+        },
+    };
+    let mut all = std::iter::once(&passer).chain(fds);
+    Err(HERE.refused(error, || all.all(|fd| is_number_open(fd.as_raw_fd()))))
 }
 
 /// The most descriptors in a message that arrive for certain.

@@ -579,7 +579,8 @@ fn receive_one(from: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// ENOSTR if this is no stream: nothing may be written to what is a file, or a TCP socket.
+/// ENOSTR if this is no stream: nothing may be written to what is a file. What isastream(3) says of a socket is not
+/// decided.
 pub(crate) fn must_be_local(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     must_be_stream(&passer)
 }

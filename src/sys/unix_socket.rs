@@ -6,7 +6,7 @@
 )]
 
 use super::table::{above_stdio, Place};
-use super::wait::{self, is_ready, Wait, Waits};
+use super::wait::{self, Wait, Waits};
 use super::Kind;
 use libc::c_int;
 use nix::errno::Errno;
@@ -42,7 +42,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
     let mut waits = Waits::new(wait);
     loop {
         // A connection that was taken off the queue cannot be put back, so find its place first. Linux does so too, but
-        // gVisor takes the connection and then says EMFILE.
+        // gVisor and macOS take the connection and then say EMFILE.
         let place = Place::reserve(listener)?;
         match accept_now(listener) {
             Err(Errno::EAGAIN) if matches!(wait, Wait::Until(_)) => {
@@ -65,13 +65,15 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
 /// Whether somebody has shut a socket down, so that nothing more arrives. (Linux says POLLHUP only if both directions
 /// are.)
 pub(crate) fn is_shut_down(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    is_ready(socket, HUNG_UP, PollTimeout::ZERO)
+    let found = wait::found(socket, ASK, PollTimeout::ZERO)?;
+    Ok(found.contains(PollFlags::POLLHUP))
 }
 
 #[cfg(linux_like)]
-const HUNG_UP: PollFlags = PollFlags::from_bits_retain(libc::POLLRDHUP);
+const ASK: PollFlags = PollFlags::from_bits_retain(libc::POLLRDHUP);
+/// macOS says nothing unless something is asked.
 #[cfg(not(linux_like))]
-const HUNG_UP: PollFlags = PollFlags::empty();
+const ASK: PollFlags = PollFlags::POLLIN;
 
 #[cfg(not(cloexec_after_socket))]
 fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
@@ -85,6 +87,8 @@ fn accept_now(listener: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel just made it for us.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     super::table::close_on_exec(&fd)?;
+    // It has the listener's mode.
+    wait::set_blocking(fd.as_fd())?;
     Ok(fd)
 }
 

@@ -70,11 +70,12 @@ impl Waits {
     /// Sleeps until `send` may have room. EAGAIN where there is no waiting, or SO_SNDTIMEO is over.
     ///
     /// poll(2) does not report that the peer has shut down its receiving side, and sendmsg(2) does. So a sleep is short,
-    /// and without a deadline the kernel waits.
+    /// and without a deadline the kernel waits, if it does.
     pub(crate) fn wait_writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         const SHORT: Duration = Duration::from_secs(1);
         let deadline = match self.deadline(fd, super::send_timeout, Deadline::InKernel)? {
             Deadline::At(deadline) => deadline,
+            Deadline::InKernel if super::FULL_DESPITE_WAITING => None,
             Deadline::InKernel => return Ok(()),
         };
         let soon = Instant::now() + SHORT;
@@ -185,8 +186,19 @@ pub(crate) fn is_ready(
     events: PollFlags,
     timeout: PollTimeout,
 ) -> Result<bool, Errno> {
-    match poll(&mut [PollFd::new(fd, events)], timeout) {
-        Ok(ready) => Ok(ready > 0),
+    found(fd, events, timeout).map(|found| !found.is_empty())
+}
+
+/// What poll(2) found within the time.
+pub(super) fn found(
+    fd: BorrowedFd<'_>,
+    events: PollFlags,
+    timeout: PollTimeout,
+) -> Result<PollFlags, Errno> {
+    let mut asked = [PollFd::new(fd, events)];
+    match poll(&mut asked, timeout) {
+        // nix hides all flags if it does not know one of them.
+        Ok(_) => Ok(asked[0].revents().unwrap_or(PollFlags::all())),
         Err(Errno::EINVAL) => Err(Errno::EMFILE),
         Err(error) => Err(error),
     }

@@ -33,7 +33,7 @@
 enum kernel played;
 void (*play_before_receive)(void);
 int play_receive_error, play_in_flight, play_most, play_buffer, play_getrlimit, play_max_files;
-int play_sent, play_dups, play_looks, play_cut;
+int play_sent, play_tries, play_dups, play_looks, play_cut, play_kqueue = -1;
 
 /* src/sys/scm.rs has this in the place of NetBSD's 0x1000 and FreeBSD's 0x4000, which are other flags on Linux. */
 enum { MSG_NBIO = 1 << 24 };
@@ -45,15 +45,16 @@ static const struct {
     int heeds_dontwait, nbio;  /* what keeps sendmsg() from waiting, beside O_NONBLOCK */
     int in_flight;             /* too many in flight */
     int full_table, bytes_stay;
+    int kqueue; /* what is said of a kqueue that is to be sent; 0: it was not read */
 } kernels[] = {
-    [NETBSD] = {"netbsd", 1020, EINVAL, 4096, 8, 0, 1, EAGAIN, EMSGSIZE, 1},
-    [OPENBSD] = {"openbsd", 127, E2BIG, 4096, 0, 1, 0, EMFILE, EMSGSIZE, 1},
-    [DRAGONFLY] = {"dragonfly", 254, E2BIG, 8192, 16, 1, 0, 0, EMSGSIZE, 1},
-    [FREEBSD10] = {"freebsd10", 254, E2BIG, 8192, 16, 0, 1, 0, EMSGSIZE, 1},
-    [FREEBSD14] = {"freebsd14", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1},
-    [FREEBSD15] = {"freebsd15", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1},
-    [MACOS] = {"macos", 254, EINVAL, 4096, 100, 0, 0, 0, EMSGSIZE, 1},
-    [ILLUMOS] = {"illumos", 2045, EINVAL, 4096, 0, 0, 0, 0, EMFILE, 0},
+    [NETBSD] = {"netbsd", 1020, EINVAL, 4096, 8, 0, 1, EAGAIN, EMSGSIZE, 1, EBADF},
+    [OPENBSD] = {"openbsd", 127, E2BIG, 4096, 0, 1, 0, EMFILE, EMSGSIZE, 1, EINVAL},
+    [DRAGONFLY] = {"dragonfly", 254, E2BIG, 8192, 16, 1, 0, 0, EMSGSIZE, 1, EOPNOTSUPP},
+    [FREEBSD10] = {"freebsd10", 254, E2BIG, 8192, 16, 0, 1, 0, EMSGSIZE, 1, EOPNOTSUPP},
+    [FREEBSD14] = {"freebsd14", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1, EOPNOTSUPP},
+    [FREEBSD15] = {"freebsd15", 254, E2BIG, 4096, 0, 1, 1, 0, EMSGSIZE, 1, EOPNOTSUPP},
+    [MACOS] = {"macos", 254, EINVAL, 4096, 100, 0, 0, 0, EMSGSIZE, 1, 0},
+    [ILLUMOS] = {"illumos", 2045, EINVAL, 4096, 0, 0, 0, 0, EMFILE, 0, 0},
 };
 #define KERNEL kernels[played]
 
@@ -307,6 +308,10 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 
     if (!s || count == 0)
         return syscall(SYS_sendmsg, fd, msg, flags & ~MSG_NBIO);
+    play_tries++;
+    for (size_t i = 0; i < count && KERNEL.kqueue; i++) /* unp_internalize */
+        if (play_kqueue != -1 && memcmp(CMSG_DATA(c) + i * sizeof(int), &play_kqueue, sizeof(int)) == 0)
+            return fail(KERNEL.kqueue);
     getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &(socklen_t){sizeof timeout});
     limit = timeout.tv_sec * 1000 + timeout.tv_usec / 1000;
     limit = limit ? limit : -1;
@@ -442,6 +447,16 @@ int socketpair(int domain, int type, int protocol, int ends[2])
 int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
     return played == MACOS ? fail(ENOSYS) : (int)syscall(SYS_accept4, fd, address, len, flags);
+}
+
+/* accept_nocancel of XNU: the connection has the listener's mode. */
+int accept(int fd, struct sockaddr *address, socklen_t *len)
+{
+    int flags = (int)syscall(SYS_fcntl, fd, F_GETFL), new = (int)syscall(SYS_accept, fd, address, len);
+
+    if (new != -1 && played == MACOS)
+        syscall(SYS_fcntl, new, F_SETFL, flags);
+    return new;
 }
 
 /* --- connecting ---------------------------------------------------------------------------------- */

@@ -27,8 +27,11 @@ extern int play_getrlimit, play_max_files;
 /* The control data of the next message is cut, and its header still has the old length. What is behind it is this number. */
 extern int play_cut;
 
-/* How many messages were sent, how many slots were tried with F_DUPFD, and how many looks were taken with MSG_PEEK and a
+/* This descriptor is a kqueue, which cannot be sent. */
+extern int play_kqueue;
+
+/* How many messages were sent, how often that was tried, how many slots were tried with F_DUPFD, and how many looks were taken with MSG_PEEK and a
  * control buffer. */
-extern int play_sent, play_dups, play_looks;
+extern int play_sent, play_tries, play_dups, play_looks;
 
 #endif

@@ -100,6 +100,27 @@ static void queue(void)
     close(ends[0]);
 }
 
+/* It is reported also if sending has failed before. */
+static void queue_after_epipe(void)
+{
+    fdpasser *p;
+
+    set_soft_limit(1024);
+    make_pair(ends);
+    p = make_passer(ends[1]);
+    send_numbered(ends[0], 1, 1);
+    EQUAL(shutdown(ends[0], SHUT_RD), 0);
+    push_numbered(p, 2);
+    fdpasser_push_recv(p, 3);
+    leave = 0;
+    play_before_receive = take_slots;
+    ERRNO(turn(p), LOST);
+    empty_table();
+    ERRNO(fdpasser_process(p, 0), LOST);
+    fdpasser_free(p);
+    close(ends[0]);
+}
+
 /* These errors of recvmsg() destroy descriptors, each on its kernels. */
 static void other_errors(void)
 {
@@ -109,6 +130,7 @@ static void other_errors(void)
     } errors[] = {
         {EPERM, 1 << NETBSD | 1 << OPENBSD},
         {EINVAL, 1 << NETBSD},
+        {ENOSYS, 1 << OPENBSD},
         {E2BIG, 1 << FREEBSD10 | 1 << FREEBSD14 | 1 << FREEBSD15},
         {ENOBUFS, 1 << FREEBSD10 | 1 << FREEBSD14 | 1 << FREEBSD15},
         {EMFILE, 1 << MACOS | 1 << ILLUMOS},
@@ -176,6 +198,7 @@ static void test(void)
     IN_CHILD(race(1024, 5, 1));
     IN_CHILD(race(1024, 5, 4));
     IN_CHILD(queue());
+    IN_CHILD(queue_after_epipe());
     other_errors();
     truncated();
     IN_CHILD(looks());

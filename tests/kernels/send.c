@@ -64,11 +64,13 @@ static void never_waits(unsigned per_message, size_t n)
     close_pair(ends);
 }
 
-/* Receives so many, and so waits until they were sent. */
+/* Receives so many, and so waits until they were sent. It begins when the sender sleeps, which one that tries again and
+ * again never does. */
 static void *receive_many(void *arg)
 {
     int fds[MAX];
 
+    wait_until_asleep(getpid());
     for (int left = *(int *)arg, count; left > 0; left -= count)
         for (int i = count = (int)fdpasser_recv_fds(ends[1], fds, MAX); i > 0; i--)
             close(fds[i - 1]);
@@ -211,6 +213,43 @@ static void full_by_size(void)
     close_pair(ends);
 }
 
+/* A descriptor that cannot be sent is refused, and those behind it are sent. One that is closed is another matter. */
+static void kqueue(void)
+{
+    int error = played == OPENBSD ? EINVAL : EOPNOTSUPP, many[] = {0, -1, 0};
+    fdpasser *p[2];
+
+    if (played == MACOS || played == ILLUMOS)
+        return;
+    many[1] = play_kqueue = numbered(2);
+    make_pair(ends);
+    ERRNO(fdpasser_send_fd(ends[0], play_kqueue), error);
+    EQUAL(fdpasser_send_fds(ends[0], many, 3, 3), 1);
+    ERRNO(fdpasser_send_fds(ends[0], many + 1, 2, 2), error);
+    EQUAL(drain(), 1);
+    close(play_kqueue);
+    ERRNO(fdpasser_send_fd(ends[0], play_kqueue), played == NETBSD ? EBADF : error);
+    close_pair(ends);
+
+    make_passers(p);
+    fdpasser_push_recv(p[1], 3);
+    for (int i = 1; i <= 3; i++) {
+        int fd = numbered(i);
+
+        if (i == 2)
+            play_kqueue = fd;
+        EQUAL(fdpasser_push_send_fd(p[0], fd), 1);
+    }
+    ERRNO(turn(p[0]), error);
+    EQUAL(fdpasser_refused(p[0]), play_kqueue);
+    close(play_kqueue);
+    EQUAL(turn(p[0]), 1);
+    expect(p[1], 1);
+    expect(p[1], 3);
+    play_kqueue = -1;
+    free_passers(p);
+}
+
 /* A single message that can never fit is not waited for. */
 static void never_fits(void)
 {
@@ -286,6 +325,7 @@ static void test(void)
     several();
     too_large();
     full_by_size();
+    kqueue();
     never_fits();
     room_meanwhile();
     in_flight();

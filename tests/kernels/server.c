@@ -1,5 +1,6 @@
 /* An exclusive server leaves a live one alone, also one whose backlog is full, and replaces a dead one. Connecting to a full
- * backlog fails at once on the BSDs and macOS. What is received, accepted and connected is close-on-exec.
+ * backlog fails at once on the BSDs and macOS. What is received, accepted and connected is close-on-exec, and
+ * what is accepted is in blocking mode.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -8,6 +9,38 @@
 static int serve(int backlog)
 {
     return fdpasser_server_with("s", 1, backlog, -1, FDPASSER_EXCLUSIVE, NULL);
+}
+
+/* Connections are in blocking mode, whatever mode the listener is in. */
+static void mode(void)
+{
+    int listener, client, passer;
+
+    OURS(listener = fdpasser_server("s", 1));
+    OURS(client = fdpasser_connect("s"));
+    OURS(passer = fdpasser_accept_timed(listener, 10000)); /* makes the listener non-blocking */
+    CHECK(status_flags(listener) & O_NONBLOCK);
+    EQUAL(status_flags(passer) & O_NONBLOCK, 0);
+    close(passer);
+    close(client);
+    close(listener);
+}
+
+/* Shutting down a listener ends a wait. */
+static void shut_down(void)
+{
+    int listener = fdpasser_server("s", 1);
+    pid_t parent = getpid(), child;
+
+    OURS(listener);
+    if ((child = spawn()) == 0) {
+        wait_until_asleep(parent);
+        EQUAL(shutdown(listener, SHUT_RDWR), 0);
+        _exit(0);
+    }
+    ERRNO(fdpasser_accept_timed(listener, 60000), EINVAL);
+    join(child);
+    close(listener);
 }
 
 static void test(void)
@@ -34,6 +67,8 @@ static void test(void)
     OURS(listener = serve(1));
     check_serves_at(listener, "s");
     close(listener);
+    mode();
+    shut_down();
     make_pair(ends);
     OURS(ends[0]);
     OURS(ends[1]);
