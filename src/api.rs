@@ -37,7 +37,8 @@ pub fn socketpair() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// # Errors
 /// - EEXIST: something other than a socket is at `path`.
-/// - EBUSY: the socket at `path` is a mount point of its own, as in a container. Mount its directory instead.
+/// - EBUSY: the socket at `path` is a mount point of its own, as in a container. Mount its directory instead. With STREAMS:
+///   a client is still connecting to the old server.
 /// - ENAMETOOLONG: `path` does not fit an address (107 bytes on Linux).
 /// - ENOENT: `path` is empty, or its directory does not exist.
 /// - EINVAL: a NUL inside.
@@ -80,7 +81,8 @@ pub fn unlink(path: impl AsRef<Path>, node: &Node) -> io::Result<bool> {
 /// # Errors
 /// - EAGAIN: no connection waits and the listener is in non-blocking mode.
 /// - EINTR: a signal came while waiting.
-/// - EMFILE: no free slot from 3 up. The connection stays queued.
+/// - EMFILE: no free slot from 3 up. The connection stays queued. (On macOS and under gVisor it is lost if the table fills
+///   while the call waits.)
 /// - EBADF, EINVAL, ENOTSOCK: not a listener.
 /// - Others as accept(2).
 pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
@@ -122,11 +124,12 @@ pub fn connect_timed(path: impl AsRef<Path>, timeout: Duration) -> io::Result<Ow
 
 /// Returns the identity of the process that made the other end of `passer`: the process that connected, as it was
 /// then; for a client's end the process that listened; for an end of a [`socketpair`] the process that made the pair.
-/// That end may have been inherited by, or sent to, another process since.
+/// That end may have been inherited by, or sent to, another process since. (On macOS `pid` is the process that used that
+/// end last.)
 ///
 /// # Errors
-/// ENOTCONN: not connected. EINVAL: a listener. EAFNOSUPPORT: not a local socket. ENOTSOCK. EOPNOTSUPP: the SysV
-/// interface, which knows the peer at the server's end of a connection only.
+/// ENOTCONN: not connected; on DragonFly and FreeBSD 10 also: an end of a pair. EINVAL: a listener. EAFNOSUPPORT: not a
+/// local socket. ENOTSOCK. EOPNOTSUPP: the SysV interface, which knows the peer at the server's end of a connection only.
 pub fn peer_cred(passer: impl AsFd) -> io::Result<PeerCred> {
     Ok(endpoint::peer_cred(passer.as_fd())?)
 }
@@ -144,7 +147,7 @@ pub fn peer_pidfd(passer: impl AsFd) -> io::Result<OwnedFd> {
 // --- sending -------------------------------------------------------------------------------------
 
 /// Sends one descriptor. Waits for room in the socket if the passer is in blocking mode, for as long as its
-/// SO_SNDTIMEO says.
+/// SO_SNDTIMEO says. OpenBSD may fail with ENOBUFS instead.
 ///
 /// # Errors
 /// Nothing was sent in any of these cases.
@@ -153,8 +156,9 @@ pub fn peer_pidfd(passer: impl AsFd) -> io::Result<OwnedFd> {
 /// - ETOOMANYREFS, ENOBUFS, ENOMEM: try again later, see [`retry`].
 /// - EINVAL, EOPNOTSUPP, EPERM: this descriptor cannot be sent (io_uring, or refused by the peer); the next one
 ///   can.
-/// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone.
-/// - ENOTCONN: the passer is not connected.
+/// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone. EPIPE also: it has shut its end down for
+///   reading. (On NetBSD sending succeeds then, and the descriptor is lost.)
+/// - ENOTCONN: the passer is not connected. A BSD may also say it of a peer that closes at that moment.
 /// - ENOTSOCK, EAFNOSUPPORT: the passer is not a local socket.
 pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
     Ok(transfer::send_one(
@@ -164,7 +168,8 @@ pub fn send_fd(passer: impl AsFd, fd: impl AsFd) -> io::Result<()> {
     )?)
 }
 
-/// Like [`send_fd`], but waits no longer than `timeout`, whatever mode the passer is in.
+/// Like [`send_fd`], but waits no longer than `timeout`, whatever mode the passer is in
+/// ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`send_fd`]. ETIMEDOUT in place of EAGAIN: the socket was full all the time.
@@ -202,7 +207,7 @@ pub fn send_fds(
     )?)
 }
 
-/// Like [`send_fds`], but never waits, whatever mode the passer is in.
+/// Like [`send_fds`], but never waits, whatever mode the passer is in ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`send_fds`]. EAGAIN: the socket is full.
@@ -222,15 +227,18 @@ pub fn try_send_fds(
 
 /// Sends one message: `data`, with all of `fds` attached. Waits for room in the socket as [`send_fd`] does.
 ///
-/// The message is sent whole or not at all. No data, or a single NUL byte, is what [`send_fd`] sends. Other data is for a
-/// peer that is known to read it: older ones take one byte for each message. Do not write anything else to the passer:
-/// bytes without a descriptor would join the next message's data.
+/// The message is sent whole or not at all. DragonFly and FreeBSD before 13 may be an exception: if a message with data
+/// meets a nearly full socket there, sending may succeed and the descriptor be lost.
+///
+/// No data, or a single NUL byte, is what [`send_fd`] sends. Other data is for a peer that is known to read it: older ones
+/// take one byte for each message. Do not write anything else to the passer: bytes without a descriptor would join the
+/// next message's data.
 ///
 /// # Errors
 /// As [`send_fd`], and:
 /// - EINVAL: `fds` is empty, or has more than one message carries.
 /// - EMSGSIZE: `data` has more than [`MAX_DATA`] bytes, or more than the socket's send buffer lets pass in one message:
-///   half of SO_SNDBUF less 64 bytes. A buffer of 8320 bytes is large enough for everything.
+///   half of SO_SNDBUF less 64 bytes. On Linux a buffer of 8320 bytes is large enough for everything.
 /// - EOPNOTSUPP: there is data, and this is the SysV interface.
 /// - EPROTO: the message was cut, because somebody made the send buffer smaller at that moment. Close the passer.
 pub fn send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> io::Result<()> {
@@ -242,7 +250,7 @@ pub fn send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) -> i
     )?)
 }
 
-/// Like [`send_message`], but never waits, whatever mode the passer is in.
+/// Like [`send_message`], but never waits, whatever mode the passer is in ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`send_message`]. EAGAIN: the socket is full.
@@ -268,21 +276,25 @@ pub fn try_send_message(passer: impl AsFd, fds: &[BorrowedFd<'_>], data: &[u8]) 
 ///   for.
 /// - ENOTSOCK, EINVAL: the passer is not a connected socket.
 ///
-/// One message was consumed:
+/// One message is gone:
 /// - EBADMSG: bytes came without a descriptor, or, over a SOCK_DGRAM socket, nothing at all.
 /// - EMSGSIZE: a message with more than one descriptor came, and all were closed. After more than 4096 bytes in a
 ///   message close the passer, if it is a stream.
 /// - ENOTRECOVERABLE: the kernel destroyed descriptors of the message, because another thread took the last slots
-///   (or another receiver took the message that was looked at), or a security module refused them.
+///   (or another receiver took the message that was looked at), or a security module refused them. On the BSDs and macOS
+///   also because the message had several, and the table had a free slot, but not one for each. The bytes of the message
+///   stay in the socket there, and whoever receives next may fail with EBADMSG for them. On NetBSD it is ENOLINK.
 ///
 /// The peer is gone:
 /// - ECONNRESET: the peer closed without having read all that was sent to it. What it had sent before comes first,
-///   except on a SOCK_SEQPACKET socket, where it comes after this error.
+///   except on a SOCK_SEQPACKET socket, where it comes after this error. (This is Linux. On the BSDs and macOS it is an
+///   orderly shutdown.)
 pub fn recv_fd(passer: impl AsFd) -> io::Result<Option<OwnedFd>> {
     recv_one(passer.as_fd(), Wait::AsPasser)
 }
 
-/// Like [`recv_fd`], but waits no longer than `timeout`, whatever mode the passer is in.
+/// Like [`recv_fd`], but waits no longer than `timeout`, whatever mode the passer is in
+/// ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`recv_fd`]. ETIMEDOUT in place of EAGAIN: nothing has arrived in time.
@@ -299,7 +311,7 @@ pub fn recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Result
     recv_into(passer.as_fd(), fds, Wait::AsPasser)
 }
 
-/// Like [`recv_fds`], but never waits, whatever mode the passer is in.
+/// Like [`recv_fds`], but never waits, whatever mode the passer is in ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`recv_fds`]. EAGAIN: nothing has arrived.
@@ -314,7 +326,8 @@ pub fn try_recv_fds(passer: impl AsFd, fds: &mut impl Extend<OwnedFd>) -> io::Re
 /// # Errors
 /// As [`recv_fds`], in [`NotReceived`], which turns into an [`io::Error`].
 /// - EBADMSG: bytes came without a descriptor. `data` has them, and [`NotReceived::bytes`] says how many they are. If they
-///   are data of a message whose descriptors are still to come, put them in front of that message's data.
+///   are data of a message whose descriptors are still to come, put them in front of that message's data. Directly after
+///   ENOTRECOVERABLE drop them: on the BSDs and macOS they are what is left of the lost message.
 /// - EMSGSIZE: the message has more than [`MAX_DATA`] bytes. Its descriptors were closed. On a stream close the passer: what
 ///   is left would join the next message.
 pub fn recv_message(
@@ -325,7 +338,7 @@ pub fn recv_message(
     recv_with_data(passer.as_fd(), fds, data, Wait::AsPasser)
 }
 
-/// Like [`recv_message`], but never waits, whatever mode the passer is in.
+/// Like [`recv_message`], but never waits, whatever mode the passer is in ([exceptions](crate#calls-that-do-not-wait)).
 ///
 /// # Errors
 /// As [`recv_message`]. EAGAIN: nothing has arrived.
@@ -394,18 +407,21 @@ pub fn try_recv_messages(passer: impl AsFd, enough: usize, fds: &mut Vec<OwnedFd
 /// | EINTR | a signal came while waiting | likewise | at once |
 /// | EMFILE, ENFILE | | no free slot; nothing was consumed | after a while |
 /// | ETOOMANYREFS | this user has too many descriptors in flight | | after a while |
-/// | ENOBUFS, ENOMEM | the kernel is short of memory | likewise | after a while |
+/// | ENOBUFS, ENOMEM | the kernel is short of memory (NetBSD, OpenBSD: see below) | the kernel is short of memory | after a while |
 /// | EPIPE, ECONNRESET | the peer is gone | the peer is gone, and had not read all of ours | never |
 /// | ECONNREFUSED | the peer of a datagram socket is gone | | never |
 /// | EBADMSG | | bytes came without a descriptor; they were consumed | never |
 /// | EMSGSIZE | | more descriptors than asked for, which were closed; or more than 4096 bytes | never |
-/// | ENOTRECOVERABLE | | the kernel destroyed descriptors of this message; the rest were closed | never |
+/// | ENOTRECOVERABLE (NetBSD: ENOLINK) | | the kernel destroyed descriptors of this message; the rest were closed | never |
 /// | ETIMEDOUT | the time that the caller gave is over | likewise | never |
 /// | any other | this descriptor cannot be sent, or the passer is not one | the passer is not one | never |
 ///
 /// Linux before 4.14 also returns ETOOMANYREFS for a socket in which sockets wait, with others waiting in those, more than
 /// four levels deep. It can be sent when somebody has received what waits in it. A [`Passer`] that meets such a
 /// descriptor waits for that; dropping the passer gives up.
+///
+/// On NetBSD ENOBUFS may also mean that too many descriptors are in flight, and on OpenBSD that the socket is full, also
+/// in blocking mode.
 pub fn retry(error: &io::Error) -> Retry {
     error
         .raw_os_error()

@@ -60,7 +60,7 @@ pub struct PeerCred {
     pub uid: u32,
     /// The effective group.
     pub gid: u32,
-    /// The process, where the system tells and shows it to us.
+    /// The process, where the system tells and shows it to us. On macOS it is the one that used the other end last.
     pub pid: Option<i32>,
 }
 

@@ -37,7 +37,17 @@
 //! the same end. Each descriptor reaches exactly one of them.
 //!
 //! One race remains. If another thread takes the last slots between our check and `recvmsg`, the kernel destroys
-//! the descriptors that do not fit. That is reported, by an error of its own (ENOTRECOVERABLE).
+//! the descriptors that do not fit. That is reported, by an error of its own (ENOTRECOVERABLE). On the BSDs and macOS it
+//! needs no other thread: a message of several descriptors is destroyed if the table has a free slot, but not one for each.
+//!
+//! # Calls that do not wait
+//!
+//! The functions with `try` in their names do not wait, and those with `timed` wait no longer than they are told,
+//! whatever mode the passer is in. There are two exceptions, both on a passer in blocking mode: sending on macOS, illumos
+//! and Solaris, and the SysV interface. There they may wait if another thread or process uses the same end at the same
+//! moment. When sending on macOS, illumos and Solaris they set O_NONBLOCK for that moment, for everybody who shares the
+//! socket. If somebody sets it for good then, it may be cleared. A [`Passer`] and a passer in non-blocking mode have no
+//! exception.
 //!
 //! # Sockets that are not streams
 //!

@@ -12,7 +12,10 @@ function described(errno) {
   const known = getSystemErrorMap().get(-errno);
   if (known) return known;
   if (errno === addon.ETOOMANYREFS) return ['ETOOMANYREFS', 'too many descriptors in flight'];
-  if (errno === addon.ENOTRECOVERABLE) return ['ENOTRECOVERABLE', 'the kernel destroyed descriptors of a message'];
+  if (errno === addon.DESTROYED) {
+    const name = process.platform === 'netbsd' ? 'ENOLINK' : 'ENOTRECOVERABLE';
+    return [name, 'the kernel destroyed descriptors of a message'];
+  }
   const name = Object.keys(constants.errno).find((key) => constants.errno[key] === errno) ?? 'UNKNOWN';
   return [name, `error ${errno}`];
 }

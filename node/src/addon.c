@@ -12,6 +12,13 @@
 
 #include <poll.h>
 
+/* What the library says of descriptors that the kernel destroyed. */
+#ifdef __NetBSD__
+#define DESTROYED ENOLINK
+#else
+#define DESTROYED ENOTRECOVERABLE
+#endif
+
 struct thread *thread_of(napi_env env)
 {
     void *result = NULL;
@@ -104,7 +111,7 @@ NAPI_MODULE_INIT()
         NUMBER("POLLOUT", POLLOUT), NUMBER("REFUSED", REFUSED), NUMBER("LOST", LOST),
         NUMBER("NODE_SIZE", sizeof(fdpasser_node)),
         /* Names that Node does not know. */
-        NUMBER("ETOOMANYREFS", ETOOMANYREFS), NUMBER("ENOTRECOVERABLE", ENOTRECOVERABLE),
+        NUMBER("ETOOMANYREFS", ETOOMANYREFS), NUMBER("DESTROYED", DESTROYED),
     };
     struct thread *thread = calloc(1, sizeof *thread);
     napi_value name;

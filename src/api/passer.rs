@@ -183,7 +183,8 @@ impl Passer {
     /// Keeps the data of received descriptors for [`next_message`](Self::next_message), or drops it, as at first.
     ///
     /// A passer that keeps data has at most [`MAX_DATA`](crate::MAX_DATA) bytes for each descriptor that was asked for and
-    /// not taken. Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor.
+    /// not taken. Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor. (On
+    /// the BSDs and macOS they may also be what is left of a message that another receiver has lost.)
     ///
     /// # Errors
     /// ENOMEM.
@@ -220,14 +221,16 @@ impl Passer {
     /// reports the end or an error.
     ///
     /// # Errors
-    /// These are final, and each further call reports them again. There is one exception: over a SOCK_SEQPACKET or
+    /// These are final, and each further call reports them again. There are two exceptions. Over a SOCK_SEQPACKET or
     /// SOCK_DGRAM socket EBADMSG and EMSGSIZE are about one message. They are reported once, and the next call goes on.
+    /// And ENOTRECOVERABLE takes the place of an earlier error of sending.
     /// - EPIPE, ECONNRESET, or ECONNREFUSED of a datagram socket: the peer is gone.
     /// - EBADMSG: bytes came without a descriptor. If data is wanted and this is a stream, it is only reported if the end
-    ///   came behind them.
+    ///   came behind them. On the BSDs and macOS it may be that another receiver on this end has lost their message.
     /// - EMSGSIZE: a message had more than 4096 bytes (on a stream together with bytes that came before it without a
     ///   descriptor). Its descriptors were closed.
-    /// - ENOTRECOVERABLE: the kernel destroyed descriptors of a message, see [`recv_fd`](crate::recv_fd).
+    /// - ENOTRECOVERABLE: the kernel destroyed descriptors of a message, see [`recv_fd`](crate::recv_fd). On NetBSD it is
+    ///   ENOLINK.
     /// - ENOTCONN, ENOTSOCK, EAFNOSUPPORT, EINVAL: this is not a connected local socket.
     /// - EBADF: another part of the program closed a descriptor of the passer.
     ///

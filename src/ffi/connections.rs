@@ -126,7 +126,8 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
 ///
 /// - EFAULT: path is NULL.
 /// - EEXIST: There is something at path that is not a socket.
-/// - EBUSY: The socket at path is a mount point of its own, as in some containers. Mount its directory instead.
+/// - EBUSY: The socket at path is a mount point of its own, as in some containers. Mount its directory instead. With the
+///   SysV interface: a client is still connecting to the old server. Try again.
 /// - ENAMETOOLONG: path is longer than an address holds, which is 107 bytes on Linux.
 /// - ENOENT: path is empty, or its directory does not exist.
 /// - ENOTDIR: A part of path is not a directory.
@@ -330,7 +331,8 @@ pub unsafe extern "C" fn fdpasser_unlink(
 /// - EAGAIN: No connection waits, and the listener is non-blocking.
 /// - EINTR: A signal came while the call waited. If its handler was set with SA_RESTART and the listener has no
 ///   SO_RCVTIMEO, the wait goes on instead.
-/// - EMFILE: The process has no free slot from 3 up. The connection stays in the backlog.
+/// - EMFILE: The process has no free slot from 3 up. The connection stays in the backlog. (On macOS and under gVisor it
+///   is lost if the table fills while the call waits.)
 /// - ENFILE: The system has too many open files.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 /// - ECONNABORTED: The client gave up before it was accepted.
@@ -503,7 +505,7 @@ pub unsafe extern "C" fn fdpasser_connect_timed(
 /// *uid and *gid are set to the effective user and group, *pid to the process. Each of the three pointers may be NULL.
 /// They describe the process at the moment when the connection was made. A server sees the process that connected. A
 /// client sees the process that listened. For a pair it is the process that made the pair. By now another process may
-/// have that end, because it inherited it or received it.
+/// have that end, because it inherited it or received it. (On macOS *pid is the process that used that end last.)
 ///
 /// *pid is -1 where the system does not tell, and where our PID namespace does not show the process. The process may
 /// have ended by now, and another one may have its number. So grant access by the user and not by the process.
@@ -521,7 +523,7 @@ pub unsafe extern "C" fn fdpasser_connect_timed(
 ///
 /// # Errors
 ///
-/// - ENOTCONN: passer is not connected.
+/// - ENOTCONN: passer is not connected. On DragonFly and FreeBSD 10 also: it is an end of a pair.
 /// - EINVAL: passer is a listener.
 /// - EAFNOSUPPORT: passer is a socket, but not a local one.
 /// - EBADF: passer is not open.

@@ -410,6 +410,9 @@ pub unsafe extern "C" fn fdpasser_push_send_message(
 /// Bytes that come without a descriptor over a stream are kept too, and belong to the next descriptor. On SOCK_SEQPACKET
 /// and SOCK_DGRAM they are an error, which fdpasser_process(3) reports (EBADMSG), and are dropped.
 ///
+/// On the BSDs and macOS such bytes may also be what is left of a message that another receiver has lost: see THE ONE RACE
+/// in fdpasser(7).
+///
 /// # Returns
 ///
 /// 0 on success, or -1 with errno.
@@ -564,12 +567,12 @@ pub unsafe extern "C" fn fdpasser_timeout_ms(p: *const fdpasser) -> c_int {
 /// - EMSGSIZE: It had more than 4096 bytes. Its descriptors were closed.
 ///
 /// In all other cases the connection has failed, if fdpasser_refused() returns -1. Each further call returns the same
-/// error:
+/// error, except that ENOTRECOVERABLE takes the place of an earlier error of sending:
 ///
 /// - EPIPE, ECONNRESET: The peer is gone.
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
 /// - EBADMSG: Bytes came over a stream without a descriptor. If the object keeps data, only bytes that the end comes
-///   behind are an error.
+///   behind are an error. On the BSDs and macOS it may be that another receiver on this end has lost their message.
 /// - EMSGSIZE: A message of more than 4096 bytes came over a stream. Its descriptors were closed.
 /// - ENOTRECOVERABLE: The kernel destroyed descriptors of a message. See THE ONE RACE in fdpasser(7). On NetBSD it is
 ///   ENOLINK.

@@ -53,7 +53,8 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///   the wait goes on instead.
 /// - ETOOMANYREFS: This user has too many descriptors in flight. (Linux before 4.14 has a second reason: see
 ///   TEMPORARY ERRORS in fdpasser(7).)
-/// - ENOBUFS, ENOMEM: The system is short of memory.
+/// - ENOBUFS, ENOMEM: The system is short of memory. (NetBSD and OpenBSD have a second reason for ENOBUFS: see
+///   TEMPORARY ERRORS.)
 ///
 /// This descriptor cannot be sent, and the next one can:
 ///
@@ -63,15 +64,17 @@ use std::os::fd::{BorrowedFd, IntoRawFd};
 ///
 /// Nothing can be sent over this passer any more:
 ///
-/// - EPIPE, ECONNRESET: The peer is gone.
+/// - EPIPE, ECONNRESET: The peer is gone. EPIPE also: it has shut its end down for reading. (On NetBSD sending succeeds
+///   then, and the descriptor is lost.)
 /// - ECONNREFUSED: The peer of a datagram socket is gone.
-/// - ENOTCONN: passer is not connected.
+/// - ENOTCONN: passer is not connected. A BSD may also say it of a peer that closes at that moment.
 /// - ENOTSOCK: passer is not a socket.
 /// - EAFNOSUPPORT: passer is a socket, but not a local one.
 ///
 /// # Blocking
 ///
-/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says.
+/// It waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO says. OpenBSD may fail
+/// with ENOBUFS instead.
 ///
 /// # Threads and fork
 ///
@@ -121,7 +124,8 @@ pub extern "C" fn send_fd(passer: c_int, fd: c_int) -> c_int {
 /// # Blocking
 ///
 /// It waits for room in the socket until the time is over, whatever mode passer is in and whatever its SO_SNDTIMEO
-/// says. A system that ignores MSG_DONTWAIT is an exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
+/// says. OpenBSD may fail with ENOBUFS instead. macOS, illumos, Solaris and the SysV interface are exceptions: see CALLS
+/// THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -158,24 +162,24 @@ pub extern "C" fn fdpasser_send_fd_timed(passer: c_int, fd: c_int, timeout_ms: c
 ///
 /// - EAGAIN: Nothing has arrived, and passer is non-blocking or its SO_RCVTIMEO ran out.
 /// - EINTR: A signal came while the call waited, whatever SA_RESTART says.
-/// - EMFILE: Something waits, but the process has no free slot from 3 up. The same call succeeds once there is one. A
-///   soft limit of 0 is this error too, because the system does not even wait then.
+/// - EMFILE: Something waits, but the process has no free slot from 3 up. The same call succeeds once there is one for
+///   each descriptor of the message. A soft limit of 0 is this error too, because the system does not even wait then.
 /// - ENOBUFS, ENOMEM: The system is short of memory.
 ///
-/// One message was consumed, and the next call takes the next message:
+/// One message is gone, and the next call takes the next message:
 ///
 /// - EBADMSG: Bytes came without a descriptor. On a SOCK_DGRAM socket also: a message of no bytes came without one.
 /// - EMSGSIZE: More than one descriptor came, or more than 4096 bytes. All descriptors were closed. More than 4096
 ///   bytes are final for a stream, because the rest of them joins the next message: close passer.
-/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. On the BSDs and macOS
-///   the bytes of the message stay, and the next call may be EBADMSG for them. See THE ONE RACE in fdpasser(7). On NetBSD
-///   it is ENOLINK.
+/// - ENOTRECOVERABLE: The kernel destroyed descriptors of the message. The rest of them were closed. See THE ONE RACE in
+///   fdpasser(7). On the BSDs and macOS the bytes of the message stay, and whoever receives next may fail with EBADMSG for
+///   them. On NetBSD it is ENOLINK.
 ///
 /// Nothing can be received from this passer any more:
 ///
 /// - ECONNRESET: The peer closed its end before it had read everything that was sent to it. On a stream this comes
 ///   after everything that the peer had sent. On SOCK_SEQPACKET it comes first, once, and further calls receive the
-///   rest.
+///   rest. (This is Linux. On the BSDs and macOS it is an orderly shutdown.)
 /// - EBADF: passer is not open.
 /// - ENOTSOCK: passer is not a socket.
 /// - EINVAL, ENOTCONN: passer is not a connected socket.
@@ -288,8 +292,8 @@ pub extern "C" fn fdpasser_recv_fd_timed(passer: c_int, timeout_ms: c_int) -> c_
 ///
 /// fdpasser_send_fds() waits for room in the socket if passer is in blocking mode. Its SO_SNDTIMEO bounds the whole
 /// call, however many messages it sends.
-/// fdpasser_try_send_fds() never waits, whatever mode passer is in. A system that ignores MSG_DONTWAIT is an exception:
-/// see CALLS THAT DO NOT WAIT in fdpasser(7).
+/// fdpasser_try_send_fds() never waits, whatever mode passer is in. macOS, illumos, Solaris and the SysV interface are
+/// exceptions: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -326,9 +330,9 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 
 /// Sends one message: len bytes of data with n descriptors attached.
 ///
-/// The message is sent whole or not at all. If len is 0, or the data is one NUL byte, it is the message that
-/// fdpasser_send_fd(3) sends. Other data is for a peer that is known to read it. An older peer takes one byte for each
-/// message.
+/// The message is sent whole or not at all. (DragonFly and FreeBSD before 13 may be an exception: see DATA in fdpasser(7).)
+/// If len is 0, or the data is one NUL byte, it is the message that fdpasser_send_fd(3) sends. Other data is for a peer that
+/// is known to read it. An older peer takes one byte for each message.
 ///
 /// fdpasser_try_send_message() does the same, but fails with EAGAIN instead of waiting.
 ///
@@ -351,7 +355,7 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///   1 with the SysV interface, on NetBSD, on DragonFly, and on FreeBSD before 13).
 /// - EFAULT: fds is NULL, or data is NULL and len is not 0.
 /// - EMSGSIZE: len is above FDPASSER_MAX_DATA, or the kernel would cut a message of so many bytes: SO_SNDBUF is too small. A
-///   message may have half of it less 64 bytes. 8320 is large enough for every message.
+///   message may have half of it less 64 bytes. On Linux 8320 is large enough for every message.
 /// - EOPNOTSUPP: There is data, and this is the SysV interface. As in fdpasser_send_fd(3), it may also be about the
 ///   descriptor.
 /// - EPROTO: The kernel cut the message, because somebody made SO_SNDBUF smaller at that moment. Close the passer.
@@ -360,8 +364,8 @@ pub unsafe extern "C" fn fdpasser_try_send_fds(
 ///
 /// fdpasser_send_message() waits for room in the socket if passer is in blocking mode, for as long as its SO_SNDTIMEO
 /// says.
-/// fdpasser_try_send_message() never waits, whatever mode passer is in. A system that ignores MSG_DONTWAIT is an
-/// exception: see CALLS THAT DO NOT WAIT in fdpasser(7).
+/// fdpasser_try_send_message() never waits, whatever mode passer is in. macOS, illumos, Solaris and the SysV interface
+/// are exceptions: see CALLS THAT DO NOT WAIT in fdpasser(7).
 ///
 /// # Threads and fork
 ///
@@ -419,8 +423,9 @@ pub unsafe extern "C" fn fdpasser_try_send_message(
 /// - EAGAIN: Nothing has arrived, and nothing was consumed. fdpasser_try_recv_message() returns it whatever mode passer
 ///   is in.
 /// - EBADMSG: Up to FDPASSER_MAX_DATA bytes came without a descriptor. data and *len have them. On a stream they may be
-///   data of a message whose descriptors are still to come: put them in front of that message's data. On a SOCK_DGRAM
-///   socket a message of no bytes is EBADMSG too. With the SysV interface *len is 0.
+///   data of a message whose descriptors are still to come: put them in front of that message's data. Directly after
+///   ENOTRECOVERABLE drop them: on the BSDs and macOS they are what is left of the lost message. On a SOCK_DGRAM socket a
+///   message of no bytes is EBADMSG too. With the SysV interface *len is 0.
 /// - EMSGSIZE: The message had more than n descriptors, or more than FDPASSER_MAX_DATA bytes came, with descriptors or
 ///   without. They were consumed, and all descriptors were closed. After too many bytes close the passer, because on a
 ///   stream the rest of them joins the next message.
@@ -494,6 +499,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_message(
 /// - EMSGSIZE: The message had more than n descriptors, or more than 4096 bytes. It was consumed, and all descriptors
 ///   were closed. After too many descriptors the next call takes the next message. After too many bytes close passer,
 ///   as fdpasser_recv_fd(3) says.
+/// - ENOTRECOVERABLE: As in fdpasser_recv_fd(3). On the BSDs and macOS also: the message had several descriptors, and the
+///   table had a free slot, but not one for each.
 /// - EINVAL: n is 0 or too large. Nothing was consumed.
 /// - EFAULT: fds is NULL. Nothing was consumed.
 ///
@@ -544,7 +551,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_fds(
 /// - negative: An errno with its sign changed. -EAGAIN says that nothing more has arrived. The others are those of
 ///   fdpasser_recv_fd(3), where EMSGSIZE can only mean too many bytes.
 ///
-/// What *status says comes after the descriptors. A later call may not say it again.
+/// What *status says comes after the descriptors. A later call may not say it again. After -ENOTRECOVERABLE (-ENOLINK on
+/// NetBSD) it may be -EBADMSG, for the bytes of the lost message.
 ///
 /// # Ownership
 ///
@@ -596,8 +604,8 @@ pub unsafe extern "C" fn fdpasser_try_recv_messages(
 /// - EINTR: A signal came. Try again.
 /// - EMFILE, ENFILE: Receiving: there is no free slot, and nothing was consumed.
 /// - ETOOMANYREFS: Sending: this user has too many descriptors in flight.
-/// - ENOBUFS, ENOMEM: The system is short of memory. On NetBSD ENOBUFS also means too many descriptors in flight, and
-///   on OpenBSD a full socket.
+/// - ENOBUFS, ENOMEM: The system is short of memory. On NetBSD ENOBUFS may also mean that too many descriptors are in
+///   flight, and on OpenBSD that the socket is full, also in blocking mode.
 ///
 /// With all but the first two the passer may poll ready all the time, so a loop that only polls would spin. It must
 /// leave that direction alone for a while: do not poll for POLLIN after an error of receiving, nor for POLLOUT after

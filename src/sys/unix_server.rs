@@ -136,7 +136,7 @@ fn listen_at(path: &Path, options: &ServerOptions) -> Result<OwnedFd, Errno> {
         .map(|bits| Mode::from_bits_truncate(bits as libc::mode_t));
     if let Some(mode) = mode {
         // Linux gives the node the socket's mode, less the umask, so that it never has more than it
-        // should. Elsewhere this does nothing, or fails.
+        // should. Recent FreeBSD does so too. Elsewhere this does nothing, or fails.
         let _ = fchmod(&listener, mode);
     }
     socket::bind(listener.as_raw_fd(), &address)?;

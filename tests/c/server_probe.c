@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
 /* Not in SysV mode: sysv/server.c tests mounts. */
-/* Only on Linux: elsewhere looking is connecting. */
+/* Only on Linux: it tests what that kernel says to the probe. */
 #include "check.h"
 
 enum { PROBES = 50 };

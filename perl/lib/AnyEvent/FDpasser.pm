@@ -582,7 +582,9 @@ A descriptor is always in exactly one place: with the sender, in the kernel, or 
 when the receiver's descriptor table is full: receiving pauses until a slot is free.
 
 There is one exception. If another I<thread> of the process takes the last slot between our check and the system
-call, the kernel destroys the descriptor. The passer reports this as the error C<ENOTRECOVERABLE>.
+call, the kernel destroys the descriptor. The passer reports this as the error C<ENOTRECOVERABLE>. On the BSDs and
+macOS it needs no other thread, if the peer puts several descriptors into a message: see
+L</Several processes and a table that is nearly full>.
 
 This module is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser. It is built on the C
 library libfdpasser. Programs written for the original run unchanged, and the two can talk to each other. See
@@ -634,7 +636,8 @@ L</ERRORS> lists the reasons.
 =item dont_set_nonblocking => 1
 
 C<new> sets the handles to non-blocking mode unless you pass this option. It saves two system calls for a
-handle that is non-blocking already. The passer never waits, whatever the mode.
+handle that is non-blocking already. The passer never waits, whatever the mode. (macOS, illumos, Solaris and the SysV
+interface are exceptions: see CALLS THAT DO NOT WAIT in L<fdpasser(7)>.)
 
 =item max_fds_per_message => $count
 
@@ -704,8 +707,8 @@ Send data only to a peer that is known to read it, such as another passer with C
 one byte for each message.
 
 A handle with data travels in a message of its own, whatever C<max_fds_per_message> says. If the socket's C<SO_SNDBUF> is
-too small for the message, the passer fails with C<EMSGSIZE>. 2048 bytes always fit, and 4096 fit if C<SO_SNDBUF> is at
-least 8320. With the SysV interface the passer fails with C<EOPNOTSUPP>.
+too small for the message, the passer fails with C<EMSGSIZE>. On Linux 2048 bytes always fit, and 4096 fit if C<SO_SNDBUF>
+is at least 8320. With the SysV interface the passer fails with C<EOPNOTSUPP>.
 
 =head2 $passer->push_recv_message($cb->($fh, $data))
 
@@ -748,7 +751,8 @@ For a pair, they are those of the process that made the pair.
 
 =back
 
-C<$pid> is C<undef> if the system does not tell it. The list is empty, and C<$!> is set, if the peer is not known.
+C<$pid> is C<undef> if the system does not tell it. On macOS it is the process that used the other end last. The list is
+empty, and C<$!> is set, if the peer is not known, as for a pair on DragonFly and FreeBSD 10.
 
 A server that serves only its own user:
 
@@ -828,8 +832,7 @@ decides. A client needs write permission to connect.
 
 =item exclusive => 1
 
-Do not take the path over from a live server: die with C<EADDRINUSE>. A socket without a server is replaced. The
-live server sees a connection that ends at once.
+Do not take the path over from a live server: die with C<EADDRINUSE>. A socket without a server is replaced.
 
 =back
 
@@ -872,7 +875,8 @@ It waits if the listener is in blocking mode. For a watcher, set the listener to
     $accept->();
 
 The pause matters when the descriptor table is full (C<EMFILE>). The connection then stays in the backlog, so the
-listener stays readable, and a watcher without a pause would make the loop spin.
+listener stays readable, and a watcher without a pause would make the loop spin. (On macOS and under gVisor a connection
+is lost if the table fills while the call waits.)
 
 =head2 AnyEvent::FDpasser::fdpasser_connect($path)
 
@@ -880,7 +884,7 @@ Connects to a listener and returns a handle. If it fails, it dies with the path 
 reason too.
 
 It waits while the listener's backlog is full, and the event loop stands still meanwhile. In an event-based program use
-C<fdpasser_connect_cb>.
+C<fdpasser_connect_cb>. On the BSDs and macOS a full backlog is C<ECONNREFUSED> at once.
 
 =head2 my $guard = AnyEvent::FDpasser::fdpasser_connect_cb($path, $cb->($fh) [, timeout => $seconds])
 
@@ -888,7 +892,7 @@ Connects to a listener without waiting. The event loop calls the callback once, 
 calls the callback without arguments, and C<$!> is the reason.
 
 While the listener's backlog is full it tries again every 10 milliseconds. After the timeout the reason is C<ETIMEDOUT>.
-The default timeout is 10 seconds.
+The default timeout is 10 seconds. On the BSDs and macOS a full backlog is C<ECONNREFUSED> at once.
 
 It returns a guard. If you drop the guard, the attempt is given up and the callback is not called. If you call the
 function in void context, there is no guard.
@@ -953,12 +957,12 @@ These are the reasons that C<on_error> finds in C<$@>. The passer is closed then
     EBADF               A queued handle had no descriptor when   leave a handle open until it
                         its turn came.                           is sent
     EBADMSG             Bytes came without a descriptor.         find out who else writes to
-                                                                 the socket
+                        See also Forking.                        the socket
     EMSGSIZE            A message with more than 4096 bytes      send less data; ask for a
                         came, or SO_SNDBUF is too small to       larger SO_SNDBUF
                         send one.
     ENOTRECOVERABLE     The kernel destroyed a descriptor.       keep slots of the descriptor
-                        See DESCRIPTION.                         table free
+    (NetBSD: ENOLINK)   See DESCRIPTION.                         table free
     EINVAL, EPERM,      The system or the peer refuses this      send another kind of
     EOPNOTSUPP          kind of descriptor.                      descriptor
 
@@ -975,7 +979,8 @@ and the callback of C<fdpasser_connect_cb> gets no handle. The reasons are those
     ENAMETOOLONG        server, connect          The path does not fit into an address.
     EACCES              server, connect          The directory or the node has another mode.
     ENOENT              server, connect          The directory or the node does not exist.
-    ECONNREFUSED        connect                  The node has no server any more.
+    ECONNREFUSED        connect                  The node has no server any more. (On the BSDs and
+                                                 macOS also: the backlog is full.)
     ETIMEDOUT           connect_cb               The backlog was full for all of the timeout.
     EAGAIN              accept                   No connection waits.
     EMFILE, ENFILE      all                      The descriptor table is full. Nothing is lost.
@@ -1077,6 +1082,9 @@ If both processes use the passer after the fork, each with an end of its own, ca
 Several processes may also receive from one end, as in a pool of workers. Each descriptor then reaches exactly one
 of them.
 
+On the BSDs and macOS C<ENOTRECOVERABLE> in one of them leaves the bytes of the lost message in the socket. Another one
+may then fail with C<EBADMSG> although it lost nothing, or get them in front of the data of the next handle.
+
 =head2 Threads
 
 A Perl thread gets a clone of Perl's data. Watchers cannot be cloned that way. So passers are left out: use a passer only
@@ -1089,6 +1097,9 @@ A descriptor can be lost if all of this comes together: several processes receiv
 different numbers of descriptors, the receiver has fewer than about 300 free slots, and another process takes a
 message just between our look at it and our taking it. By default this module sends one descriptor in each message,
 and so do all common senders. Then this cannot happen.
+
+On the BSDs and macOS one process is enough: a message of several descriptors is destroyed if the table has a free slot,
+but not one for each of them. With one descriptor in each message this cannot happen either.
 
 =head2 Too many descriptors in flight
 
