@@ -14,7 +14,7 @@ use nix::poll::{poll, PollFlags, PollTimeout};
 use nix::sys::socket::{
     self, getsockopt, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::time::TimeVal;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -113,9 +113,9 @@ fn connect_until(passer: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Res
     let left = deadline.saturating_duration_since(Instant::now());
     let mut connected = Err(Errno::EAGAIN);
     // To the kernel a timeout of 0 is for ever. A sandbox may refuse the option.
-    if !left.is_zero() && set_send_timeout(passer, left).is_ok() {
+    if !left.is_zero() && set_send_timeout(passer, Some(left)).is_ok() {
         connected = socket::connect(passer.as_raw_fd(), address);
-        set_send_timeout(passer, Duration::ZERO)?;
+        set_send_timeout(passer, None)?;
     }
     if connected == Err(Errno::EAGAIN) {
         connected = connect_by_trial(passer, address, Some(deadline));
@@ -144,9 +144,15 @@ fn connect_by_trial(
     connected
 }
 
-fn set_send_timeout(passer: &OwnedFd, time: Duration) -> Result<(), Errno> {
-    let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
-    socket::setsockopt(passer, sockopt::SendTimeout, &TimeVal::microseconds(micros))
+/// None is for ever, and so is what has no place in a timeval. A part of a microsecond is a whole one.
+fn set_send_timeout(passer: &OwnedFd, time: Option<Duration>) -> Result<(), Errno> {
+    const FOR_EVER: TimeVal = TimeVal::new(0, 0);
+    let time = time.map_or(FOR_EVER, |time| {
+        let time = time.saturating_add(Duration::from_nanos(999));
+        let seconds = time.as_secs().try_into();
+        seconds.map_or(FOR_EVER, |s| TimeVal::new(s, time.subsec_micros() as _))
+    });
+    socket::setsockopt(passer, sockopt::SendTimeout, &time)
 }
 
 pub(super) fn stream() -> Result<OwnedFd, Errno> {
@@ -309,10 +315,9 @@ pub(crate) fn send_timeout(passer: BorrowedFd<'_>) -> Result<Option<Duration>, E
 }
 
 fn timeout(time: TimeVal) -> Option<Duration> {
-    match u64::try_from(time.num_microseconds()) {
-        Ok(micros) if micros > 0 => Some(Duration::from_micros(micros)),
-        _ => None,
-    }
+    let seconds = u64::try_from(time.tv_sec()).ok()?;
+    let time = Duration::new(seconds, time.tv_usec() as u32 * 1000);
+    (!time.is_zero()).then_some(time)
 }
 
 /// Waits in recv(2) until something has arrived, or until SO_RCVTIMEO, which the kernel knows, is over. MSG_PEEK without
@@ -320,4 +325,37 @@ fn timeout(time: TimeVal) -> Option<Duration> {
 pub(crate) fn wait_in_kernel(passer: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut byte = [0; 1];
     socket::recv(passer.as_raw_fd(), &mut byte, MsgFlags::MSG_PEEK).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_never_cut_to_what_means_for_ever() {
+        let socket = stream().unwrap();
+        for nanos in [1, 999, 1000, 1001, 1_500_000_000] {
+            let time = Duration::from_nanos(nanos);
+            set_send_timeout(&socket, Some(time)).unwrap();
+            assert!(send_timeout(socket.as_fd()).unwrap() >= Some(time));
+        }
+        for time in [None, Some(Duration::MAX)] {
+            set_send_timeout(&socket, time).unwrap();
+            assert_eq!(send_timeout(socket.as_fd()), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_long_time_stays_long() {
+        assert_eq!(timeout(TimeVal::new(0, 0)), None);
+        assert_eq!(
+            timeout(TimeVal::new(1, 5)),
+            Some(Duration::from_micros(1_000_005))
+        );
+        let most = libc::time_t::MAX;
+        assert_eq!(
+            timeout(TimeVal::new(most, 0)),
+            Some(Duration::from_secs(most as u64))
+        );
+    }
 }
