@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// the others of its loop.
 const FAIR_SHARE: usize = 100;
 
+/// How soon a full queue notices a peer that receives no more and stays.
+const NOTICE_WITHIN: Duration = Duration::from_secs(1);
+
 /// One end of a connection with a queue for each direction. [`Passer`](crate::Passer) documents it.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -80,6 +83,9 @@ enum Turn {
     /// EPOLLET) may not report it again.
     Now,
     WhenReady,
+    /// When the socket is ready, or at this moment.
+    WhenReadyOrAt(Instant),
+    /// Not before this moment.
     After(Instant),
 }
 
@@ -361,6 +367,10 @@ impl Queue {
                 }
                 Err(error) => {
                     match Turn::after(error) {
+                        // No poll reports that the peer has shut down its receiving side.
+                        Some(Turn::WhenReady) => {
+                            self.sending = Turn::WhenReadyOrAt(Instant::now() + NOTICE_WITHIN);
+                        }
                         Some(turn) => self.sending = turn,
                         None => self.fail(error),
                     }
@@ -643,6 +653,7 @@ impl Turn {
     fn has_come(self, ready: bool) -> bool {
         match self {
             Self::WhenReady => ready,
+            Self::WhenReadyOrAt(time) => ready || Instant::now() >= time,
             Self::After(time) => Instant::now() >= time,
             Self::Now => true,
         }
@@ -652,7 +663,9 @@ impl Turn {
     fn pause(self) -> Option<Duration> {
         match self {
             Self::WhenReady => None,
-            Self::After(time) => Some(time.saturating_duration_since(Instant::now())),
+            Self::WhenReadyOrAt(time) | Self::After(time) => {
+                Some(time.saturating_duration_since(Instant::now()))
+            }
             Self::Now => Some(Duration::ZERO),
         }
     }

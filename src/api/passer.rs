@@ -207,8 +207,9 @@ impl Passer {
     }
 
     /// Returns when to call [`process`](Self::process) although the passer is not ready. It is zero if
-    /// [`next_fd`](Self::next_fd) has something, or if there is work or news for another call. It is `None` if there
-    /// is no need.
+    /// [`next_fd`](Self::next_fd) has something, or if there is work or news for another call. It is a second at most if
+    /// the socket is full, because poll(2) does not report a peer that shuts down its receiving side and stays. It is
+    /// `None` if there is no need.
     pub fn timeout(&self) -> Option<Duration> {
         self.0.timeout()
     }

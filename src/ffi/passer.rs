@@ -502,7 +502,8 @@ pub unsafe extern "C" fn fdpasser_events(p: *const fdpasser) -> c_int {
 ///
 /// - 0: fdpasser_next_fd(3) has something, or there is work left, or fdpasser_process(3) has something to tell.
 /// - above 0: A direction pauses, because the table is full, too many descriptors are in flight, or the system is short
-///   of memory.
+///   of memory. Or the socket is full: poll(2) does not report a peer that shuts down its receiving side and stays, so
+///   sending is tried again within a second.
 /// - -1: There is no need to call before the passer is ready. If p is wrong it is also -1, with errno.
 ///
 /// # Errors

@@ -67,7 +67,7 @@ static void full_socket(unsigned per_message)
         struct pollfd f = {fdpasser_fileno(p[0]), (short)fdpasser_events(p[0]), 0};
 
         EQUAL(f.events, POLLOUT);
-        EQUAL(fdpasser_timeout_ms(p[0]), -1);
+        CHECK(fdpasser_timeout_ms(p[0]) > 0);
         EQUAL(poll(&f, 1, 0), 0);
         check_idle(p[0]);
         EQUAL(fdpasser_queued(p[0]), queued);

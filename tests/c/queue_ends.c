@@ -56,6 +56,28 @@ static void orderly_at_once(void)
     fdpasser_free(p);
 }
 
+/* The peer stops receiving, and stays, while its socket is full. poll() does not report that. */
+static void full_and_shut_down(void)
+{
+    int pair[2], state;
+    fdpasser *p;
+
+    make_pair(pair);
+    p = make_passer(pair[1]);
+    do {
+        push_numbered(p, 0);
+        EQUAL(fdpasser_process(p, POLLOUT), 1);
+    } while (fdpasser_queued(p) == 0);
+    EQUAL(fdpasser_events(p), POLLOUT);
+    EQUAL(shutdown(pair[0], SHUT_RD), 0);
+    while ((state = turn(p)) == 1)
+        ;
+    EQUAL(state, -1);
+    check_over(p, EPIPE);
+    fdpasser_free(p);
+    close(pair[0]);
+}
+
 /* The peer stops sending but still receives. */
 static void half_closed(void)
 {
@@ -220,8 +242,10 @@ static void test(void)
 {
     IN_CHILD(orderly());
     IN_CHILD(orderly_at_once());
-    if (!SYSV) /* a stream cannot be shut down in one direction */
+    if (!SYSV) { /* a stream cannot be shut down in one direction */
         IN_CHILD(half_closed());
+        IN_CHILD(full_and_shut_down());
+    }
     IN_CHILD(broken_pipe(0));
     IN_CHILD(broken_pipe(120));
     IN_CHILD(broken_pipe(1000));
