@@ -284,7 +284,7 @@ pub extern "C" fn fdpasser_is(fd: c_int, what: c_uint) -> c_int {
 /// - ENOENT, ECONNREFUSED: There is no manager at NOTIFY_SOCKET, or no longer.
 /// - EACCES, EPERM: This process may not send to it.
 /// - EPROTOTYPE: What is there is not a datagram socket.
-/// - EINTR: A signal came while the call waited, and its handler was set without SA_RESTART.
+/// - EINTR: A signal came while the call waited, whatever SA_RESTART says. The state was not sent.
 /// - EMFILE: The process has no free slot from 3 up.
 /// - ENFILE: The system has too many open files.
 /// - ETOOMANYREFS, ENOBUFS, ENOMEM: There are too many descriptors in flight, or the system is short of memory.
