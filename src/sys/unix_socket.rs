@@ -10,7 +10,7 @@ use super::wait::{self, Wait, Waits};
 use super::Kind;
 use libc::c_int;
 use nix::errno::Errno;
-use nix::poll::{poll, PollFlags, PollTimeout};
+use nix::poll::{poll, PollFlags};
 use nix::sys::socket::{
     self, getsockopt, sockopt, AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr,
 };
@@ -65,8 +65,7 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
 /// Whether somebody has shut a socket down, so that nothing more arrives. (Linux says POLLHUP only if both directions
 /// are.)
 pub(crate) fn is_shut_down(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let found = wait::found(socket, ASK, PollTimeout::ZERO)?;
-    Ok(found.contains(PollFlags::POLLHUP))
+    Ok(wait::found(socket, ASK)?.contains(PollFlags::POLLHUP))
 }
 
 #[cfg(linux_like)]

@@ -186,19 +186,20 @@ pub(crate) fn is_ready(
     events: PollFlags,
     timeout: PollTimeout,
 ) -> Result<bool, Errno> {
-    found(fd, events, timeout).map(|found| !found.is_empty())
+    poll_one(&mut [PollFd::new(fd, events)], timeout)
 }
 
-/// What poll(2) found within the time.
-pub(super) fn found(
-    fd: BorrowedFd<'_>,
-    events: PollFlags,
-    timeout: PollTimeout,
-) -> Result<PollFlags, Errno> {
+/// What poll(2) finds now.
+pub(super) fn found(fd: BorrowedFd<'_>, events: PollFlags) -> Result<PollFlags, Errno> {
     let mut asked = [PollFd::new(fd, events)];
-    match poll(&mut asked, timeout) {
-        // nix hides all flags if it does not know one of them.
-        Ok(_) => Ok(asked[0].revents().unwrap_or(PollFlags::all())),
+    poll_one(&mut asked, PollTimeout::ZERO)?;
+    // nix hides all flags if it does not know one of them.
+    Ok(asked[0].revents().unwrap_or(PollFlags::all()))
+}
+
+fn poll_one(asked: &mut [PollFd<'_>; 1], timeout: PollTimeout) -> Result<bool, Errno> {
+    match poll(asked, timeout) {
+        Ok(ready) => Ok(ready > 0),
         Err(Errno::EINVAL) => Err(Errno::EMFILE),
         Err(error) => Err(error),
     }
