@@ -6,7 +6,7 @@ use lib 't/lib';
 use Loops;
 use Helpers limit => 64;
 
-use Errno qw(EPIPE ECONNRESET EBADF EBADMSG EAGAIN);
+use Errno qw(EPIPE ECONNRESET EBADF EBADMSG EAGAIN ENOTRECOVERABLE);
 use POSIX ();
 use Socket qw(AF_UNIX SOCK_STREAM SOCK_SEQPACKET);
 use Test::More;
@@ -163,4 +163,16 @@ for my $full (0, 1) {
     });
     is_deeply \@log, [ ('got 1') x $n, EPIPE ], "EPIPE comes after $n descriptors";
 }
+# A descriptor that the kernel destroyed is reported also if sending has failed before.
+sending_first(sub {
+    my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
+    my $passer = logging($x);
+    close $y;
+    my $lost = stand_in(recv => sub { my ($real) = @_; return $passer->{failing} ? refuse(ENOTRECOVERABLE) : $real->() });
+    gets($passer, 1);
+    $passer->push_send_fh(\*STDERR);
+    wait_for { @log } 'the end';
+    is_deeply \@log, [ ENOTRECOVERABLE + 0 ], 'a loss is reported, and not EPIPE';
+});
+
 done_testing;

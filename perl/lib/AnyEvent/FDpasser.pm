@@ -33,6 +33,9 @@ XSLoader::load(__PACKAGE__, $VERSION);
 # another watcher gets its turn at least once in 96 descriptors.
 use constant FAIR_SHARE => 48;
 
+# The statuses of a descriptor that the kernel destroyed. (NetBSD has the second one.) No other error passes them over.
+my %LOST = map { my $errno = Errno->can($_); $errno ? (-$errno->() => 1) : () } qw(ENOTRECOVERABLE ENOLINK);
+
 # A passer is a hash. It has only the keys that its state needs:
 #
 #   fh | fh_pair              our handle, or both handles until one end is chosen
@@ -249,7 +252,7 @@ sub _stopped {
 
     my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
     return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
-    my $why    = $self->{failing} // $self->{ended};
+    my $why    = $LOST{ $self->{ended} // 0 } ? $self->{ended} : $self->{failing} // $self->{ended};
     my $reason = $why ? _error(-$why) : undef;
     $self->{reported} = 1;
     _call($self->can('error'), $self, $reason);
