@@ -100,7 +100,7 @@ static void make_stream(int fd)
     set_option(fd, SO_SNDBUFFORCE, 1 << 21); /* for root, above what the system allows */
 }
 
-/* libc isastream.c */
+/* libc isastream.c. (What it says of a socket is not decided: 0 here.) */
 int isastream(int fd)
 {
     if (fcntl(fd, F_GETFD) == -1)
