@@ -281,7 +281,7 @@ pub unsafe extern "C" fn fdpasser_server_with(
 /// - EROFS: The file system is read-only.
 /// - ENOTDIR: A part of path is not a directory.
 /// - ELOOP: There are too many symbolic links in path.
-/// - ENAMETOOLONG: path is longer than 383 bytes.
+/// - ENAMETOOLONG: path is longer than 383 bytes. With the SysV interface it may be as long as the system allows.
 ///
 /// # Threads and fork
 ///
