@@ -70,7 +70,7 @@ pub fn server_with(path: impl AsRef<Path>, options: &ServerOptions) -> io::Resul
 /// Call this before the listener is closed. After that the system may give a later node the same identity.
 ///
 /// # Errors
-/// As rename(2) and unlink(2). EINVAL: a NUL inside.
+/// As rename(2) and unlink(2). EINVAL: a NUL inside. ENAMETOOLONG: `path` is longer than 383 bytes.
 pub fn unlink(path: impl AsRef<Path>, node: &Node) -> io::Result<bool> {
     Ok(endpoint::unlink(path.as_ref(), node)?)
 }

@@ -422,8 +422,8 @@ subtest 'system calls' => sub {
         my ($names, $listed) = ($1, $2);
         my ($always, $also) = split /;\n\.I also\n/, $listed;
         for my $name ($names =~ /([a-z_]+)/g) {
-            $always{$name} = { map { $_ => 1 } $always =~ /(\w+)/g };
-            $also{$name}   = { map { $_ => 1 } ($also // '') =~ /(\w+)/g };
+            $always{$name} = { map { ($same{$_} // $_) => 1 } $always =~ /(\w+)/g };
+            $also{$name}   = { map { ($same{$_} // $_) => 1 } ($also // '') =~ /(\w+)/g };
         }
     }
     my ($at, %seen) = ('-');

@@ -105,8 +105,9 @@ pub unsafe extern "C" fn fdpasser_socketpair(fds: *mut c_int) -> c_int {
 ///
 /// A restarted server takes its path over. If there is a socket at path, of a live server or left over, the new
 /// listener replaces it, and the path is never missing. For that the listener is bound under a temporary name in the
-/// same directory, and then renamed. getsockname(2) shows the temporary name after that. Anything that is not a socket
-/// is left alone.
+/// same directory, and then renamed. The temporary name is `.fdpasser-` and 12 letters or digits. Where an address has
+/// no room for that, it is up to 12 punctuation marks. getsockname(2) shows it also afterwards. Anything that is not a
+/// socket is left alone.
 ///
 /// The umask decides the mode of the node, which is the socket file. The node stays when the listener is closed.
 /// fdpasser_server_with(3) sets a mode, can refuse to replace a live server, and tells which node it made.
@@ -265,6 +266,9 @@ pub unsafe extern "C" fn fdpasser_server_with(
 /// node is what fdpasser_server_with(3) set. Call this before you close the listener, because afterwards the system
 /// may give a new node the same identity. Connections that wait in the backlog can still be accepted.
 ///
+/// If another server replaces the node during this call, its new node may be missing for a moment before it is put back.
+/// An exclusive server that starts at that moment finds nothing live.
+///
 /// # Returns
 ///
 /// 1 if the node was removed. 0 if path is not that node, or not any more; it is left alone then. -1 with errno on
@@ -278,7 +282,7 @@ pub unsafe extern "C" fn fdpasser_server_with(
 /// - EROFS: The file system is read-only.
 /// - ENOTDIR: A part of path is not a directory.
 /// - ELOOP: There are too many symbolic links in path.
-/// - ENAMETOOLONG: path is too long.
+/// - ENAMETOOLONG: path is longer than 383 bytes. With the SysV interface it may be as long as the system allows.
 ///
 /// # Threads and fork
 ///

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What servers of both interfaces leave in the file system: telling nodes apart, and a lock beside them.
+//! What servers of both interfaces leave in the file system: telling nodes apart, names beside them, and a lock there.
 
 use super::table::above_stdio;
 use crate::error::errno;
 use crate::Node;
+use arrayvec::ArrayVec;
 use nix::errno::Errno;
 #[cfg(not(no_flock))]
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{self, File, FileType, Metadata};
 use std::io;
+use std::ops::Deref;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Node {
     fn of(metadata: &Metadata) -> Self {
@@ -54,11 +57,46 @@ pub(super) fn kind(path: &Path) -> Result<Option<FileType>, Errno> {
     Ok(find(path)?.map(|found| found.file_type()))
 }
 
+/// std copies a path up to this length to the stack, to end it with a NUL. For a longer one it allocates memory, and it
+/// aborts the program if there is none.
+pub(super) const LONGEST_PATH: usize = 383;
+
+/// A path that is made, and used, without any memory but the stack.
+pub(super) struct StackPath(ArrayVec<u8, LONGEST_PATH>);
+
+impl StackPath {
+    /// The path of another name in the directory of `path`. The name is given in parts.
+    pub(super) fn beside(path: &Path, name: &[&[u8]]) -> Result<Self, Errno> {
+        let mut beside = ArrayVec::new();
+        for part in [directory(path)].iter().chain(name) {
+            beside
+                .try_extend_from_slice(part)
+                .map_err(|_| Errno::ENAMETOOLONG)?;
+        }
+        Ok(Self(beside))
+    }
+}
+
+impl Deref for StackPath {
+    type Target = Path;
+    fn deref(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.0))
+    }
+}
+
+/// What stands before the last name of `path`: nothing, or a directory and a slash.
+pub(super) fn directory(path: &Path) -> &[u8] {
+    let parent = path.parent().map_or(0, |parent| parent.as_os_str().len());
+    let bytes = path.as_os_str().as_bytes();
+    let slash = parent > 0 && bytes.get(parent) == Some(&b'/');
+    &bytes[..parent + usize::from(slash)]
+}
+
 /// Lets one exclusive server at a time start at a path. Without it two servers could find the same left-over socket. One
 /// would replace it, and the other would then replace the first one's new socket, which it still believes to be the
 /// left-over. The system releases the lock if we die.
 pub(super) struct Lock {
-    path: PathBuf,
+    path: StackPath,
     _file: Locked,
 }
 
@@ -66,10 +104,8 @@ impl Lock {
     /// EADDRINUSE: another server is just starting there. ENOLCK: what is at the lock's path is not a plain file of
     /// ours, so that somebody else could hold us up by it.
     pub(super) fn take(server: &Path) -> Result<Self, Errno> {
-        let mut name = OsString::from(".");
-        name.push(server.file_name().ok_or(Errno::EEXIST)?);
-        name.push(".fdpasser-lock");
-        let path = server.with_file_name(name);
+        let name = server.file_name().ok_or(Errno::EEXIST)?.as_bytes();
+        let path = StackPath::beside(server, &[b".", name, b".fdpasser-lock"])?;
         loop {
             let file = open_or_create(&path)?;
             let file = match lock(file) {
@@ -89,7 +125,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Still locked, so still ours; best effort.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&*self.path);
     }
 }
 

@@ -292,6 +292,7 @@ fn is_mounted(path: &Path) -> Result<bool, Errno> {
 /// another server takes the path over between the look and the removal, it loses its mount: no system
 /// call does both.)
 pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
+    must_be_path(path)?;
     if !is_at(path, node)? {
         return Ok(false);
     }
@@ -350,7 +351,16 @@ fn open(name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 fn c_path(path: &Path) -> Result<CString, Errno> {
+    must_be_path(path)?;
     CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)
+}
+
+/// ENAMETOOLONG before anything copies what cannot be a path.
+fn must_be_path(path: &Path) -> Result<(), Errno> {
+    match path.as_os_str().len() < libc::PATH_MAX as usize {
+        true => Ok(()),
+        false => Err(Errno::ENAMETOOLONG),
+    }
 }
 
 /// ENOSTR if it is none.

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The BSD interface's listeners, and their nodes in the file system.
-#![allow(unsafe_code, reason = "fchmodat2(2), which no wrapper knows")]
+#![allow(
+    unsafe_code,
+    reason = "fchmodat2(2) and renameat2(2), which no wrapper has for every C library"
+)]
 
-use super::node::{is_at, kind, node_at, Lock};
-use super::unix_socket::{address, is_abstract, new_socket, stream};
+use super::node::{directory, is_at, kind, node_at, Lock, StackPath, LONGEST_PATH};
+use super::unix_socket::{address, is_abstract, new_socket, stream, LONGEST_ADDRESS};
 use super::wait::set_nonblocking;
 use crate::error::errno;
 use crate::{Node, ServerOptions};
+use arrayvec::ArrayVec;
 use nix::errno::Errno;
 use nix::fcntl::AT_FDCWD;
 use nix::sys::socket::{self, Backlog, SockType};
 use nix::sys::stat::{fchmod, fchmodat, FchmodatFlags, Mode};
 use std::collections::hash_map::RandomState;
-use std::ffi::OsStr;
 use std::fs;
-use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::hash::BuildHasher;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process;
+use std::time::SystemTime;
 
 /// A listener at `path`, which replaces a socket that is there, live or left over.
 pub(crate) fn server(path: &Path, backlog: i32) -> Result<OwnedFd, Errno> {
@@ -70,43 +75,116 @@ pub(crate) fn unlink(path: &Path, node: &Node) -> Result<bool, Errno> {
     if is_abstract(path) {
         return Ok(false);
     }
+    if path.as_os_str().len() > LONGEST_PATH {
+        return Err(Errno::ENAMETOOLONG);
+    }
     if !is_at(path, node)? {
         return Ok(false);
     }
     // Another server may replace it between the look and the removal, and must not lose its node. So
     // take away first what is there, and look again.
-    let aside = path.with_file_name(random_name(12));
-    match fs::rename(path, &aside) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        result => result.map_err(errno)?,
-    }
+    let moved = with_temporary_name(path, LONGEST_PATH, |aside| rename_to_free(path, aside));
+    let aside = match moved {
+        Err(Errno::ENOENT) => return Ok(false),
+        result => result?.1,
+    };
     let ours = is_at(&aside, node)?;
     if !ours {
         // Back with it, unless there is a newer one already.
-        match fs::hard_link(&aside, path) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return rename(&aside, path).map(|()| false)
-            }
-            _ => {}
+        match fs::hard_link(&*aside, path).map_err(|e| e.kind()) {
+            Ok(()) | Err(ErrorKind::AlreadyExists) => {}
+            // Somebody has removed it meanwhile.
+            Err(ErrorKind::NotFound) => return Ok(false),
+            Err(_) => return rename(&aside, path).map(|()| false),
         }
     }
-    fs::remove_file(&aside).map_err(errno)?;
-    Ok(ours)
+    match fs::remove_file(&*aside) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(ours),
+        result => result.map(|()| ours).map_err(errno),
+    }
 }
 
 /// Listens under a temporary name beside `path`, so that a rename can put it there without a moment in
 /// which there is nothing.
-fn listen_beside(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, PathBuf), Errno> {
-    // The temporary name must fit wherever the real one did, so it may have to be as short.
-    let name_len = path.file_name().map_or(1, OsStr::len).clamp(1, 12);
-    for _ in 0..100 {
-        let beside = path.with_file_name(random_name(name_len));
-        match listen_at(&beside, options) {
-            Err(Errno::EADDRINUSE) => continue,
+fn listen_beside(path: &Path, options: &ServerOptions) -> Result<(OwnedFd, StackPath), Errno> {
+    with_temporary_name(path, LONGEST_ADDRESS, |beside| listen_at(beside, options))
+}
+
+/// Does something that needs a name of its own beside `path`. Where that name is taken, it does it again with another.
+/// `longest` is how long the path may be that the name makes.
+fn with_temporary_name<T>(
+    path: &Path,
+    longest: usize,
+    make: impl Fn(&Path) -> Result<T, Errno>,
+) -> Result<(T, StackPath), Errno> {
+    let room = longest.saturating_sub(directory(path).len());
+    let mut tries = 100;
+    loop {
+        let beside = StackPath::beside(path, &[&temporary_name(room)])?;
+        match make(&beside) {
+            Err(Errno::EADDRINUSE | Errno::EEXIST) if tries > 0 => tries -= 1,
             result => return Ok((result?, beside)),
         }
     }
-    Err(Errno::EADDRINUSE)
+}
+
+const PREFIX: &[u8] = b".fdpasser-";
+const RANDOM: usize = 12;
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// No real name consists of these alone.
+const SIGNS: &[u8] = b"!#$%+,:;=@[]^{}~";
+
+/// A name that nobody else takes: no server for its own path, and no other process for its temporary one. It must fit
+/// wherever the real name did. So it is shorter where the room is small, and then it has no letters.
+fn temporary_name(room: usize) -> ArrayVec<u8, { PREFIX.len() + RANDOM }> {
+    // The keys differ between threads, and from one time to the next. After a fork they repeat, but the process differs;
+    // in another PID namespace the time does.
+    let mut bits = RandomState::new().hash_one((process::id(), SystemTime::now()));
+    let (prefix, alphabet) = match room >= PREFIX.len() + RANDOM {
+        true => (PREFIX, LETTERS),
+        false => (&[][..], SIGNS),
+    };
+    let mut name: ArrayVec<u8, { PREFIX.len() + RANDOM }> = prefix.iter().copied().collect();
+    for _ in 0..room.min(RANDOM) {
+        name.push(alphabet[(bits % alphabet.len() as u64) as usize]);
+        bits /= alphabet.len() as u64;
+    }
+    name
+}
+
+/// Renames `path`. If there is something at `free` already, this is EEXIST. Where the system cannot promise that, it
+/// is up to the name to be free.
+fn rename_to_free(path: &Path, free: &Path) -> Result<(), Errno> {
+    match rename_no_replace(path, free) {
+        // The system call is too new, this file system has no such thing, or a sandbox does not know it.
+        Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => fs::rename(path, free).map_err(errno),
+        result => result,
+    }
+}
+
+#[cfg(linux_like)]
+fn rename_no_replace(from: &Path, to: &Path) -> Result<(), Errno> {
+    use nix::NixPath;
+    let renamed = from.with_nix_path(|from| {
+        to.with_nix_path(|to| {
+            // SAFETY: two C strings, and numbers.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_renameat2,
+                    libc::AT_FDCWD,
+                    from.as_ptr(),
+                    libc::AT_FDCWD,
+                    to.as_ptr(),
+                    libc::RENAME_NOREPLACE,
+                )
+            }
+        })
+    })??;
+    Errno::result(renamed).map(drop)
+}
+#[cfg(not(linux_like))]
+fn rename_no_replace(_: &Path, _: &Path) -> Result<(), Errno> {
+    Err(Errno::ENOSYS)
 }
 
 fn rename(beside: &Path, path: &Path) -> Result<(), Errno> {
@@ -115,17 +193,6 @@ fn rename(beside: &Path, path: &Path) -> Result<(), Errno> {
         let _ = fs::remove_file(beside);
         errno(e)
     })
-}
-
-fn random_name(len: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bits = RandomState::new().build_hasher().finish();
-    let mut name = String::with_capacity(len);
-    for _ in 0..len {
-        name.push(ALPHABET[(bits % 32) as usize].into());
-        bits /= 32;
-    }
-    name
 }
 
 fn listen_at(path: &Path, options: &ServerOptions) -> Result<OwnedFd, Errno> {

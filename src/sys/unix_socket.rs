@@ -183,11 +183,17 @@ pub(super) fn is_abstract(path: &Path) -> bool {
     path.as_os_str().as_bytes().first() == Some(&0)
 }
 
+/// How many bytes of a path an address holds. The NUL behind them is not counted.
+pub(super) const LONGEST_ADDRESS: usize =
+    mem::size_of::<libc::sockaddr_un>() - mem::offset_of!(libc::sockaddr_un, sun_path) - 1;
+
 pub(super) fn address(path: &Path) -> Result<UnixAddr, Errno> {
     match path.as_os_str().as_bytes() {
         // bind(2) would pick an address of its own here.
         [] => Err(Errno::ENOENT),
         [0, name @ ..] => abstract_address(name),
+        // nix copies the path before it looks at the length, and aborts if there is no memory for the copy.
+        bytes if bytes.len() > LONGEST_ADDRESS => Err(Errno::ENAMETOOLONG),
         _ => UnixAddr::new(path),
     }
 }
