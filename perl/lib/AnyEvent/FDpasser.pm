@@ -972,6 +972,9 @@ These are the reasons that C<on_error> finds in C<$@>. The passer is closed then
 A full descriptor table, a full socket and too many descriptors in flight are no errors here. The passer waits and
 tries again.
 
+A peer that stops receiving (C<shutdown $fh, 0>) and stays is not noticed while the socket is full: the system
+does not report it. When the peer closes, the passer notices.
+
 The functions die with the path and the reason, and leave the reason in C<$!>. C<fdpasser_accept> returns C<undef>,
 and the callback of C<fdpasser_connect_cb> gets no handle. The reasons are those of the system, and among them:
 
