@@ -55,7 +55,8 @@ export class Descriptor {
 
   /**
    * Makes a server of a listening socket, which owns the descriptor then. The arguments are those of `net.createServer`. The
-   * server emits 'listening' as after `listen`. If the socket does not listen this throws EINVAL, and the descriptor stays here.
+   * server emits 'listening' as after `listen`. If the socket does not listen, or is not TCP or a local stream socket, this
+   * throws EINVAL, and the descriptor stays here.
    */
   server(connectionListener?: (socket: net.Socket) => void): net.Server;
   server(options?: net.ServerOpts, connectionListener?: (socket: net.Socket) => void): net.Server;
