@@ -94,8 +94,8 @@ export interface Peer {
  * It keeps the process alive while a descriptor is queued, while somebody waits for a message, and while there is a listener
  * for 'message'. An idle passer does not. Nothing is taken from the socket while nobody waits.
  *
- * A final error closes the passer. What came before it can still be taken, or closed with `close`. If you forget to close a passer, the garbage
- * collector does, with a ResourceWarning.
+ * A final error closes the passer. What came before it can still be taken, or closed with `close`. If you forget to close a
+ * passer, the garbage collector does, with a ResourceWarning.
  */
 export class Passer extends EventEmitter {
   /**
