@@ -55,7 +55,8 @@ export class Descriptor {
 
   /**
    * Makes a server of a listening socket, which owns the descriptor then. The arguments are those of `net.createServer`. The
-   * server emits 'listening' as after `listen`. If the socket does not listen this throws EINVAL, and the descriptor stays here.
+   * server emits 'listening' as after `listen`. If the socket does not listen, or is not TCP or a local stream socket, this
+   * throws EINVAL, and the descriptor stays here.
    */
   server(connectionListener?: (socket: net.Socket) => void): net.Server;
   server(options?: net.ServerOpts, connectionListener?: (socket: net.Socket) => void): net.Server;
@@ -93,8 +94,8 @@ export interface Peer {
  * It keeps the process alive while a descriptor is queued, while somebody waits for a message, and while there is a listener
  * for 'message'. An idle passer does not. Nothing is taken from the socket while nobody waits.
  *
- * A final error closes the passer. What came before it can still be taken. If you forget to close a passer, the garbage
- * collector does, with a ResourceWarning.
+ * A final error closes the passer. What came before it can still be taken, or closed with `close`. If you forget to close a
+ * passer, the garbage collector does, with a ResourceWarning.
  */
 export class Passer extends EventEmitter {
   /**
@@ -144,7 +145,10 @@ export class Passer extends EventEmitter {
   /** Lets the process end although somebody waits for messages. What is queued is still sent. */
   unref(): this;
 
-  /** Closes the passer, what is queued, and what has come and was not taken. To do this twice does no harm. */
+  /**
+   * Closes the passer, what is queued, and what has come and was not taken. To do this twice does no harm. After an error it
+   * closes what can still be taken.
+   */
   close(): void;
 
   /** Waits until everything is sent, and closes, for `await using`. It is there if Node has `Symbol.asyncDispose`. */
@@ -194,7 +198,7 @@ export class Server extends EventEmitter {
   /** Accepts no more connections, and removes the node, unless another server has taken the path over. Passers go on. */
   close(): void;
 
-  /** There is a connection. */
+  /** There is a connection. If nobody listens for it, it is closed. */
   on(event: 'passer', listener: (passer: Passer) => void): this;
   /**
    * With a passer: the promise of the handler was rejected, or what the handler has queued cannot be sent. Without one: the
@@ -212,7 +216,8 @@ export type Handler = (passer: Passer) => void | PromiseLike<void>;
  * cannot be.
  *
  * `onPasser` is called for each connection. If it returns a promise, as an async function does, the passer is closed when the
- * promise is settled and everything is sent. If it returns nothing, the passer is yours to close.
+ * promise is settled and everything is sent. If it returns nothing, the passer is yours to close. If it throws, the passer is
+ * closed, and the error is an uncaught exception.
  *
  * With a full descriptor table, connections wait until there is room.
  */

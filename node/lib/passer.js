@@ -12,6 +12,11 @@ const { abortError, argumentError, check, closedError, rangeError, systemError }
 // How many messages a passer with a listener for them asks for.
 const flow = 16;
 
+function checkOptions({ perMessage = 1 }) {
+  if (!Number.isInteger(perMessage) || perMessage < 1 || perMessage > 253) throw rangeError('perMessage must be 1 to 253');
+  return perMessage;
+}
+
 class Passer extends EventEmitter {
   #sends = []; // the promises of what is queued, in order
   #pushed = 0;
@@ -28,9 +33,9 @@ class Passer extends EventEmitter {
   #closed = false;
   #holds = true;
 
-  constructor(fd, { perMessage = 1 } = {}) {
+  constructor(fd, options = {}) {
     super();
-    if (!Number.isInteger(perMessage) || perMessage < 1 || perMessage > 253) throw rangeError('perMessage must be 1 to 253');
+    const perMessage = checkOptions(options);
     if (typeof fd !== 'number' && !(fd instanceof Descriptor)) throw argumentError('a Passer is made from a number or a Descriptor');
     const owner = typeof fd === 'number' ? new Descriptor(fd) : fd;
     try {
@@ -142,9 +147,9 @@ class Passer extends EventEmitter {
     return this;
   }
 
+  // An error may have closed everything else before.
   close() {
-    if (this.#closed) return;
-    this.#end(closedError('passer'));
+    if (!this.#closed) this.#end(closedError('passer'));
     for (const message of this.#received.splice(0)) if (!(message instanceof Error)) message.close();
   }
 
@@ -254,4 +259,15 @@ class Passer extends EventEmitter {
   }
 }
 
-module.exports = { Passer };
+// A passer made from an owner that nobody else has. If it cannot be made, the descriptor is closed.
+function passerOf(owner, options) {
+  const descriptor = new Descriptor(owner);
+  try {
+    return new Passer(descriptor, options);
+  } catch (error) {
+    descriptor.close();
+    throw error;
+  }
+}
+
+module.exports = { Passer, checkOptions, passerOf };

@@ -9,7 +9,7 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { addon, onReady } = require('./addon.js');
 const { Descriptor, ownerOf } = require('./descriptor.js');
 const { abortError, argumentError, check, systemError } = require('./errors.js');
-const { Passer } = require('./passer.js');
+const { checkOptions, passerOf } = require('./passer.js');
 
 // How many connections one turn of the event loop accepts.
 const accepts = 16;
@@ -36,11 +36,13 @@ class Server extends EventEmitter {
     super();
     this.#path = bytesOfPath(path);
     this.#options = options;
+    checkOptions(options);
     const owner = check(addon.server(this.#path, backlog, mode, exclusive, this.#node), 'fdpasser_server', path);
     const listener = new Descriptor(owner);
     try {
       check(addon.watch(this, ownerOf(listener), 0), 'poll');
     } catch (error) {
+      addon.unlink(this.#path, this.#node);
       listener.close();
       throw error;
     }
@@ -81,7 +83,8 @@ class Server extends EventEmitter {
       for (let count = 0; count < accepts && !this.#closed; count++) {
         const owner = addon.accept(this);
         if (typeof owner !== 'number') {
-          this.emit('passer', new Passer(new Descriptor(owner), this.#options));
+          const passer = passerOf(owner, this.#options);
+          if (!this.emit('passer', passer)) passer.close(); // nobody else has it
           continue;
         }
         const errno = -owner;
@@ -106,11 +109,21 @@ function serve(path, options, onPasser) {
   const server = new Server(path, options ?? {});
   if (onPasser) {
     server.on('passer', (passer) => {
-      const promise = onPasser(passer);
+      const promise = started(onPasser, passer);
       if (typeof promise?.then === 'function') finish(server, passer, promise);
     });
   }
   return server;
+}
+
+// A handler that throws has no passer any more. The error is one of the event loop.
+function started(onPasser, passer) {
+  try {
+    return onPasser(passer);
+  } catch (error) {
+    passer.close();
+    throw error;
+  }
 }
 
 // An async handler has a passer until its end.
@@ -127,10 +140,11 @@ async function finish(server, passer, promise) {
 
 async function connect(path, { signal, ...options } = {}) {
   const bytes = bytesOfPath(path);
+  checkOptions(options);
   for (;;) {
     if (signal?.aborted) throw abortError(signal);
     const owner = addon.connect(bytes);
-    if (typeof owner !== 'number') return new Passer(new Descriptor(owner), options);
+    if (typeof owner !== 'number') return passerOf(owner, options);
     if (owner !== -errnos.ETIMEDOUT) throw systemError(-owner, 'connect', path);
     await sleep(backlogPause, undefined, { signal });
   }

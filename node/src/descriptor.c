@@ -94,14 +94,22 @@ FUNCTION(access_of)
     return value(env, flags < 0 ? -errno : flags & O_ACCMODE);
 }
 
+/* Whether net.Server takes it: it loses the number of any other listening socket. */
 FUNCTION(is_listening)
 {
     ARGUMENTS(1);
-    int yes = 0;
-    socklen_t length = sizeof yes;
-    int result = getsockopt(number(env, argument[0]), SOL_SOCKET, SO_ACCEPTCONN, &yes, &length);
+    int fd = number(env, argument[0]), yes = 0, type = 0;
+    socklen_t length = sizeof yes, type_length = sizeof type;
+    struct sockaddr_storage address = {0};
+    socklen_t address_length = sizeof address;
 
-    return value(env, result < 0 ? -errno : yes);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &length) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &address_length) < 0)
+        return value(env, -errno);
+    int family = address.ss_family;
+    bool served = family == AF_UNIX || family == AF_INET || family == AF_INET6;
+    return value(env, yes && type == SOCK_STREAM && served);
 }
 
 FUNCTION(make_pair)

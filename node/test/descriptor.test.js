@@ -6,7 +6,7 @@
 const fsp = require('node:fs/promises');
 const net = require('node:net');
 const { Descriptor, Passer, socketpair } = require('..');
-const { assert, behaviour, fs, once, passers, path, read, readsAs, spawnSync, temporary } = require('./helper.js');
+const { assert, behaviour, fs, once, passers, path, program, read, readsAs, spawnSync, temporary } = require('./helper.js');
 
 async function passed(what, data) {
   const [a, b] = passers();
@@ -105,6 +105,15 @@ behaviour('what is no socket stays a Descriptor', async () => {
   const ends = socketpair();
   assert.throws(() => ends[0].server(), { code: 'EINVAL' });
   for (const end of ends) end.close();
+});
+
+behaviour('a listening socket that Node has no server for stays a Descriptor', { skip: process.platform !== 'linux' && 'only Linux has such local sockets' }, () => {
+  const { stdout } = program(`
+    const descriptor = new Descriptor(Number(process.env.LISTENER));
+    try { descriptor.server(); } catch (error) { console.log(error.code, descriptor.closed); }
+    descriptor.close();
+  `, { perl: 'socket our $s, AF_UNIX, SOCK_SEQPACKET, 0; bind $s, sockaddr_un("\\0fdpasser-$$") or die; listen $s, 1 or die; $ENV{LISTENER} = fileno $s' });
+  assert.strictEqual(stdout, 'EINVAL false\n');
 });
 
 behaviour('what cannot be a descriptor is refused', async () => {

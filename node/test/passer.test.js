@@ -330,6 +330,31 @@ behaviour('the peer is gone: senders get an error, receivers first what has come
   await assert.rejects(c.recv(), { code: 'ECONNRESET' });
 });
 
+behaviour('after an error too, close() closes what came and was not taken', async () => {
+  const failed = async () => {
+    const [a, b] = passers();
+    const stop = new AbortController();
+    const waits = Array.from({ length: 5 }, () => b.recv({ signal: stop.signal })); // five are asked for
+    stop.abort();
+    await Promise.allSettled(waits);
+    for (let number = 0; number < 5; number++) await a.send(1, `${number}`);
+    a.close();
+    await assert.rejects(b.send(1), { code: 'EPIPE' }); // what has come is taken first
+    assert.strictEqual(b.closed, true);
+    return b;
+  };
+  const b = await failed();
+  const received = await b.recv();
+  assert.strictEqual(`${received.data}`, '0');
+  received.close();
+  b.close();
+  b.close();
+  await assert.rejects(b.recv(), { code: 'EPIPE' });
+  const disposed = await failed();
+  await disposed[Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')]();
+  await assert.rejects(disposed.recv(), { code: 'EPIPE' });
+});
+
 behaviour('who is at the other end', () => {
   const [a, b] = passers();
   assert.deepStrictEqual(a.peer, { uid: process.getuid(), gid: process.getgid(), pid: process.pid });

@@ -72,6 +72,57 @@ behaviour('a handler that fails is an error of the server, with the passer, and 
   server.close();
 });
 
+behaviour('a handler that ends after an error leaves nothing open', async () => {
+  let mine;
+  const server = serve(node(), async (passer) => {
+    mine = passer;
+    const stop = new AbortController();
+    const waits = [1, 2, 3].map(() => passer.recv({ signal: stop.signal }));
+    stop.abort();
+    await Promise.allSettled(waits);
+    await once(client, 'close');
+    await assert.rejects(passer.send(1), { code: 'EPIPE' }); // what has come is taken first
+  });
+  const client = await connect(node());
+  for (let count = 0; count < 3; count++) await client.send(1);
+  client.close();
+  while (!mine?.closed) await turn();
+  await turn();
+  await assert.rejects(mine.recv(), { code: 'EPIPE' });
+  server.close();
+});
+
+behaviour('a connection that nobody listens for is closed, and so is one whose handler throws', async () => {
+  const warnings = []; // of the garbage collector, which must not be the one that closes it
+  const warn = ({ code }) => warnings.push(code);
+  process.on('warning', warn);
+  for (const handler of [undefined, () => { throw new Error('why'); }]) {
+    const uncaught = [];
+    const others = process.listeners('uncaughtException'); // the runner of the tests has one
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => uncaught.push(error.message));
+    const server = serve(node(), handler);
+    const passer = await connect(node());
+    assert.strictEqual(await passer.recv(), null);
+    process.removeAllListeners('uncaughtException');
+    for (const listener of others) process.on('uncaughtException', listener);
+    assert.deepStrictEqual(uncaught, handler ? ['why'] : []);
+    passer.close();
+    server.close();
+  }
+  await turn();
+  process.off('warning', warn);
+  assert.deepStrictEqual(warnings, []);
+});
+
+behaviour('options that are wrong open nothing', async () => {
+  const server = serve(node());
+  await assert.rejects(connect(node(), { perMessage: 254 }), { code: 'ERR_OUT_OF_RANGE' });
+  server.close();
+  assert.throws(() => serve(node(), { perMessage: 0 }), { code: 'ERR_OUT_OF_RANGE' });
+  assert.strictEqual(fs.existsSync(node()), false);
+});
+
 behaviour('a server that cannot start, and a client without a server', async () => {
   const file = path.join(temporary(), 'regular');
   fs.writeFileSync(file, '');

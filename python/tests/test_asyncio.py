@@ -658,6 +658,44 @@ def test_close_closes_what_nobody_has_taken_yet(run: Run, pair: Pair) -> None:
     run(main())
 
 
+def test_close_after_an_error_closes_everything(run: Run, pair: Pair) -> None:
+    async def main() -> None:
+        near, far = Passer(pair[0]), Passer(pair[1])
+        receiving = [asyncio.ensure_future(far.recv()) for _ in range(5)]
+        await turns()
+        for task in receiving:
+            task.cancel()
+        for _ in range(5):
+            await near.send(0)
+        await near.drain()
+        near.close()
+        await far.send(0)
+        with pytest.raises(BrokenPipeError):
+            await far.drain()
+        far.close()
+        with pytest.raises(ValueError):
+            await far.recv()
+
+    run(main())
+
+
+def test_close_frees_although_the_loop_refuses(run: Run, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Passer) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    async def main() -> None:
+        near, far = Passer(pair[0]), Passer(pair[1])
+        await near.send(0)
+        await near.drain()
+        monkeypatch.setattr(Passer, "_disarm", refuse)
+        for passer in near, far:
+            with pytest.raises(RuntimeError):
+                passer.close()
+            assert passer.closed
+
+    run(main())
+
+
 def test_forgotten_passer_warns(run: Run, pair: Pair) -> None:
     async def main() -> None:
         passer = Passer(pair[0])
@@ -886,6 +924,44 @@ def test_cancelled_server_cancels_its_handlers(run: Run, node: str) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await serving
         assert ended == ["cancelled"] and not os.path.exists(node)
+
+    run(main())
+
+
+def test_a_handler_that_is_cancelled_before_it_starts_leaves_nothing_open(run: Run, node: str) -> None:
+    async def main() -> None:
+        async def handler(passer: Passer) -> None:
+            raise AssertionError("it was called")
+
+        class Stop(Exception):
+            pass
+
+        passers: list[Passer] = []
+        with pytest.raises(Stop):
+            async with await serve(handler, node) as server:
+                with fdpasser.connect(node):
+                    handle = server._handle
+                    server._handle = lambda passer: (passers.append(passer), handle(passer))[1]  # type: ignore[method-assign, func-returns-value]
+                    server._accept()
+                raise Stop
+        assert [passer.closed for passer in passers] == [True]
+
+    run(main())
+
+
+def test_a_server_that_cannot_start_leaves_nothing(run: Run, node: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handler(passer: Passer) -> None:
+        pass
+
+    async def main() -> None:
+        for max_queued, per_message in (0, 1), (1, 0), (1, 254):
+            with pytest.raises(ValueError):
+                await serve(handler, node, max_queued=max_queued, per_message=per_message)
+            assert not os.path.exists(node)
+        monkeypatch.setattr(Server, "_resume", lambda self: os.close(-1))
+        with pytest.raises(OSError):
+            await serve(handler, node)
+        assert not os.path.exists(node)
 
     run(main())
 

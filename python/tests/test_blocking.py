@@ -6,6 +6,7 @@ from __future__ import annotations
 import array
 import errno
 import fcntl
+import math
 import os
 import signal
 import socket
@@ -89,9 +90,12 @@ def test_timeouts(pair: Pair) -> None:
     with pytest.raises(TimeoutError):
         while True:
             fdpasser.send_fd(pair[0], 0, timeout=0.001)
-    fdpasser.recv_fd(pair[1], timeout=60).close()
-    with pytest.raises(ValueError):
-        fdpasser.recv_fd(pair[1], timeout=-1)
+    for forever in 60, 2**31, 1e300, math.inf:
+        fdpasser.recv_fd(pair[1], timeout=forever).close()
+        fdpasser.send_fd(pair[0], 0, timeout=forever)
+    for wrong in -1, -1e-9, -math.inf, math.nan:
+        with pytest.raises(ValueError, match="a timeout must be a number from 0 up"):
+            fdpasser.recv_fd(pair[1], timeout=wrong)
 
 
 def test_errno_is_the_header_s(pair: Pair) -> None:
@@ -327,5 +331,6 @@ def test_timeouts_of_connections(node: str) -> None:
             while True:
                 clients.append(fdpasser.connect(node, timeout=0.01))
         assert late.value.filename == node
-        fdpasser.accept(listener, timeout=60).close()
+        fdpasser.accept(listener, timeout=math.inf).close()
+        clients.append(fdpasser.connect(node, timeout=math.inf))
     close_all(clients)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import errno
+import math
 import os
 import re
 import subprocess
@@ -80,6 +81,22 @@ def test_import_says_what_is_wrong_with_the_library(library: str, complaint: str
     )
     assert done.returncode == 1
     assert complaint in done.stderr.splitlines()[-1]
+
+
+def test_a_long_time_is_waited_for_in_parts() -> None:
+    asked: list[int] = []
+
+    def times_out(milliseconds: int) -> int:
+        asked.append(milliseconds)
+        ctypes.set_errno(errno.ETIMEDOUT)
+        return 7 if len(asked) % 3 == 0 else -1
+
+    for timeout in 2.2e6, 1e9, 1e300, math.inf, 10**400:
+        assert _library.call_timed(times_out, timeout=timeout) == 7
+    assert asked == [0x7FFFFFFF] * 15
+    with pytest.raises(TimeoutError):
+        _library.call_timed(times_out, timeout=2.1e6)
+    assert 2.09e9 < asked[-1] <= 2.1e9 and len(asked) == 16
 
 
 def test_the_rest() -> None:

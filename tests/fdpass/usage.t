@@ -59,7 +59,9 @@ part 'a wrong command line' => sub {
         [ qr/is no count/,             qw(recv -n -1 node true) ],
         [ qr/is no time/,              qw(recv -t -1 node true) ],
         [ qr/is no time/,              qw(recv -t nan node true) ],
-        [ qr/is no time/,              qw(recv -t 1e300 node true) ],
+        [ qr/is no time/,              qw(recv -t -inf node true) ],
+        [ qr/is no time/,              qw(send -t -1e300 node) ],
+        [ qr/is no time/,              'send', '-t', '', 'node' ],
         [ qr/is no time/,              qw(recv -t soon node true) ],
         [ qr/uid|number|digit/,        qw(recv -u nobody node true) ],
         [ qr/stdin is no descriptor/,  qw(send node stdin) ],
@@ -75,6 +77,18 @@ part 'a wrong command line' => sub {
     {
         my ($says, @args) = @$_;
         one_line(join(' ', 'fdpass', map { s/\W/?/gr } substr "@args", 0, 40), start([$fdpass], @args), 125, $says);
+    }
+};
+
+part 'any number of seconds is a time' => sub {
+    one_line("$_ seconds", start([$fdpass], qw(recv -l -t), $_, qw(node true)), 124, 'node: timed out') for qw(0 1e-300 1e-9 0.001);
+    my @long = qw(1e6 1e9 1e10 1e13 1e15 1e18 1e19 1e20 1e300 1e999 inf);
+    # These wait for their nodes.
+    my %receiver = map { $_ => start([$fdpass], qw(recv -t), $_, "node-$_", qw(sleep 2)) } @long;
+    my %sender   = map { $_ => start([$fdpass], qw(send -l -w -t), $_, "node-$_") } @long;
+    for my $time (@long) {
+        is_deeply([ status($sender{$time}) ],   [ '', 0 ], "$time seconds: send");
+        is_deeply([ status($receiver{$time}) ], [ '', 0 ], "$time seconds: recv");
     }
 };
 
@@ -153,6 +167,33 @@ part 'the other user' => sub {
         is((status(start(as(12345, [$fdpass]), qw(send -t 60 -u 0 node))))[1], 0, 'with it the named one can');
         is((status($receiver))[1], 0, 'and is taken');
     }
+};
+
+# A process of the wrong user that connects again and again.
+part 'a flood of strangers' => sub {
+    my $flood = <<'PERL';
+        use IO::Socket::UNIX;
+        $| = 1;
+        my ($end, $connected) = (time + 60, 0);
+        until ($connected && !-e 'node' || time > $end) { $connected++ if IO::Socket::UNIX->new(Peer => 'node') }
+        print "$connected\n";
+PERL
+    my $receiver = start([$fdpass], qw(recv -l -t 1.5 -u), $> + 1, qw(node true));
+    my $stranger = start([ $^X, '-e', $flood ]);
+    my ($output, $status) = status($receiver);
+    is($status, 124, 'the time runs out');
+    ok(!-e 'node', 'and the node is removed');
+    my @lines = split /\n/, $output;
+    my $lines = @lines;
+    is($lines[-1], 'fdpass: node: timed out', 'it says so');
+    cmp_ok($lines, '<=', 6, 'and complains at most twice a second') or diag(join "\n", @lines[0 .. 9]);
+    my $refused = grep { /refused user $>$/ } @lines;
+    $refused += $_ for map { /refused (\d+) more$/ } @lines;
+    cmp_ok($refused, '>', 100, "of $refused strangers");
+    unlink 'node';    # if it is still there, the stranger goes on
+    my ($connected) = status($stranger);
+    cmp_ok($refused, '<=', $connected, 'it counts each once');
+    cmp_ok($refused, '>=', $connected - 20, 'and leaves none out') or diag($connected);    # the backlog is 10
 };
 
 part 'surroundings' => sub {

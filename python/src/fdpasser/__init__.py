@@ -2,6 +2,8 @@
 """Hand open file descriptors to another process, and lose none.
 
 The functions of this module wait. :mod:`fdpasser.asyncio` has the same for asyncio.
+
+A timeout is a number of seconds from 0 up. None and an infinite number are for ever.
 """
 
 from __future__ import annotations

@@ -23,6 +23,9 @@ MAX_PER_MESSAGE = 253
 MAX_DATA = 4096
 EXCLUSIVE = 1
 
+_FOREVER = 1e12  # seconds
+_LONGEST_MS = 0x7FFFFFFF  # of an int
+
 
 class Object(ctypes.Structure):
     """A queue object. Only its address is known."""
@@ -128,14 +131,18 @@ def call(function: Any, *arguments: Any, path: Optional[bytes] = None) -> int:
 
 
 def call_timed(function: Any, *arguments: Any, timeout: float, path: Optional[bytes] = None) -> int:
-    """Call a function whose last parameter is a time in milliseconds. Signals do not make it wait any longer."""
-    if timeout < 0:
-        raise ValueError("a timeout must not be negative")
-    deadline = time.monotonic() + timeout
+    """Call a function whose last parameter is a time in milliseconds. Signals do not make it wait any longer.
+
+    An infinite timeout is for ever. A time that the parameter cannot hold is waited for in parts.
+    """
+    if not timeout >= 0:
+        raise ValueError(f"a timeout must be a number from 0 up, not {timeout}")
+    deadline = time.monotonic() + min(timeout, _FOREVER)
     while True:
         left = max(0, math.ceil((deadline - time.monotonic()) * 1000))
-        result: int = function(*arguments, min(left, 0x7FFFFFFF))
+        result: int = function(*arguments, min(left, _LONGEST_MS))
         if result >= 0:
             return result
-        if ctypes.get_errno() != errno.EINTR:
+        error = ctypes.get_errno()
+        if error != errno.EINTR and not (error == errno.ETIMEDOUT and left > _LONGEST_MS):
             raise failure(path)

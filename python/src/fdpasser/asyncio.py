@@ -17,6 +17,7 @@ import socket
 import warnings
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Optional, TypeVar, Union
 
@@ -70,10 +71,7 @@ class Passer:
         self._queue: Any = None
         self._fd = -1
         self._loop = asyncio.get_running_loop()
-        if max_queued < 1:
-            raise ValueError("max_queued must be above 0")
-        if not 1 <= per_message <= MAX_PER_MESSAGE:
-            raise ValueError(f"per_message must be 1 to {MAX_PER_MESSAGE}")
+        _check_options(max_queued, per_message)
         queue = lib.fdpasser_new(number_of(fd))
         if not queue:
             raise failure()
@@ -186,14 +184,16 @@ class Passer:
         queue, self._queue = self._queue, None
         if queue is None:
             return
-        self._disarm()
-        lib.fdpasser_free(queue)
-        for received in self._received:
-            if isinstance(received, Received):
-                received.close()
-        self._received.clear()
-        while self._refused:
-            self._report(self._refused.popleft())
+        try:
+            self._disarm()
+        finally:  # the loop may be closed already
+            lib.fdpasser_free(queue)
+            for received in self._received:
+                if isinstance(received, Received):
+                    received.close()
+            self._received.clear()
+            while self._refused:
+                self._report(self._refused.popleft())
         for waiters in (self._receivers, self._senders, self._drainers):
             self._wake(waiters, len(waiters))
 
@@ -391,6 +391,13 @@ class Passer:
         self._loop.call_exception_handler({"message": "a descriptor was not sent", "exception": error})
 
 
+def _check_options(max_queued: int, per_message: int) -> None:
+    if max_queued < 1:
+        raise ValueError("max_queued must be above 0")
+    if not 1 <= per_message <= MAX_PER_MESSAGE:
+        raise ValueError(f"per_message must be 1 to {MAX_PER_MESSAGE}")
+
+
 def _is_awaited(waiters: _Waiters) -> bool:
     while waiters and waiters[0].done():  # cancelled a moment ago
         waiters.popleft()
@@ -446,11 +453,15 @@ async def serve(
     Each connection is a task that calls ``handler`` with a passer. At the end of the handler the passer sends what is
     queued and is closed. ``backlog``, ``mode`` and ``exclusive`` are those of fdpasser.server().
     """
+    _check_options(max_queued, per_message)
     if isinstance(where, Descriptor):
-        listener = where
-    else:
-        listener = _server(where, backlog=backlog, mode=mode, exclusive=exclusive)
-    return Server(handler, listener, max_queued=max_queued, per_message=per_message)
+        return Server(handler, where, max_queued=max_queued, per_message=per_message)
+    listener = _server(where, backlog=backlog, mode=mode, exclusive=exclusive)
+    try:
+        return Server(handler, listener, max_queued=max_queued, per_message=per_message)
+    except BaseException:
+        with listener:
+            raise
 
 
 class Server:
@@ -534,7 +545,11 @@ class Server:
                 passer = Passer(connection, max_queued=self._max_queued, per_message=self._per_message)
             task = self._loop.create_task(self._handle(passer))
             self._handlers.add(task)
-            task.add_done_callback(self._handlers.discard)
+            task.add_done_callback(partial(self._forget, passer))
+
+    def _forget(self, passer: Passer, task: asyncio.Task[None]) -> None:
+        self._handlers.discard(task)
+        passer.close()  # a task that was cancelled before it started has not done so
 
     async def _handle(self, passer: Passer) -> None:
         try:

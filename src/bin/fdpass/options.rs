@@ -64,6 +64,9 @@ pub enum Job {
 pub struct Meeting {
     pub node: PathBuf,
     pub listen: bool,
+    /// A node that is not there yet is waited for.
+    pub patient: bool,
+    /// `None` is for ever.
     pub deadline: Option<Instant>,
     pub peer_uid: Option<u32>,
 }
@@ -113,7 +116,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Job, lexopt::Error> {
             Short('h') | Long("help") => return Ok(Job::Print(HELP.to_owned())),
             Short('l') | Long("listen") => meeting.listen = true,
             Short('t') | Long("timeout") => {
-                meeting.deadline = Some(deadline(&parser.value()?)?);
+                meeting.deadline = deadline(&parser.value()?)?;
+                meeting.patient = true;
             }
             Short('u') | Long("peer-uid") => meeting.peer_uid = Some(parser.value()?.parse()?),
             Short('w') | Long("wait") if !receives => wait = true,
@@ -152,12 +156,15 @@ fn read(mut parser: lexopt::Parser) -> Result<Job, lexopt::Error> {
     }))
 }
 
-/// That many seconds from now, which need not be whole ones.
-fn deadline(value: &OsStr) -> Result<Instant, String> {
+/// That many seconds from now, which need not be whole ones. `None` if the clock does not go that far.
+fn deadline(value: &OsStr) -> Result<Option<Instant>, String> {
     let seconds = value.to_str().and_then(|text| text.parse::<f64>().ok());
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.and_then(|time| Instant::now().checked_add(time))
-        .ok_or_else(|| format!("{} is no time", value.to_string_lossy()))
+    match seconds {
+        Some(seconds) if seconds >= 0.0 => Ok(Duration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(|time| Instant::now().checked_add(time))),
+        _ => Err(format!("{} is no time", value.to_string_lossy())),
+    }
 }
 
 fn at_least_one(value: &OsStr) -> Result<usize, String> {

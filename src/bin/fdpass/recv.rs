@@ -56,7 +56,7 @@ fn receive(job: &Recv, passer: &UnixStream) -> Result<(Vec<OwnedFd>, Vec<String>
         }) {
             Ok(Some(len)) => names.resize(fds.len(), name(job, &data[..len])?),
             Ok(None) => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if job.meeting.goes_on(&error) => {}
             Err(error) if error.raw_os_error() == Some(libc::EBADMSG) => {
                 return Err(refused(job, "bytes came without a descriptor"));
             }

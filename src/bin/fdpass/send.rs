@@ -49,7 +49,7 @@ fn send(
         match fdpasser::retry(&error) {
             // Too many in flight, for instance.
             fdpasser::Retry::After(pause) => std::thread::sleep(pause),
-            _ if error.kind() == ErrorKind::Interrupted => {}
+            _ if meeting.goes_on(&error) => {}
             _ => return Err(Failure::of(node, &error)),
         }
     }
@@ -65,7 +65,7 @@ fn wait(meeting: &Meeting, mut passer: UnixStream, peer: &Peer) -> Result<(), Fa
         match bounded.and_then(|()| passer.read(&mut [0; 512])) {
             Ok(0) => break,
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if meeting.goes_on(&error) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {
                 return failed("did not take everything");
             }
