@@ -143,9 +143,9 @@ take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
     return make_handles(aTHX_ passer, fds, n, is_no_data(data) ? NULL : data, 1, one);
 }
 
-/* Whether somebody has shut the socket down, so that nothing more arrives. What has arrived may still wait. */
+/* Whether EAGAIN is how the socket ends: it has datagrams, and was shut down here. What has arrived may still wait. */
 static bool
-is_shut_down(pTHX_ HV *self)
+ends_with_eagain(pTHX_ HV *self)
 {
 #ifdef POLLRDHUP
     const short shut_down = POLLRDHUP | POLLHUP;
@@ -153,12 +153,15 @@ is_shut_down(pTHX_ HV *self)
     const short shut_down = POLLHUP;
 #endif
     struct pollfd socket;
+    int type = 0;
+    socklen_t size = sizeof type;
 
     if (fdpasser_mode() == FDPASSER_MODE_SYSV)
         return FALSE;
     socket.fd = passer_fd(aTHX_ self);
     socket.events = shut_down;
-    return poll(&socket, 1, 0) == 1 && socket.revents & shut_down;
+    return poll(&socket, 1, 0) == 1 && socket.revents & shut_down &&
+           (getsockopt(socket.fd, SOL_SOCKET, SO_TYPE, &type, &size) == -1 || type == SOCK_DGRAM);
 }
 
 static int
@@ -181,7 +184,7 @@ look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
 
     /* Linux says EAGAIN of a datagram socket that was shut down at this end, and the socket polls readable for ever. A
      * message may have come between the two calls. */
-    if (status == -EAGAIN && !seen->total && is_shut_down(aTHX_ self)) {
+    if (status == -EAGAIN && !seen->total && ends_with_eagain(aTHX_ self)) {
         status = take_next(aTHX_ passer, self, enough, seen, one);
         if (status == -EAGAIN)
             status = 0;

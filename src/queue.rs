@@ -455,7 +455,10 @@ impl Queue {
             result = self.receive_messages();
         }
         // A datagram socket that was shut down here says EAGAIN (on Linux), and polls readable for ever.
-        if in_vain && result == Err(Errno::EAGAIN) && sys::is_shut_down(self.as_fd()) == Ok(true) {
+        if in_vain
+            && result == Err(Errno::EAGAIN)
+            && sys::ends_with_eagain(self.as_fd()) == Ok(true)
+        {
             result = match self.receive_messages() {
                 Err(Errno::EAGAIN) => Ok(Taken::Shutdown),
                 result => result,

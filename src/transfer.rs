@@ -225,7 +225,7 @@ fn wait_and_recv(
         match prove_room(passer).and_then(|()| take()) {
             Err(Errno::EAGAIN) if shut_down => return Ok(()),
             // Linux says EAGAIN of a datagram socket that was shut down here, and the socket polls readable for ever.
-            Err(Errno::EAGAIN) => shut_down = sys::is_shut_down(passer)?,
+            Err(Errno::EAGAIN) => shut_down = sys::ends_with_eagain(passer)?,
             result => return result,
         }
     }

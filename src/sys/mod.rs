@@ -19,7 +19,7 @@
 //! | `DESTROYED` | the errno for descriptors that the kernel destroyed |
 //! | `must_be_local(passer)` | refuses what would take a message and drop its descriptors |
 //! | `kind(passer)` | how it keeps messages apart, and whether it has an end of file |
-//! | `is_shut_down(passer)` | nothing more arrives here; what has arrived may still wait |
+//! | `ends_with_eagain(passer)` | nothing more arrives here, and `receive` will say EAGAIN; what has arrived may still wait |
 //! | `send(passer, fds, bytes, may_wait)` | one message, all of `fds` and `bytes` or nothing; never SIGPIPE; EAGAIN if it may not wait |
 //! | `FULL_DESPITE_WAITING` | `send` may say EAGAIN also if it may wait; poll(2) then says when there is room |
 //! | `room_for_messages(n)` | for how many of the next `n` messages, whatever they carry, there certainly are free slots from 3 up |
@@ -92,14 +92,14 @@ pub(crate) use self::{
     },
     unix_server::{server, server_with, unlink},
     unix_socket::{
-        accept, connect, is_shut_down, keep_in_line, kind, must_be_local, pair, receive_timeout,
-        send_timeout, wait_in_kernel,
+        accept, connect, ends_with_eagain, keep_in_line, kind, must_be_local, pair,
+        receive_timeout, send_timeout, wait_in_kernel,
     },
 };
 
 #[cfg(fdpasser_sysv)]
 pub(crate) use self::streams::{
-    accept, connect, is_shut_down, keep_in_line, kind, most_to_send, must_be_local, pair,
+    accept, connect, ends_with_eagain, keep_in_line, kind, most_to_send, must_be_local, pair,
     peer_cred, peer_pidfd, receive, receive_timeout, receive_with_data, rehearse,
     room_for_messages, send, send_datagram, send_timeout, server, server_with, unlink,
     unread_by_peer, wait_in_kernel, FULL_DESPITE_WAITING, MAX_PER_MESSAGE, MODE, SLOTS_PER_MESSAGE,

@@ -393,7 +393,7 @@ pub(crate) fn kind(_: BorrowedFd<'_>) -> Kind {
 }
 
 /// Receiving tells.
-pub(crate) fn is_shut_down(_: BorrowedFd<'_>) -> Result<bool, Errno> {
+pub(crate) fn ends_with_eagain(_: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(false)
 }
 

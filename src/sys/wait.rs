@@ -190,6 +190,7 @@ pub(crate) fn is_ready(
 }
 
 /// What poll(2) finds now.
+#[cfg(not(fdpasser_sysv))]
 pub(super) fn found(fd: BorrowedFd<'_>, events: PollFlags) -> Result<PollFlags, Errno> {
     let mut asked = [PollFd::new(fd, events)];
     poll_one(&mut asked, PollTimeout::ZERO)?;
