@@ -411,24 +411,24 @@ sub _error {
 # --- connections -----------------------------------------------------------------------------------
 
 sub fdpasser_socketpair {
-    my @fd = _pair() or _croak('fdpasser_socketpair');
-    return map { _handle($_) // _croak('fdpasser_socketpair') } @fd;
+    my @pair = grep { defined } _pair();
+    _croak('fdpasser_socketpair') if @pair < 2;
+    return @pair;
 }
 
 sub fdpasser_server {
     my ($path, $backlog, @options) = @_;
     my $bytes = _bytes_of_path('fdpasser_server', $path);
     return _server_with_options($bytes, $backlog, @options) if @options;
-    my $fd = _server($bytes, $backlog || 0);
-    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
+    return _server($bytes, $backlog || 0) // _croak("fdpasser_server: $path");
 }
 
 sub _server_with_options {
     my ($path, $backlog, %option) = @_;
     my ($mode, $exclusive) = delete @option{qw(mode exclusive)};
     Carp::croak 'fdpasser_server: unknown option ' . join ', ', sort keys %option if %option;
-    my ($fd, $node) = _server_with($path, $backlog || 0, $mode // -1, !!$exclusive);
-    my $listener = (defined $fd ? _handle($fd) : undef) // _croak("fdpasser_server: $path");
+    my ($listener, $node) = _server_with($path, $backlog || 0, $mode // -1, !!$exclusive);
+    _croak("fdpasser_server: $path") if !$listener;
     *$listener->{fdpasser_node} = [ $path, $node ];
     return $listener;
 }
@@ -443,14 +443,12 @@ sub fdpasser_unlink {
 
 sub fdpasser_accept {
     my ($listener) = @_;
-    my $fd = _accept(_fileno($listener));
-    return $fd < 0 ? undef : _handle($fd);
+    return _accept(_fileno($listener));
 }
 
 sub fdpasser_connect {
     my ($path) = @_;
-    my $fd = _connect(_bytes_of_path('fdpasser_connect', $path));
-    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
+    return _connect(_bytes_of_path('fdpasser_connect', $path)) // _croak("fdpasser_connect: $path");
 }
 
 sub fdpasser_connect_cb {
@@ -461,38 +459,47 @@ sub fdpasser_connect_cb {
     my $bytes    = _bytes_of_path('fdpasser_connect_cb', $path);
     my $deadline = AE::time() + $timeout;
 
-    # A full backlog cannot be waited for by poll. So a timer tries again.
-    my %attempt;
+    # A full backlog cannot be waited for by poll. So a timer tries again. Signal handlers wait from the attempt to the
+    # callback: one that dies would lose the connection, or the callback.
+    my %attempt = (cb => $cb);
     my $try = sub {
+        _hold_signals();
         my $cb = $attempt{cb} or return;
-        my $fd = _connect_now($bytes);
-        my $full = $fd < 0 && ($! == Errno::EAGAIN || $! == Errno::ETIMEDOUT);
-        return if $full && AE::time() < $deadline;
-        my $fh = $fd < 0 ? undef : _handle($fd);
-        my $errno = $full ? Errno::ETIMEDOUT : $! + 0;
+        my $fh = _connect_now($bytes);
+        my $errno = $! + 0;
+        if (!$fh && ($errno == Errno::EAGAIN || $errno == Errno::ETIMEDOUT)) {
+            return if AE::time() < $deadline;
+            $errno = Errno::ETIMEDOUT;
+        }
         %attempt = ();
-        return $cb->($fh) if $fh;
         $! = $errno;
-        return $cb->();
+        _call($cb, $fh || ());
+        return;
     };
-    $attempt{cb}    = $cb;
-    $attempt{timer} = AE::timer(0, 0.01, $try);
+    if   (_loop()->{keeps_timer}) { _try_until_over(\%attempt, 0, $try) }
+    else                          { $attempt{timer} = AE::timer(0, 0.01, $try) }
     return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
 }
 
-# Which process has taken them over: each has one owner.
-my $inherited_by = 0;
+# The same timer for a loop that never frees a cancelled one. So none is cancelled: the last one finds the attempt over.
+sub _try_until_over {
+    my ($attempt, $after, $try) = @_;
+    my $until_it_fires;
+    $until_it_fires = AE::timer(
+        $after, 0,
+        sub {
+            undef $until_it_fires;
+            { _hold_signals(); _try_until_over($attempt, 0.01, $try) if $attempt->{cb} }
+            $try->();
+        }
+    );
+    return;
+}
 
 sub fdpasser_inherited {
-    return if $inherited_by == $$;
-    my ($count, @found) = _inherited();
-    _croak('fdpasser_inherited') if $count < 0;
-    $inherited_by = $$ if $count > 0;
-    my %handles;
-    while (my ($fd, $name) = splice @found, 0, 2) {
-        push @{ $handles{$name} }, _handle($fd) // _croak('fdpasser_inherited');
-    }
-    return %handles;
+    my $handles = _inherited();
+    _croak('fdpasser_inherited') if !$handles || grep { !defined } map { @$_ } values %$handles;
+    return %$handles;
 }
 
 sub fdpasser_is {
