@@ -196,9 +196,9 @@ _peer_cred(SV *passer)
         PUSHs(pid < 0 ? &PL_sv_undef : sv_2mortal(newSViv(pid)));
     }
 
-# Takes the names of kinds, such as "listening". Returns 1 or 0, or -1 with $!.
-int
-_is(SV *fd, ...)
+# The bit of a kind, such as "listening". 0 if there is no such kind.
+unsigned
+_kind(const char *name)
   CODE:
     static const struct {
         const char *name;
@@ -210,16 +210,17 @@ _is(SV *fd, ...)
         {"directory", FDPASSER_IS_DIRECTORY}, {"readable", FDPASSER_IS_READABLE}, {"writable", FDPASSER_IS_WRITABLE},
         {"sealed", FDPASSER_IS_SEALED},
     };
-    unsigned what = 0;
-    for (int i = 1; i < items; i++) {
-        const char *name = SvPV_nolen(ST(i));
-        size_t k = 0;
-        while (k < C_ARRAY_LENGTH(kinds) && strNE(name, kinds[k].name))
-            k++;
-        if (k == C_ARRAY_LENGTH(kinds))
-            croak("fdpasser_is: unknown kind %s", name);
-        what |= kinds[k].bit;
-    }
+    RETVAL = 0;
+    for (size_t k = 0; k < C_ARRAY_LENGTH(kinds); k++)
+        if (strEQ(name, kinds[k].name))
+            RETVAL = kinds[k].bit;
+  OUTPUT:
+    RETVAL
+
+# Returns 1 or 0, or -1 with $!.
+int
+_is(SV *fd, unsigned what)
+  CODE:
     RETVAL = fdpasser_is(fd_of(aTHX_ fd), what);
   OUTPUT:
     RETVAL

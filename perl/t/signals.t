@@ -119,4 +119,30 @@ for my $nth (1 .. 6) {
     @Exceptions::died = ();
 }
 
+# --- while fdpasser_connect_cb connects
+SKIP: {
+    skip 'a SysV listener has no backlog', 4 if sysv();
+    my $path     = temp_dir() . '/socket';
+    my $listener = AnyEvent::FDpasser::fdpasser_server($path, 1);
+    my @clients;
+    while (my $fh = AnyEvent::FDpasser::_connect_now($path)) { push @clients, $fh }
+    my $before = open_fds();
+    my @got;
+    AnyEvent::FDpasser::fdpasser_connect_cb($path, sub { push @got, [@_] });
+    {
+        my $signal = signal_during('_connect_now');
+        $armed = 1;
+        through { @Exceptions::died > 3 || @got } 'some attempts';
+        @clients = map { AnyEvent::FDpasser::fdpasser_accept($listener) } @clients;
+        through { @got } 'the connection';
+        $armed = 0;
+    }
+    is scalar @got, 1, 'the callback ran once';
+    ok $got[0][0], 'with a handle';
+    @got = ();
+    is open_fds(), $before, 'no descriptor is leaked';
+    cmp_ok scalar @Exceptions::died, '>', 3, 'the signal handlers died';
+    @Exceptions::died = ();
+}
+
 done_testing;

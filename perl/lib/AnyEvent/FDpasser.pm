@@ -478,6 +478,7 @@ sub fdpasser_connect_cb {
     };
     if   (_loop()->{keeps_timer}) { _try_until_over(\%attempt, 0, $try) }
     else                          { $attempt{timer} = AE::timer(0, 0.01, $try) }
+    $attempt{spare} = _on_glib('Timeout', 10, $try) if $loop->{is_glib};    # Glib drops a timer if a signal handler dies
     return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
 }
 
@@ -504,25 +505,36 @@ sub fdpasser_inherited {
 
 sub fdpasser_is {
     my ($fh, @kinds) = @_;
-    my $is = _is(_fileno($fh), @kinds);
+    my $what = 0;
+    $what |= _kind($_) || Carp::croak("fdpasser_is: unknown kind $_") for @kinds;
+    my $is = _is(_fileno($fh), $what);
     return $is < 0 ? undef : $is;
 }
 
 sub fdpasser_notify {
     my ($state, @fhs) = @_;
-    my $told = _notify($state, map { _fileno($_) } @fhs);
+    my $bytes = _bytes('fdpasser_notify', $state);
+    Carp::croak 'NUL character in fdpasser_notify' if $bytes =~ /\0/;
+    my $told = _notify($bytes, map { _fileno($_) } @fhs);
     return $told < 0 ? undef : $told;
 }
 
-# The bytes of a path, as for Perl's own bind and connect: the same whether the string is flagged as UTF-8 or not.
+# The bytes of a path, as for Perl's own bind and connect.
 sub _bytes_of_path {
     my ($function, $path) = @_;
-    if (${^TAINT} && Scalar::Util::tainted($path)) {
+    my $bytes = _bytes($function, $path);
+    if (${^TAINT} && Scalar::Util::tainted($bytes)) {
         my $message = "Insecure dependency in $function while running with " . (${^TAINT} > 0 ? '-T' : '-t') . ' switch';
         Carp::croak $message if ${^TAINT} > 0;
         Carp::carp $message;
     }
-    my $bytes = ref $path ? "$path" : $path;
+    return $bytes;
+}
+
+# The bytes of a string: the same whether it is flagged as UTF-8 or not.
+sub _bytes {
+    my ($function, $string) = @_;
+    my $bytes = ref $string ? "$string" : $string;
     utf8::downgrade($bytes, 1) or Carp::croak "Wide character in $function";
     return $bytes;
 }
@@ -940,6 +952,8 @@ L<fdpasser_is(3)> says what each of them means.
 Tells the service manager that started this process what state it is in, such as C<"READY=1">, and may give it descriptors
 to keep (C<"FDSTORE=1\nFDNAME=name">). It returns 1 if that was sent, and 0 if nobody wants to know. If it fails it returns
 C<undef>, and C<$!> is the reason. It waits while the manager's queue is full.
+
+The state is a string of bytes, so encode text. It dies if a character is above 255 or is a NUL.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 
