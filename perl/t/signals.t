@@ -47,7 +47,7 @@ sub transfer_is_whole {
         # A signal handler may die in a timer's callback, and then it is lost on some loops.
         my $turn  = AE::cv();
         my @timer = map { AE::timer(0.002 * $_, 0.002, sub { $turn->send }) } 1 .. 5;
-        $died++ if !eval { $armed = 1; $step->(); $turn->recv; 1 };
+        $died++ if !eval { $armed = 1; $step->(); $turn->recv; $armed = 0; 1 };
         $armed = 0;
     }
     setitimer(ITIMER_REAL, 0);
