@@ -87,26 +87,28 @@ recv_fd(SV *passer)
   OUTPUT:
     RETVAL
 
+# The functions from here to _inherited make descriptors. They return handles; if they fail, none or undef, and $! is set.
+
 void
 _pair()
   PPCODE:
     int fds[2];
     if (fdpasser_socketpair(fds) == 0) {
         EXTEND(SP, 2);
-        mPUSHi(fds[0]);
-        mPUSHi(fds[1]);
+        mPUSHs(handle_or_undef(aTHX_ fds[0]));
+        mPUSHs(handle_or_undef(aTHX_ fds[1]));
     }
 
-int
+SV *
 _server(SV *path, int backlog)
   CODE:
     STRLEN len;
     const char *name = path_of(aTHX_ path, &len);
-    RETVAL = fdpasser_server_n(name, len, backlog);
+    RETVAL = handle_or_undef(aTHX_ fdpasser_server_n(name, len, backlog));
   OUTPUT:
     RETVAL
 
-# Returns (descriptor, node); the node is for _unlink. If it fails: the empty list, and $! is set.
+# Returns (handle, node); the node is for _unlink.
 void
 _server_with(SV *path, int backlog, int mode, bool exclusive)
   PPCODE:
@@ -116,9 +118,56 @@ _server_with(SV *path, int backlog, int mode, bool exclusive)
     int fd = fdpasser_server_with(name, len, backlog, mode, exclusive ? FDPASSER_EXCLUSIVE : 0, &node);
     if (fd >= 0) {
         EXTEND(SP, 2);
-        mPUSHi(fd);
+        mPUSHs(handle_or_undef(aTHX_ fd));
         mPUSHp((const char *)&node, sizeof node);
     }
+
+SV *
+_accept(SV *listener)
+  CODE:
+    RETVAL = handle_or_undef(aTHX_ fdpasser_accept(fd_of(aTHX_ listener)));
+  OUTPUT:
+    RETVAL
+
+SV *
+_connect(SV *path)
+  CODE:
+    STRLEN len;
+    const char *name = path_of(aTHX_ path, &len);
+    RETVAL = handle_or_undef(aTHX_ fdpasser_connect_n(name, len));
+  OUTPUT:
+    RETVAL
+
+# EAGAIN or ETIMEDOUT: the listener's backlog is full now.
+SV *
+_connect_now(SV *path)
+  CODE:
+    STRLEN len;
+    const char *name = path_of(aTHX_ path, &len);
+    RETVAL = handle_or_undef(aTHX_ connect_now(name, len));
+  OUTPUT:
+    RETVAL
+
+# Returns a hash: each name has an array of handles. A process gets them once, as they own their descriptors.
+void
+_inherited()
+  PPCODE:
+    static pid_t taken_by;
+    HV *handles = (HV *)sv_2mortal((SV *)newHV());
+    ssize_t n = taken_by == getpid() ? 0 : fdpasser_inherited(NULL, 0);
+    if (n > 0) {
+        int *fds = (int *)SvPVX(sv_2mortal(newSV(n * sizeof(int))));
+        n = fdpasser_inherited(fds, n);
+        if (n > 0)
+            taken_by = getpid();
+        for (ssize_t i = 0; i < n; i++) {
+            char name[FDPASSER_MAX_NAME + 1] = "";
+            (void)fdpasser_inherited_name(i, name, sizeof name);
+            av_push(made_queue_in(aTHX_ handles, name), handle_or_undef(aTHX_ fds[i]));
+        }
+    }
+    if (n >= 0)
+        mXPUSHs(newRV_inc((SV *)handles));
 
 int
 _unlink(SV *path, SV *made)
@@ -147,43 +196,9 @@ _peer_cred(SV *passer)
         PUSHs(pid < 0 ? &PL_sv_undef : sv_2mortal(newSViv(pid)));
     }
 
-int
-_accept(SV *listener)
-  CODE:
-    RETVAL = fdpasser_accept(fd_of(aTHX_ listener));
-  OUTPUT:
-    RETVAL
-
-int
-_connect(SV *path)
-  CODE:
-    STRLEN len;
-    const char *name = path_of(aTHX_ path, &len);
-    RETVAL = fdpasser_connect_n(name, len);
-  OUTPUT:
-    RETVAL
-
-# Returns (how many, descriptor, name, descriptor, name...). If it fails: -1, and $! is set.
-void
-_inherited()
-  PPCODE:
-    ssize_t n = fdpasser_inherited(NULL, 0);
-    EXTEND(SP, n > 0 ? 1 + 2 * n : 1);
-    mPUSHi(n);
-    if (n > 0) {
-        int *fds = (int *)SvPVX(sv_2mortal(newSV(n * sizeof(int))));
-        n = fdpasser_inherited(fds, n);
-        for (ssize_t i = 0; i < n; i++) {
-            char name[FDPASSER_MAX_NAME + 1];
-            ssize_t len = fdpasser_inherited_name(i, name, sizeof name);
-            mPUSHi(fds[i]);
-            mPUSHp(name, len < 0 ? 0 : len);
-        }
-    }
-
-# Takes the names of kinds, such as "listening". Returns 1 or 0, or -1 with $!.
-int
-_is(SV *fd, ...)
+# The bit of a kind, such as "listening". 0 if there is no such kind.
+unsigned
+_kind(const char *name)
   CODE:
     static const struct {
         const char *name;
@@ -195,16 +210,17 @@ _is(SV *fd, ...)
         {"directory", FDPASSER_IS_DIRECTORY}, {"readable", FDPASSER_IS_READABLE}, {"writable", FDPASSER_IS_WRITABLE},
         {"sealed", FDPASSER_IS_SEALED},
     };
-    unsigned what = 0;
-    for (int i = 1; i < items; i++) {
-        const char *name = SvPV_nolen(ST(i));
-        size_t k = 0;
-        while (k < C_ARRAY_LENGTH(kinds) && strNE(name, kinds[k].name))
-            k++;
-        if (k == C_ARRAY_LENGTH(kinds))
-            croak("fdpasser_is: unknown kind %s", name);
-        what |= kinds[k].bit;
-    }
+    RETVAL = 0;
+    for (size_t k = 0; k < C_ARRAY_LENGTH(kinds); k++)
+        if (strEQ(name, kinds[k].name))
+            RETVAL = kinds[k].bit;
+  OUTPUT:
+    RETVAL
+
+# Returns 1 or 0, or -1 with $!.
+int
+_is(SV *fd, unsigned what)
+  CODE:
     RETVAL = fdpasser_is(fd_of(aTHX_ fd), what);
   OUTPUT:
     RETVAL
@@ -217,16 +233,6 @@ _notify(const char *state, ...)
     for (int i = 1; i < items; i++)
         fds[i - 1] = fd_of(aTHX_ ST(i));
     RETVAL = fdpasser_notify(state, fds, items - 1);
-  OUTPUT:
-    RETVAL
-
-# Returns a handle that owns the descriptor. If it fails: undef, and $! is set.
-SV *
-_handle(int fd)
-  CODE:
-    RETVAL = handle_of(aTHX_ fd);
-    if (!RETVAL)
-        XSRETURN_UNDEF;
   OUTPUT:
     RETVAL
 
@@ -306,16 +312,6 @@ _send(SV *passer, int per_message, ...)
     for (i = 0; i < n; i++)
         fds[i] = fd_of(aTHX_ ST(i + 2));
     RETVAL = fdpasser_try_send_fds(fd_of(aTHX_ passer), fds, n, per_message);
-  OUTPUT:
-    RETVAL
-
-# Returns a descriptor, or -1 with $! set. EAGAIN or ETIMEDOUT: the listener's backlog is full now.
-int
-_connect_now(SV *path)
-  CODE:
-    STRLEN len;
-    const char *name = path_of(aTHX_ path, &len);
-    RETVAL = connect_now(name, len);
   OUTPUT:
     RETVAL
 

@@ -104,3 +104,12 @@ handle_of(pTHX_ int fd)
     IoOFP(io) = out;
     return newRV_noinc((SV *)gv);
 }
+
+/* What a function returns that makes a descriptor: its handle, or undef with errno set. Between the system call and the
+ * handle no Perl code may run, because a signal handler could die there and leave the descriptor open. */
+static SV *
+handle_or_undef(pTHX_ int fd)
+{
+    SV *handle = fd < 0 ? NULL : handle_of(aTHX_ fd);
+    return handle ? handle : newSV(0);
+}

@@ -200,4 +200,29 @@ SKIP: {
     ok $connect->($bytes), 'a client connects to it';
     unlink $bytes;
 }
+
+# --- a signal handler that dies between the system call and the next statement
+{
+    local $SIG{USR1} = sub { die "signal\n" };
+    my $listener = $server->($path);
+    my $client   = $connect->($path);
+    my $node     = "$dir/other";
+    for (
+        [ _accept      => sub { $accept->($listener) } ],
+        [ _connect     => sub { $connect->($path) } ],
+        [ _pair        => sub { AnyEvent::FDpasser::fdpasser_socketpair() } ],
+        [ _pair        => sub { AnyEvent::FDpasser->new } ],
+        [ _server      => sub { $server->($node) } ],
+        [ _server_with => sub { $server->($node, 0, mode => 0600) } ],
+      )
+    {
+        my ($function, $code) = @$_;
+        my $before = open_fds();
+        my $signal = signal_during($function);
+        ok !eval { my @handles = $code->(); 1 }, "a signal handler dies during $function";
+        is $@, "signal\n", 'and its exception arrives';
+        is open_fds(), $before, 'no descriptor is leaked';
+    }
+    unlink $path, $node;
+}
 done_testing;

@@ -70,6 +70,15 @@ is as_service(1, {}, <<'PERL'), 'closed', 'dropping a handle closes it';
     %handles = ();
     open(my $again, '<&=', 3) ? 'open' : 'closed';
 PERL
+is as_service(2, {}, <<'PERL'), 'signal, closed closed, and', 'a signal handler that dies leaks no descriptor';
+    local @INC = (@INC, 't/lib');
+    require Helpers;
+    my $signal = Helpers::signal_during('_inherited');
+    $SIG{USR1} = sub { die "signal" };
+    my $died = eval { my %handles = AnyEvent::FDpasser::fdpasser_inherited(); 1 } ? 'none' : $@ =~ /(\w+)/ && $1;
+    undef $signal;
+    ("$died,", join(' ', map { open(my $again, '<&=', $_) ? 'open' : 'closed' } 3, 4) . ',', 'and', take());
+PERL
 is as_service(1, {}, 'local $^F = 10; take'), 'unknown=3:0:stays', 'close-on-exec follows $^F';
 
 for (
@@ -103,12 +112,12 @@ for (
     is $is->($file, 'file'), undef, 'a closed handle';
     is $! + 0, EBADF, 'is EBADF';
     ok !eval { $is->($listener, 'fifo'); 1 }, 'an unknown kind dies';
-    like $@, qr/\Afdpasser_is: unknown kind fifo/, 'with its name';
+    like $@, qr/\Afdpasser_is: unknown kind fifo at \Q$0\E line /, 'with its name and the caller\'s line';
 }
 
 # --- the manager
 SKIP: {
-    skip 'the SysV interface has no datagrams', 10 if AnyEvent::FDpasser::fdpasser_mode() == 2;
+    skip 'the SysV interface has no datagrams', 18 if AnyEvent::FDpasser::fdpasser_mode() == 2;
     my $notify = \&AnyEvent::FDpasser::fdpasser_notify;
     delete $ENV{NOTIFY_SOCKET};
     is $notify->('READY=1'), 0, 'nobody wants to know';
@@ -120,6 +129,18 @@ SKIP: {
     is $notify->("FDSTORE=1\nFDNAME=in", \*STDIN, $manager), 1, 'with descriptors';
     recv $manager, $text, 100, 0;
     is $text, "FDSTORE=1\nFDNAME=in", 'comes too';
+    for (1, 2) {
+        my $state = "STATUS=\xe9";
+        utf8::upgrade($state) if $_ == 2;
+        is $notify->($state), 1, 'a byte above 127';
+        recv $manager, $text, 100, 0;
+        is $text, "STATUS=\xe9", 'comes as it is' . ($_ == 2 ? ', though flagged as UTF-8' : '');
+    }
+    for ([ "STATUS=\x{263a}", 'Wide character' ], [ "READY=1\0STATUS=x", 'NUL character' ]) {
+        my ($state, $what) = @$_;
+        ok !eval { $notify->($state); 1 }, "a state with a $what dies";
+        like $@, qr/^$what in fdpasser_notify at \Q$0\E line/, 'with the right message';
+    }
     is $notify->(''), undef, 'nothing';
     is $! + 0, EINVAL, 'is EINVAL';
     open my $closed, '<', $0 or die $!;

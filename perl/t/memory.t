@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Memory stays flat, however many descriptors pass: many at once and one at a time, several in a message, with data, and
-# over passers that come and go. FDPASSER_TEST_MEMORY is how many of each; a million takes minutes.
+# over passers that come and go. So it does over connections. FDPASSER_TEST_MEMORY is how many of each; a million takes
+# minutes.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -21,6 +22,9 @@ plan skip_all => 'there is no /proc/self/statm' if !defined resident();
 # Not wait_for: it makes timers, and AnyEvent's adaptor for IO::Async never frees a cancelled one.
 alarm(100 + $ROUNDS / 100);
 my $fh = numbered(1);
+
+my $path     = temp_dir() . '/socket';
+my $listener = AnyEvent::FDpasser::fdpasser_server($path, 100);
 
 # Each passes at least as many descriptors as it is told.
 my @peers = map { [ passers() ] } 1 .. 2;
@@ -60,6 +64,17 @@ my %kind = (
         pass_many(@{ $peers[0] }, 400, sub { $_[0]->push_send_message($fh, 'x' x 100, $_[1]) },
             sub { $_[0]->push_recv_message($_[1]) }) for 1 .. $_[0] / 400;
     },
+    'connections' => sub {
+        for (1 .. $_[0] / 20) {
+            my $done = AE::cv();
+            for (1 .. 20) {
+                $done->begin;
+                AnyEvent::FDpasser::fdpasser_connect_cb($path, sub { $done->end if $_[0] });
+            }
+            $done->recv;
+            AnyEvent::FDpasser::fdpasser_accept($listener) for 1 .. 20;
+        }
+    },
     'passers that come and go' => sub {
         for (1 .. $_[0] / 80) {
             my @come = map { [ passers() ] } 1 .. 20;
@@ -76,7 +91,7 @@ my %kind = (
         }
     },
 );
-delete $kind{'with data'} if sysv();
+delete @kind{'with data', 'connections'} if sysv();
 
 for my $name (sort keys %kind) {
     my $run = $kind{$name};

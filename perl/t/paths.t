@@ -32,18 +32,23 @@ for my $function (qw(fdpasser_server fdpasser_connect fdpasser_connect_cb)) {
 is_deeply entries($dir), [], 'nothing is left behind';
 
 # --- taint mode: another process, because it has to be on from the start
+my $object = "bless([\$ARGV[0]], 'Path')";
 for (
     [ 'fdpasser_server',     '-T', qr/^died: Insecure dependency in fdpasser_server while running with -T switch at -e/ ],
     [ 'fdpasser_connect',    '-T', qr/^died: Insecure dependency in fdpasser_connect while running with -T switch at -e/ ],
     [ 'fdpasser_connect_cb', '-T', qr/^died: Insecure dependency in fdpasser_connect_cb while running with -T switch at -e/ ],
     [ 'fdpasser_server',     '',   qr/^done/ ],
+    [ 'fdpasser_server',     '-T', qr/^died: Insecure dependency in fdpasser_server while running with -T switch at -e/, $object ],
+    [ 'fdpasser_server',     '',   qr/^done/, $object ],
   )
 {
-    my ($function, $switch, $expected) = @$_;
+    my ($function, $switch, $expected, $path) = @$_;
+    $path ||= '$ARGV[0]';
     my @inc = map { "-I$_" } grep { !ref } @INC;
-    my $program = "use AnyEvent::FDpasser; print eval { AnyEvent::FDpasser::$function(\$ARGV[0], sub { }); 1 } ? 'done' : \"died: \$\@\"";
+    my $program = "package Path; use overload '\"\"' => sub { \$_[0][0] }; package main; use AnyEvent::FDpasser;"
+      . "print eval { AnyEvent::FDpasser::$function($path, sub { }); 1 } ? 'done' : \"died: \$\@\"";
     open my $out, '-|', $^X, ($switch ? $switch : ()), @inc, '-e', $program, "$dir/tainted" or die "perl: $!";
-    like do { local $/; <$out> }, $expected, "$function with a tainted path" . ($switch ? " under $switch" : ', not in taint mode');
+    like do { local $/; <$out> }, $expected, "$function with a tainted path" . ($path eq $object ? ' in an object' : '') . ($switch ? " under $switch" : ', not in taint mode');
     close $out;
     unlink "$dir/tainted";
 }

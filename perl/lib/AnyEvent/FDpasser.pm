@@ -411,24 +411,24 @@ sub _error {
 # --- connections -----------------------------------------------------------------------------------
 
 sub fdpasser_socketpair {
-    my @fd = _pair() or _croak('fdpasser_socketpair');
-    return map { _handle($_) // _croak('fdpasser_socketpair') } @fd;
+    my @pair = grep { defined } _pair();
+    _croak('fdpasser_socketpair') if @pair < 2;
+    return @pair;
 }
 
 sub fdpasser_server {
     my ($path, $backlog, @options) = @_;
     my $bytes = _bytes_of_path('fdpasser_server', $path);
     return _server_with_options($bytes, $backlog, @options) if @options;
-    my $fd = _server($bytes, $backlog || 0);
-    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_server: $path");
+    return _server($bytes, $backlog || 0) // _croak("fdpasser_server: $path");
 }
 
 sub _server_with_options {
     my ($path, $backlog, %option) = @_;
     my ($mode, $exclusive) = delete @option{qw(mode exclusive)};
     Carp::croak 'fdpasser_server: unknown option ' . join ', ', sort keys %option if %option;
-    my ($fd, $node) = _server_with($path, $backlog || 0, $mode // -1, !!$exclusive);
-    my $listener = (defined $fd ? _handle($fd) : undef) // _croak("fdpasser_server: $path");
+    my ($listener, $node) = _server_with($path, $backlog || 0, $mode // -1, !!$exclusive);
+    _croak("fdpasser_server: $path") if !$listener;
     *$listener->{fdpasser_node} = [ $path, $node ];
     return $listener;
 }
@@ -443,14 +443,12 @@ sub fdpasser_unlink {
 
 sub fdpasser_accept {
     my ($listener) = @_;
-    my $fd = _accept(_fileno($listener));
-    return $fd < 0 ? undef : _handle($fd);
+    return _accept(_fileno($listener));
 }
 
 sub fdpasser_connect {
     my ($path) = @_;
-    my $fd = _connect(_bytes_of_path('fdpasser_connect', $path));
-    return ($fd < 0 ? undef : _handle($fd)) // _croak("fdpasser_connect: $path");
+    return _connect(_bytes_of_path('fdpasser_connect', $path)) // _croak("fdpasser_connect: $path");
 }
 
 sub fdpasser_connect_cb {
@@ -461,61 +459,82 @@ sub fdpasser_connect_cb {
     my $bytes    = _bytes_of_path('fdpasser_connect_cb', $path);
     my $deadline = AE::time() + $timeout;
 
-    # A full backlog cannot be waited for by poll. So a timer tries again.
-    my %attempt;
+    # A full backlog cannot be waited for by poll. So a timer tries again. Signal handlers wait from the attempt to the
+    # callback: one that dies would lose the connection, or the callback.
+    my %attempt = (cb => $cb);
     my $try = sub {
+        _hold_signals();
         my $cb = $attempt{cb} or return;
-        my $fd = _connect_now($bytes);
-        my $full = $fd < 0 && ($! == Errno::EAGAIN || $! == Errno::ETIMEDOUT);
-        return if $full && AE::time() < $deadline;
-        my $fh = $fd < 0 ? undef : _handle($fd);
-        my $errno = $full ? Errno::ETIMEDOUT : $! + 0;
+        my $fh = _connect_now($bytes);
+        my $errno = $! + 0;
+        if (!$fh && ($errno == Errno::EAGAIN || $errno == Errno::ETIMEDOUT)) {
+            return if AE::time() < $deadline;
+            $errno = Errno::ETIMEDOUT;
+        }
         %attempt = ();
-        return $cb->($fh) if $fh;
         $! = $errno;
-        return $cb->();
+        _call($cb, $fh || ());
+        return;
     };
-    $attempt{cb}    = $cb;
-    $attempt{timer} = AE::timer(0, 0.01, $try);
+    if   (_loop()->{keeps_timer}) { _try_until_over(\%attempt, 0, $try) }
+    else                          { $attempt{timer} = AE::timer(0, 0.01, $try) }
+    $attempt{spare} = _on_glib('Timeout', 10, $try) if $loop->{is_glib};    # Glib drops a timer if a signal handler dies
     return defined wantarray ? AnyEvent::Util::guard(sub { %attempt = () }) : ();
 }
 
-# Which process has taken them over: each has one owner.
-my $inherited_by = 0;
+# The same timer for a loop that never frees a cancelled one. So none is cancelled: the last one finds the attempt over.
+sub _try_until_over {
+    my ($attempt, $after, $try) = @_;
+    my $until_it_fires;
+    $until_it_fires = AE::timer(
+        $after, 0,
+        sub {
+            undef $until_it_fires;
+            { _hold_signals(); _try_until_over($attempt, 0.01, $try) if $attempt->{cb} }
+            $try->();
+        }
+    );
+    return;
+}
 
 sub fdpasser_inherited {
-    return if $inherited_by == $$;
-    my ($count, @found) = _inherited();
-    _croak('fdpasser_inherited') if $count < 0;
-    $inherited_by = $$ if $count > 0;
-    my %handles;
-    while (my ($fd, $name) = splice @found, 0, 2) {
-        push @{ $handles{$name} }, _handle($fd) // _croak('fdpasser_inherited');
-    }
-    return %handles;
+    my $handles = _inherited();
+    _croak('fdpasser_inherited') if !$handles || grep { !defined } map { @$_ } values %$handles;
+    return %$handles;
 }
 
 sub fdpasser_is {
     my ($fh, @kinds) = @_;
-    my $is = _is(_fileno($fh), @kinds);
+    my $what = 0;
+    $what |= _kind($_) || Carp::croak("fdpasser_is: unknown kind $_") for @kinds;
+    my $is = _is(_fileno($fh), $what);
     return $is < 0 ? undef : $is;
 }
 
 sub fdpasser_notify {
     my ($state, @fhs) = @_;
-    my $told = _notify($state, map { _fileno($_) } @fhs);
+    my $bytes = _bytes('fdpasser_notify', $state);
+    Carp::croak 'NUL character in fdpasser_notify' if $bytes =~ /\0/;
+    my $told = _notify($bytes, map { _fileno($_) } @fhs);
     return $told < 0 ? undef : $told;
 }
 
-# The bytes of a path, as for Perl's own bind and connect: the same whether the string is flagged as UTF-8 or not.
+# The bytes of a path, as for Perl's own bind and connect.
 sub _bytes_of_path {
     my ($function, $path) = @_;
-    if (${^TAINT} && Scalar::Util::tainted($path)) {
+    my $bytes = _bytes($function, $path);
+    if (${^TAINT} && Scalar::Util::tainted($bytes)) {
         my $message = "Insecure dependency in $function while running with " . (${^TAINT} > 0 ? '-T' : '-t') . ' switch';
         Carp::croak $message if ${^TAINT} > 0;
         Carp::carp $message;
     }
-    my $bytes = ref $path ? "$path" : $path;
+    return $bytes;
+}
+
+# The bytes of a string: the same whether it is flagged as UTF-8 or not.
+sub _bytes {
+    my ($function, $string) = @_;
+    my $bytes = ref $string ? "$string" : $string;
     utf8::downgrade($bytes, 1) or Carp::croak "Wide character in $function";
     return $bytes;
 }
@@ -933,6 +952,8 @@ L<fdpasser_is(3)> says what each of them means.
 Tells the service manager that started this process what state it is in, such as C<"READY=1">, and may give it descriptors
 to keep (C<"FDSTORE=1\nFDNAME=name">). It returns 1 if that was sent, and 0 if nobody wants to know. If it fails it returns
 C<undef>, and C<$!> is the reason. It waits while the manager's queue is full.
+
+The state is a string of bytes, so encode text. It dies if a character is above 255 or is a NUL.
 
 =head2 AnyEvent::FDpasser::fdpasser_mode()
 

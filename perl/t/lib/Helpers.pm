@@ -24,7 +24,7 @@ our @EXPORT = qw(
   open_fds is_open fill_table
   in_child child_ok child_verdict
   peer_sends send_message can_send_messages patiently
-  stand_in refuse
+  stand_in refuse signal_during
   entries at_end
 );
 
@@ -170,6 +170,23 @@ sub stand_in {
 sub refuse {
     my ($errno) = @_;
     return -$errno;
+}
+
+# Until the returned guard is dropped, SIGUSR1 is pending whenever one of the module's own functions in C runs: its handler
+# waits for the next statement. (kill itself runs the handler, unless the signal is blocked.)
+sub signal_during {
+    my ($function) = @_;
+    my $name = "AnyEvent::FDpasser::$function";
+    my $usr1 = POSIX::SigSet->new(POSIX::SIGUSR1());
+    no strict 'refs';
+    no warnings 'redefine';
+    my $real = \&$name;
+    *$name = sub {
+        POSIX::sigprocmask(POSIX::SIG_BLOCK(), $usr1);
+        kill USR1 => $$;
+        return (POSIX::sigprocmask(POSIX::SIG_UNBLOCK(), $usr1)) x 0, $real->(@_);
+    };
+    return at_end(sub { no strict 'refs'; no warnings 'redefine'; *$name = $real });
 }
 
 # A guard: the code runs when the last reference to it goes.
