@@ -67,6 +67,8 @@ PROTOTYPES: DISABLE
 BOOT:
     MY_CXT_INIT;
     MY_CXT.callback_depth = 0;
+    MY_CXT.code_runs = 0;
+    MY_CXT.will_poll = FALSE;
     usual_hook = PL_signalhook;
     make_layers();
 
@@ -242,6 +244,7 @@ void
 CLONE(...)
   CODE:
     MY_CXT_CLONE;
+    MY_CXT.will_poll = FALSE;
     PERL_UNUSED_VAR(items);
 
 # Signal handlers wait until the caller's scope is left. $! is then what it is now.
@@ -252,20 +255,28 @@ _hold_signals()
     hold_signals(aTHX);
     ENTER;
 
-# The same, and the direction gets the watcher that it needs when the scope is left. Returns false if there is no passer:
+# The same, and the direction gets the watcher that it needs when the scope is left. If the loop waits next (see _start), it
+# is told not to, if code of the program has run. Returns false if there is no passer:
 # a loop that was cloned for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
 bool
-_begin(SV *passer, SV *dir)
+_begin(SV *passer, SV *dir, bool before_wait = FALSE)
   CODE:
     RETVAL = SvROK(passer) && SvTYPE(SvRV(passer)) == SVt_PVHV;
     if (RETVAL) {
         LEAVE;
         hold_signals(aTHX);
-        settle_at_end(aTHX_ passer, direction(aTHX_ dir));
+        settle_at_end(aTHX_ passer, direction(aTHX_ dir), before_wait);
         ENTER;
     }
   OUTPUT:
     RETVAL
+
+# The idle watcher of _poll_without_waiting has stopped.
+void
+_has_polled()
+  CODE:
+    dMY_CXT;
+    MY_CXT.will_poll = FALSE;
 
 # Adds an entry to the direction's queue.
 void

@@ -61,6 +61,7 @@ fileno_of(pTHX_ SV *handle)
             return PerlIO_fileno(IoIFP(io));
     }
     dSP;
+    count_code_run(aTHX);
     ENTER;
     SAVETMPS;
     PUSHMARK(SP);
@@ -84,9 +85,9 @@ passer_fd(pTHX_ HV *self)
 
 /* --- watchers ----------------------------------------------------------------------------------------- */
 
-/* Calls one of the methods in FDpasser.pm that make a watcher. $@ stays as it is. */
+/* Calls one of the functions in FDpasser.pm that make a watcher. $@ stays as it is. */
 static void
-call_watch_method(pTHX_ SV *passer, const char *method, const Direction *is, int pause)
+call_quietly(pTHX_ const char *function, SV *passer, const Direction *is, int pause)
 {
     dSP;
     PUSHSTACKi(PERLSI_DESTROY);
@@ -95,18 +96,20 @@ call_watch_method(pTHX_ SV *passer, const char *method, const Direction *is, int
     save_scalar(PL_errgv);
     PUSHMARK(SP);
     EXTEND(SP, 3);
-    PUSHs(passer);
-    mPUSHp(is->name, 4);
+    if (passer) {
+        PUSHs(passer);
+        mPUSHp(is->name, 4);
+    }
     if (pause >= 0)
         mPUSHi(pause);
     PUTBACK;
-    call_pv(method, G_VOID | G_DISCARD | G_EVAL | G_KEEPERR);
+    call_pv(function, G_VOID | G_DISCARD | G_EVAL | G_KEEPERR);
     FREETMPS;
     LEAVE;
     POPSTACK;
 }
 
-#define try_later(passer, is, pause) call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_later", is, pause)
+#define try_later(passer, is, pause) call_quietly(aTHX_ "AnyEvent::FDpasser::_later", passer, is, pause)
 
 /* More than one entry waits for its callback. The first callback may run the event loop, and the others have to get their
  * turn there. */
@@ -153,32 +156,64 @@ settle(pTHX_ SV *passer, const Direction *is)
     }
     remove(self, is->timer);
     if (!has(self, is->io))
-        call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_watch", is, -1);
+        call_quietly(aTHX_ "AnyEvent::FDpasser::_watch", passer, is, -1);
 }
 
 typedef struct {
     SV *passer;
     const Direction *is;
+    bool before_wait;   /* the loop waits next, without looking at conditions again */
+    UV code_runs_before; /* MY_CXT.code_runs at the beginning */
 } Turn;
+
+/* If nothing else refers to a passer, its count is this at the end of its last turn: the turn, the watcher's closure and
+ * `$self` of _move. */
+#define REFERENCES_OF_TURN 3
+
+/* Whether code of the program has run in the turn, or runs directly after it: the passer's DESTROY or a signal handler.
+ * A condition may have come true then. */
+static bool
+may_have_run_code(pTHX_ const Turn *turn)
+{
+    dMY_CXT;
+    return MY_CXT.code_runs != turn->code_runs_before || SvREFCNT(SvRV(turn->passer)) <= REFERENCES_OF_TURN
+           || PL_sig_pending;
+}
+
+static void
+poll_without_waiting(pTHX)
+{
+    dMY_CXT;
+    if (MY_CXT.will_poll)
+        return;
+    MY_CXT.will_poll = TRUE;
+    call_quietly(aTHX_ "AnyEvent::FDpasser::_poll_without_waiting", NULL, NULL, -1);
+}
 
 static void
 end_turn(pTHX_ void *arg)
 {
     Turn *turn = arg;
-    if (PL_phase != PERL_PHASE_DESTRUCT)
+    if (PL_phase != PERL_PHASE_DESTRUCT) {
         settle(aTHX_ turn->passer, turn->is);
+        if (turn->before_wait && may_have_run_code(aTHX_ turn))
+            poll_without_waiting(aTHX);
+    }
     SvREFCNT_dec(turn->passer);
     Safefree(turn);
 }
 
 /* When the scope is left, also by an exception, the direction gets its watcher. */
 static void
-settle_at_end(pTHX_ SV *passer, const Direction *is)
+settle_at_end(pTHX_ SV *passer, const Direction *is, bool before_wait)
 {
+    dMY_CXT;
     Turn *turn;
     Newx(turn, 1, Turn);
     turn->passer = newRV_inc(SvRV(passer));
     turn->is = is;
+    turn->before_wait = before_wait;
+    turn->code_runs_before = MY_CXT.code_runs;
     SAVEDESTRUCTOR_X(end_turn, turn);
 }
 
@@ -195,7 +230,7 @@ push_entry(pTHX_ SV *passer, const Direction *is, SV *entry)
         if (has(self, is->in_hand) || has(self, "failing") || has(self, "ended") || has(self, "reported"))
             settle(aTHX_ passer, is);
         else
-            call_watch_method(aTHX_ passer, "AnyEvent::FDpasser::_start", is, -1);
+            call_quietly(aTHX_ "AnyEvent::FDpasser::_start", passer, is, -1);
     }
     LEAVE;
 }

@@ -102,11 +102,27 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
     return 1;
 }
 
+/* Whether code of the program may run when the handle is dropped: its DESTROY, or that of something it carries. */
+static bool
+dropping_runs_code(SV *handle)
+{
+    SV *glob = SvROK(handle) ? SvRV(handle) : NULL;
+
+    if (!glob || SvREFCNT(glob) > 1)
+        return FALSE;
+    return SvOBJECT(glob) || SvMAGICAL(glob) || !isGV_with_GP(glob) || GvSV((GV *)glob) || GvAV((GV *)glob)
+           || GvHV((GV *)glob);
+}
+
 /* Drops the handle of an entry, and then calls its callback. */
 static void
 tell_sent(pTHX_ SV *entry)
 {
-    SV *callback = only_part(aTHX_ entry, SEND_CALLBACK);
+    SV *callback;
+
+    if (dropping_runs_code(part_of(aTHX_ entry, SEND_FH)))
+        count_code_run(aTHX);
+    callback = only_part(aTHX_ entry, SEND_CALLBACK);
     if (SvTRUE(callback))
         call_back(aTHX_ callback, 0, NULL);
     else

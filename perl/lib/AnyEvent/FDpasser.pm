@@ -224,11 +224,11 @@ sub error {
 
 # Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
 # leaves this function at once and goes to the event loop. _begin() holds signals, and when the scope is left, also by
-# an exception, the passer gets the watcher that it needs next.
+# an exception, the passer gets the watcher that it needs next. $before_wait: the loop waits next; see _start.
 sub _move {
-    my ($self, $dir) = @_;
+    my ($self, $dir, $before_wait) = @_;
     no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-    _begin($self, $dir) or return;
+    _begin($self, $dir, $before_wait) or return;
     my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
     $self->_stopped($dir, $status)
       if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
@@ -269,9 +269,23 @@ sub _stopped {
 sub _start {
     my ($self, $dir) = @_;
     return $self->_watch($dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
-    my $cb = sub { _move($self, 'send') };
+    my $cb = sub { _move($self, 'send', 1) };
     $self->{send_timer} = [ EV::prepare($cb), EV::timer(0, 0.01, $cb) ];
     return;
+}
+
+# A prepare watcher runs after EV has decided to poll, and before it decides how long it waits. If a condition comes true
+# there, AnyEvent does not see it before the poll is over. So EV must not wait, and it does not while an idle watcher is
+# active. There is one for all passers. A new thread gets none: it must not free EV's references to it.
+{
+    my $idle;
+
+    sub _poll_without_waiting {
+        $idle ||= bless [ EV::idle_ns(sub { $_[0]->stop; _has_polled() }) ], 'AnyEvent::FDpasser::Unshared';
+        $idle->[0]->start;
+        return;
+    }
+    sub AnyEvent::FDpasser::Unshared::CLONE_SKIP { return 1 }
 }
 
 # Waits for the socket.
