@@ -70,6 +70,9 @@ BOOT:
     MY_CXT.code_runs = 0;
     MY_CXT.will_poll = FALSE;
     usual_hook = PL_signalhook;
+    /* These two work on their caller's scope. Under a debugger DB::sub would be the caller. */
+    CvNODEBUG_on(get_cv("AnyEvent::FDpasser::_begin", 0));
+    CvNODEBUG_on(get_cv("AnyEvent::FDpasser::_hold_signals", 0));
     make_layers();
 
 int

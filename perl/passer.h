@@ -41,11 +41,11 @@ made_queue_in(pTHX_ HV *self, const char *key)
     return av;
 }
 
-/* Keeps a status that the socket may not report a second time. */
+/* Keeps a status that the socket may not report a second time. After `error` there is nothing to keep. */
 static void
 note(pTHX_ HV *self, const char *key, int status)
 {
-    if (!has(self, key))
+    if (!has(self, key) && !has(self, "error_state"))
         (void)hv_store(self, key, strlen(key), newSViv(status), 0);
 }
 
@@ -65,7 +65,7 @@ fileno_of(pTHX_ SV *handle)
     ENTER;
     SAVETMPS;
     PUSHMARK(SP);
-    XPUSHs(handle);
+    XPUSHs(sv_mortalcopy(handle)); /* that code may drop the handle */
     PUTBACK;
     call_pv("AnyEvent::FDpasser::_fileno", G_SCALAR);
     SPAGAIN;
@@ -76,14 +76,25 @@ fileno_of(pTHX_ SV *handle)
     return fd;
 }
 
+/* The number of the passer's own handle. If that is tied, code of the program runs, and may shut the passer down. */
 static int
 passer_fd(pTHX_ HV *self)
 {
+    dMY_CXT;
+    UV before = MY_CXT.code_runs;
     SV **fh = member(self, "fh");
-    return fh ? fileno_of(aTHX_ *fh) : -1;
+    int fd = fh ? fileno_of(aTHX_ *fh) : -1;
+    return MY_CXT.code_runs != before && !has(self, "fh") ? -1 : fd;
 }
 
 /* --- watchers ----------------------------------------------------------------------------------------- */
+
+static void
+drop_watchers(pTHX_ HV *self, const Direction *is)
+{
+    remove(self, is->io);
+    remove(self, is->timer);
+}
 
 /* Calls one of the functions in FDpasser.pm that make a watcher. $@ stays as it is. */
 static void
@@ -107,6 +118,9 @@ call_quietly(pTHX_ const char *function, SV *passer, const Direction *is, int pa
     FREETMPS;
     LEAVE;
     POPSTACK;
+    /* They ask for the handle's number. If it is tied, its code may have shut the passer down. */
+    if (passer && has((HV *)SvRV(passer), "error_state"))
+        drop_watchers(aTHX_ (HV *)SvRV(passer), is);
 }
 
 #define try_later(passer, is, pause) call_quietly(aTHX_ "AnyEvent::FDpasser::_later", passer, is, pause)
@@ -133,15 +147,16 @@ settle(pTHX_ SV *passer, const Direction *is)
     SV *asked = hv_delete(self, "pause", 5, 0);
     int pause = asked ? (int)SvIV(asked) : -1;
 
-    if (has(self, "error_state"))
+    if (has(self, "error_state")) {
+        drop_watchers(aTHX_ self, is);
         return;
+    }
     if (!in_hand)
         remove(self, is->in_hand);
     if (!queued)
         remove(self, is->queue);
     if (!busy || has(self, "reported")) {
-        remove(self, is->io);
-        remove(self, is->timer);
+        drop_watchers(aTHX_ self, is);
         return;
     }
     /* The socket would not become ready for these. */

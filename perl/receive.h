@@ -66,6 +66,8 @@ take(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
     int fds[MOST_AT_ONCE - 1 + FDPASSER_MAX_PER_MESSAGE];
     int n, status, fd = passer_fd(aTHX_ self);
 
+    if (fd < 0)
+        return -EBADF;
     if (enough > MOST_AT_ONCE)
         enough = MOST_AT_ONCE;
     n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
@@ -272,6 +274,12 @@ recv_some(pTHX_ SV *passer, int share)
             status = look(aTHX_ passer, self, one_only ? 1 : enough, &seen, &handle);
             share -= seen.bytes_only;
             seen.bytes_only = 0;
+            /* A tied handle runs Perl code there, which may call `error`. */
+            queue = queue_in(aTHX_ self, "recv_queue");
+            if (!length_of(queue)) {
+                SvREFCNT_dec(handle);
+                break;
+            }
             if (handle && PL_sig_pending) {
                 /* A handler may die, so the handle has to be in the passer. */
                 av_push(made_queue_in(aTHX_ self, "received"), handle);

@@ -60,14 +60,23 @@ send_with_data(pTHX_ int fd, int sent_fd, SV *data)
     return (int)fdpasser_try_send_message(fd, &sent_fd, 1, bytes, len);
 }
 
+/* The program may have changed the option since `new` checked it. */
+static int
+most_per_message(pTHX_ HV *self)
+{
+    SV **limit = member(self, "max_fds_per_message");
+    IV most = limit && SvOK(*limit) && looks_like_number(*limit) ? SvIV(*limit) : 1;
+
+    return most < 1 ? 1 : most > FDPASSER_MAX_PER_MESSAGE ? FDPASSER_MAX_PER_MESSAGE : (int)most;
+}
+
 /* Sends one message. In the same step its entries leave `send_queue`, so that no entry is sent twice. If there
  * is one, it goes to *entry; several go to `sent`. Returns 1, or an errno, negated. */
 static int
 send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
 {
     int fds[FDPASSER_MAX_PER_MESSAGE];
-    SV **limit = member(self, "max_fds_per_message");
-    int per_message = limit ? (int)SvIV(*limit) : 1;
+    int per_message = most_per_message(aTHX_ self);
     int fd, i, n, wanted = entries_of_message(queue, per_message);
     SV *first = AvARRAY(queue)[0];
     AV *sent;
@@ -114,19 +123,28 @@ dropping_runs_code(SV *handle)
            || GvHV((GV *)glob);
 }
 
-/* Drops the handle of an entry, and then calls its callback. */
+/* Drops the handle of an entry, and then calls its callback. An object's `bool` may be overloaded, and die. */
 static void
 tell_sent(pTHX_ SV *entry)
 {
     SV *callback;
+    bool wanted;
 
     if (dropping_runs_code(part_of(aTHX_ entry, SEND_FH)))
         count_code_run(aTHX);
     callback = only_part(aTHX_ entry, SEND_CALLBACK);
-    if (SvTRUE(callback))
+    if (SvROK(callback))
+        count_code_run(aTHX);
+    ENTER;
+    SAVETMPS;
+    sv_2mortal(callback);
+    wanted = SvTRUE(callback);
+    if (wanted)
+        SvREFCNT_inc_simple_void_NN(callback);
+    FREETMPS;
+    LEAVE;
+    if (wanted)
         call_back(aTHX_ callback, 0, NULL);
-    else
-        SvREFCNT_dec(callback);
 }
 
 /* Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty, 2 if the share is

@@ -128,4 +128,24 @@ SKIP: {
     like $@, qr/error_state/, 'and says that the passer is in error_state';
     died_is(["on_error\n"], 'on_error');
 }
+{
+    # The callback is an object whose overloaded bool dies.
+    package Undecided;
+    use overload '&{}' => sub { sub { } }, bool => sub { die "undecided\n" }, fallback => 1;
+    our $freed = 0;
+    sub DESTROY { $freed++ }
+}
+{
+    my ($x, $y) = passers();
+    @Exceptions::died = ();
+    my $got;
+    $x->push_send_fh(numbered(1));
+    $x->push_send_fh(numbered(2), bless [], 'Undecided');
+    $y->push_recv_fh(sub { }) for 1 .. 2;
+    $y->push_recv_fh(sub { $got = number_of($_[0]) });
+    $x->push_send_fh(numbered(3));
+    through { $got };
+    is $got, 3, 'a callback whose bool dies does not stop the queue';
+    is $Undecided::freed, 1, '... and is freed';
+}
 done_testing;

@@ -139,8 +139,7 @@ sub peer_cred {
 sub push_send_fh {
     my ($self, $fh, $cb) = @_;
     $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
-    $fh = Symbol::qualify_to_ref($fh, scalar caller)
-      if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    $fh = _named_handle($fh) if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     _push($self, 'send', [ $fh, $cb ]);
     return;
 }
@@ -158,8 +157,7 @@ sub push_send_message {
     my ($self, $fh, $data, $cb) = @_;
     $self->_assert_usable;
     my $bytes = _bytes_of_data($data);
-    $fh = Symbol::qualify_to_ref($fh, scalar caller)
-      if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    $fh = _named_handle($fh) if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     _push($self, 'send', [ $fh, $cb, defined $bytes ? $bytes : () ]);
     return;
 }
@@ -172,6 +170,15 @@ sub push_recv_message {
     $self->{messages}++;
     _push($self, 'recv', [$cb]);
     return;
+}
+
+# The handle of that name, in the package that pushes. A subclass that passes the push on does not push.
+sub _named_handle {
+    my ($name) = @_;
+    my $level = 1;
+    my $package;
+    do { $package = caller $level++ } while defined $package && $package->isa(__PACKAGE__);
+    return Symbol::qualify_to_ref($name, $package // caller 1);
 }
 
 # The bytes of data, the same whether the string is flagged as UTF-8 or not. Undef if there are none. A single NUL is what
@@ -205,7 +212,10 @@ sub error {
         local $@;            # destructors may run here, for example those of POE's watchers
         no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
         delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
-        close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
+        {
+            local $SIG{__DIE__};    # the caller's code may run: CLOSE of a tied handle, overloading
+            eval { close $_ } for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
+        }
         delete @$self{qw(send_queue sent recv_queue received messages ahead)};
     }
 
