@@ -96,9 +96,10 @@ drop_watchers(pTHX_ HV *self, const Direction *is)
     remove(self, is->timer);
 }
 
-/* Calls one of the functions in FDpasser.pm that make a watcher. $@ stays as it is. */
+/* Calls one of the functions in FDpasser.pm that make a watcher. $@ stays as it is. If the function dies, its error goes
+ * to *error, or becomes a warning if that is NULL. */
 static void
-call_quietly(pTHX_ const char *function, SV *passer, const Direction *is, int pause)
+call_function(pTHX_ const char *function, SV *passer, const Direction *is, int pause, SV **error)
 {
     dSP;
     PUSHSTACKi(PERLSI_DESTROY);
@@ -114,7 +115,9 @@ call_quietly(pTHX_ const char *function, SV *passer, const Direction *is, int pa
     if (pause >= 0)
         mPUSHi(pause);
     PUTBACK;
-    call_pv(function, G_VOID | G_DISCARD | G_EVAL | G_KEEPERR);
+    call_pv(function, G_VOID | G_DISCARD | G_EVAL | (error ? 0 : G_KEEPERR));
+    if (error)
+        *error = SvTRUE(ERRSV) ? newSVsv(ERRSV) : NULL;
     FREETMPS;
     LEAVE;
     POPSTACK;
@@ -123,7 +126,9 @@ call_quietly(pTHX_ const char *function, SV *passer, const Direction *is, int pa
         drop_watchers(aTHX_ (HV *)SvRV(passer), is);
 }
 
-#define try_later(passer, is, pause) call_quietly(aTHX_ "AnyEvent::FDpasser::_later", passer, is, pause)
+#define call_quietly(function, passer, is, pause) call_function(aTHX_ function, passer, is, pause, NULL)
+
+#define try_later(passer, is, pause) call_quietly("AnyEvent::FDpasser::_later", passer, is, pause)
 
 /* More than one entry waits for its callback. The first callback may run the event loop, and the others have to get their
  * turn there. */
@@ -171,7 +176,7 @@ settle(pTHX_ SV *passer, const Direction *is)
     }
     remove(self, is->timer);
     if (!has(self, is->io))
-        call_quietly(aTHX_ "AnyEvent::FDpasser::_watch", passer, is, -1);
+        call_quietly("AnyEvent::FDpasser::_watch", passer, is, -1);
 }
 
 typedef struct {
@@ -202,7 +207,7 @@ poll_without_waiting(pTHX)
     if (MY_CXT.will_poll)
         return;
     MY_CXT.will_poll = TRUE;
-    call_quietly(aTHX_ "AnyEvent::FDpasser::_poll_without_waiting", NULL, NULL, -1);
+    call_quietly("AnyEvent::FDpasser::_poll_without_waiting", NULL, NULL, -1);
 }
 
 static void
@@ -232,11 +237,31 @@ settle_at_end(pTHX_ SV *passer, const Direction *is, bool before_wait)
     SAVEDESTRUCTOR_X(end_turn, turn);
 }
 
+/* There is no watcher, so nothing would ever serve the newest entry. Takes it back and dies. */
+static void
+take_back(pTHX_ HV *self, const Direction *is, SV *error)
+{
+    AV *queue = queue_in(aTHX_ self, is->queue);
+    dSP;
+
+    if (length_of(queue))
+        SvREFCNT_dec(av_pop(queue));
+    if (!length_of(queue))
+        remove(self, is->queue);
+    PUSHMARK(SP);
+    if (SvPOK(error) && SvCUR(error) && SvEND(error)[-1] == '\n')
+        SvCUR_set(error, SvCUR(error) - 1);
+    mXPUSHs(newSVpvf("cannot watch the passer: %" SVf, SVfARG(sv_2mortal(error))));
+    PUTBACK;
+    call_pv("Carp::croak", G_VOID | G_DISCARD);
+}
+
 /* Queues an entry, and gives an idle direction its first watcher. */
 static void
 push_entry(pTHX_ SV *passer, const Direction *is, SV *entry)
 {
     HV *self = (HV *)SvRV(passer);
+    SV *error = NULL;
 
     ENTER;
     hold_signals(aTHX);
@@ -245,7 +270,9 @@ push_entry(pTHX_ SV *passer, const Direction *is, SV *entry)
         if (has(self, is->in_hand) || has(self, "failing") || has(self, "ended") || has(self, "reported"))
             settle(aTHX_ passer, is);
         else
-            call_quietly(aTHX_ "AnyEvent::FDpasser::_start", passer, is, -1);
+            call_function(aTHX_ "AnyEvent::FDpasser::_start", passer, is, -1, &error);
     }
     LEAVE;
+    if (error)
+        take_back(aTHX_ self, is, error);
 }

@@ -167,8 +167,8 @@ sub push_recv_message {
     $self->_assert_usable;
     Carp::croak 'push_recv_message needs a callback' unless $cb;
     _hold_signals();
-    $self->{messages}++;
     _push($self, 'recv', [$cb]);
+    $self->{messages}++ if !$self->{error_state};
     return;
 }
 
@@ -358,8 +358,11 @@ sub _later_for_good {
     my $io = !$ms && $self->_soon($cb);
     $slot->{io} = $io if $io;
     my $until_it_fires;
-    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
-    return;
+    return if eval {
+        $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
+    };
+    delete $self->{ $DIRECTION{$dir}{timer} };
+    die $@;
 }
 
 # Waits until the socket is writable, which it is as a rule.
@@ -405,7 +408,10 @@ sub _on_its_own {
 sub _loop {
     return $loop ||= do {
         local $@;
-        $LOOP{ AnyEvent::detect() } || {};
+        my $found = $LOOP{ AnyEvent::detect() || die "AnyEvent cannot load an event loop\n" } || {};
+        # IO::Async loads its timers at the first one. Later the descriptor table may be full.
+        AE::timer(0, 0, sub { }) if $found->{keeps_timer};
+        $found;
     };
 }
 
