@@ -225,6 +225,14 @@ _notify(const char *state, ...)
   OUTPUT:
     RETVAL
 
+# The handle's descriptor number, or -1. It is known here if code of the program runs for that.
+int
+_number_of(SV *handle)
+  CODE:
+    RETVAL = fileno_of(aTHX_ handle);
+  OUTPUT:
+    RETVAL
+
 # Returns a handle that owns the descriptor. If it fails: undef, and $! is set.
 SV *
 _handle(int fd)

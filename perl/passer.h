@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 
-/* A passer is a hash. FDpasser.pm says which keys it has. */
+/* A passer is a hash. FDpasser.pm says which keys it has. The private ones begin with this. */
+#define OWN "-"
 
 /* What differs between the directions: the names of their keys. */
 typedef struct {
     const char *name, *queue, *in_hand, *io, *timer;
 } Direction;
 
-static const Direction sending = { "send", "send_queue", "sent", "send_io", "send_timer" };
-static const Direction receiving = { "recv", "recv_queue", "received", "recv_io", "recv_timer" };
+static const Direction sending = { "send", OWN "send_queue", OWN "sent", OWN "send_io", OWN "send_timer" };
+static const Direction receiving = { "recv", OWN "recv_queue", OWN "received", OWN "recv_io", OWN "recv_timer" };
 
 static const Direction *
 direction(pTHX_ SV *name)
@@ -102,6 +103,9 @@ static void
 call_function(pTHX_ const char *function, SV *passer, const Direction *is, int pause, SV **error)
 {
     dSP;
+    dMY_CXT;
+    UV before = MY_CXT.code_runs;
+
     PUSHSTACKi(PERLSI_DESTROY);
     ENTER;
     SAVETMPS;
@@ -122,7 +126,7 @@ call_function(pTHX_ const char *function, SV *passer, const Direction *is, int p
     LEAVE;
     POPSTACK;
     /* They ask for the handle's number. If it is tied, its code may have shut the passer down. */
-    if (passer && has((HV *)SvRV(passer), "error_state"))
+    if (passer && MY_CXT.code_runs != before && has((HV *)SvRV(passer), "error_state"))
         drop_watchers(aTHX_ (HV *)SvRV(passer), is);
 }
 
@@ -147,9 +151,9 @@ settle(pTHX_ SV *passer, const Direction *is)
     HV *self = (HV *)SvRV(passer);
     bool queued = length_of(queue_in(aTHX_ self, is->queue)) > 0;
     bool in_hand = length_of(queue_in(aTHX_ self, is->in_hand)) > 0;
-    bool over = has(self, "failing") || (has(self, "ended") && !in_hand);
+    bool over = has(self, OWN "failing") || (has(self, OWN "ended") && !in_hand);
     bool busy = is == &sending ? in_hand || (queued && !over) : queued || over;
-    SV *asked = hv_delete(self, "pause", 5, 0);
+    SV *asked = hv_delete(self, OWN "pause", strlen(OWN "pause"), 0);
     int pause = asked ? (int)SvIV(asked) : -1;
 
     if (has(self, "error_state")) {
@@ -160,7 +164,7 @@ settle(pTHX_ SV *passer, const Direction *is)
         remove(self, is->in_hand);
     if (!queued)
         remove(self, is->queue);
-    if (!busy || has(self, "reported")) {
+    if (!busy || has(self, OWN "reported")) {
         drop_watchers(aTHX_ self, is);
         return;
     }
@@ -267,7 +271,7 @@ push_entry(pTHX_ SV *passer, const Direction *is, SV *entry)
     hold_signals(aTHX);
     av_push(made_queue_in(aTHX_ self, is->queue), newSVsv(entry));
     if (!has(self, is->io) && !has(self, is->timer)) {
-        if (has(self, is->in_hand) || has(self, "failing") || has(self, "ended") || has(self, "reported"))
+        if (has(self, is->in_hand) || has(self, OWN "failing") || has(self, OWN "ended") || has(self, OWN "reported"))
             settle(aTHX_ passer, is);
         else
             call_function(aTHX_ "AnyEvent::FDpasser::_start", passer, is, -1, &error);

@@ -88,7 +88,7 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
     for (i = 0; i < wanted && i < length_of(queue); i++)
         fds[i] = fileno_of(aTHX_ part_of(aTHX_ AvARRAY(queue)[i], SEND_FH));
     fd = passer_fd(aTHX_ self);
-    changed = queue_in(aTHX_ self, "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
+    changed = queue_in(aTHX_ self, OWN "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
     SvREFCNT_dec(first);
     SvREFCNT_dec((SV *)queue);
     if (changed)
@@ -104,7 +104,7 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
         *entry = av_shift(queue);
         return 1;
     }
-    sent = made_queue_in(aTHX_ self, "sent");
+    sent = made_queue_in(aTHX_ self, OWN "sent");
     for (i = 0; i < n; i++)
         av_push(sent, av_shift(queue));
     several_in_hand(aTHX_ passer, &sending);
@@ -161,16 +161,16 @@ send_some(pTHX_ SV *passer, int share)
 
         if (PL_sig_pending)
             run_signal_handlers(aTHX);
-        sent = queue_in(aTHX_ self, "sent");
+        sent = queue_in(aTHX_ self, OWN "sent");
         if (length_of(sent))
             entry = av_shift(sent);
-        else if (!length_of(queue = queue_in(aTHX_ self, "send_queue")))
+        else if (!length_of(queue = queue_in(aTHX_ self, OWN "send_queue")))
             break;
         else if ((status = send_message(aTHX_ passer, self, queue, &seen, &entry)) < 0)
             break;
         else if (entry && PL_sig_pending) {
             /* A handler may die, so the entry has to be in the passer. */
-            av_push(made_queue_in(aTHX_ self, "sent"), entry);
+            av_push(made_queue_in(aTHX_ self, OWN "sent"), entry);
             continue;
         }
         if (entry) {
@@ -178,5 +178,5 @@ send_some(pTHX_ SV *passer, int share)
             tell_sent(aTHX_ entry);
         }
     }
-    return share == 0 && length_of(queue_in(aTHX_ self, "send_queue")) ? 2 : status;
+    return share == 0 && length_of(queue_in(aTHX_ self, OWN "send_queue")) ? 2 : status;
 }

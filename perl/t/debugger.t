@@ -24,7 +24,7 @@ for my $round (1 .. 2) {
 }
 is_deeply \@got, [ 1 .. 3, 1 .. 3 ], 'handles arrive';
 is_deeply [ sort keys %$x ], [qw(fh on_error)], 'no queue and no watcher is left at the end that sent';
-is_deeply [ sort grep { $_ ne 'quiet' } keys %$y ], [qw(fh on_error)], 'nor at the other';
+is_deeply [ sort grep { $_ ne '-quiet' } keys %$y ], [qw(fh on_error)], 'nor at the other';
 
 my $handled = 0;
 local $SIG{USR1} = sub { $handled++ };

@@ -74,7 +74,7 @@ SKIP: {
     is_deeply \@got, [ map { "$_ data $_" } 1 .. 150 ], 'callbacks of push_recv_message die, and each gets its data';
     is_deeply [ sort @Exceptions::died ], [ ("recv\n") x 150, ("send\n") x 150 ], 'the loop got the exceptions';
     @Exceptions::died = ();
-    is $y->{messages}, undef, 'no callback is counted any more';
+    is $y->{-messages}, undef, 'no callback is counted any more';
 }
 SKIP: {
     my $none = can_send_messages();
