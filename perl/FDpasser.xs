@@ -266,9 +266,9 @@ _hold_signals()
     hold_signals(aTHX);
     ENTER;
 
-# The same, and the direction gets the watcher that it needs when the scope is left. If the loop waits next (see _start), it
-# is told not to, if code of the program has run. Returns false if there is no passer:
-# a loop that was cloned for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
+# The same, and the direction gets the watcher that it needs when the scope is left. If the loop waits next (see _start) and
+# code of the program has run, the loop is told not to wait. Returns false if there is no passer: a loop that was cloned
+# for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
 bool
 _begin(SV *passer, SV *dir, bool before_wait = FALSE)
   CODE:

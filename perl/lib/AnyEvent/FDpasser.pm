@@ -622,8 +622,8 @@ macOS it needs no other thread, if the peer puts several descriptors into a mess
 L</Several processes and a table that is nearly full>.
 
 This module is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser. It is built on the C
-library libfdpasser. Programs written for the original run unchanged, and the two can talk to each other. See
-L</COMPATIBILITY>.
+library libfdpasser. Programs written for the original run unchanged, with the exceptions that L</COMPATIBILITY> lists.
+The two can talk to each other.
 
 =head1 METHODS
 
@@ -707,7 +707,12 @@ The descriptor number is looked up when the handle's turn comes. If the handle h
 fails with C<EBADF>. A handle that was closed has none, and neither has one that is in memory only.
 
 The queue keeps the handle alive until it is sent, and then drops it. If you keep no other reference, the
-descriptor is then closed in this process. If you keep one, it stays open.
+descriptor is then closed in this process. If you keep one, it stays open. Perl waits for the child when it closes a
+handle of a piped C<open> (C<-|>). So keep a reference to such a handle until the child has ended, or the event loop
+stands still.
+
+The push dies, and queues nothing, if the event loop cannot make a watcher. That happens if something has to be loaded
+for the loop while the descriptor table is full.
 
 The callback runs when the operating system has taken the descriptor. By then the descriptor is closed in this
 process, unless you keep a reference. The peer may not have received it yet.
@@ -806,12 +811,22 @@ The event loop runs all callbacks. A push runs none. A callback may push, drop t
 loop.
 
 If a callback dies, its exception goes to the event loop, as from any watcher. The queue goes on with the next
-entry.
+entry. The event loop L<Event> never frees the code of a watcher that is dropped while it dies. So if a callback dies
+there after the last entry of the queue, the passer and its socket stay until you call C<error>.
 
 A signal handler may die too, for example to end a loop that takes too long. No descriptor is lost or sent twice by
 that, and no callback runs twice. Handlers do not run while the module works. They run while a callback runs, but not
 between the statements of the callback itself. So a callback of a few plain statements runs as a whole. A handler that
-dies inside a loop, a branch or a function call of a callback ends that callback.
+dies inside a loop, a branch or a function call of a callback ends that callback. If a callback sets a time limit for a
+call that waits, put that into an C<eval> block:
+
+    eval {
+        local $SIG{ALRM} = sub { die "timeout\n" };
+        alarm 5;
+        sysread $fh, my $data, 100;
+        alarm 0;
+        1;
+    } or warn $@;
 
 In one round of the loop a passer moves at most 48 descriptors in each direction. So other watchers and timers get their
 turn, also if the peer never stops.
@@ -828,7 +843,8 @@ After a shutdown every push dies with "passer object is in error_state:" and the
 $passer->{error_state} >> is then true.
 
 A subclass may also look at C<fh> (the handle that you gave), C<fh_pair> (both handles, until an end is chosen) and
-C<on_error>.
+C<on_error>. Together with C<max_fds_per_message> these are the public members. The private ones begin with a hyphen. A
+subclass may use all other names for members of its own, and any name that is not documented here for its methods.
 
 =head1 FUNCTIONS
 
@@ -1181,6 +1197,11 @@ descriptors in flight, a callback that dies, and a full table while sending.
 =item *
 
 C<fdpasser_accept> returns C<undef> if it fails. C<fdpasser_server> leaves everything but sockets alone.
+
+=item *
+
+A signal handler that dies between two plain statements of a callback does not end the callback. A time limit by C<alarm>
+needs an C<eval> block there: see L</Callbacks and exceptions>.
 
 =back
 
