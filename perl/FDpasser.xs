@@ -282,12 +282,12 @@ _begin(SV *passer, SV *dir, bool before_wait = FALSE)
   OUTPUT:
     RETVAL
 
-# The idle watcher of _poll_without_waiting has stopped.
+# Whether the idle watcher of _poll_without_waiting is active.
 void
-_has_polled()
+_will_poll(bool will)
   CODE:
     dMY_CXT;
-    MY_CXT.will_poll = FALSE;
+    MY_CXT.will_poll = will;
 
 # Adds an entry to the direction's queue.
 void

@@ -105,11 +105,13 @@ call_function(pTHX_ const char *function, SV *passer, const Direction *is, int p
     dSP;
     dMY_CXT;
     UV before = MY_CXT.code_runs;
+    bool had_error = !SvPOK(ERRSV) || SvCUR(ERRSV) > 0; /* as a rule $@ is empty, and need not be saved */
 
     PUSHSTACKi(PERLSI_DESTROY);
     ENTER;
     SAVETMPS;
-    save_scalar(PL_errgv);
+    if (had_error)
+        save_scalar(PL_errgv);
     PUSHMARK(SP);
     EXTEND(SP, 3);
     if (passer) {
@@ -122,6 +124,8 @@ call_function(pTHX_ const char *function, SV *passer, const Direction *is, int p
     call_pv(function, G_VOID | G_DISCARD | G_EVAL | (error ? 0 : G_KEEPERR));
     if (error)
         *error = SvTRUE(ERRSV) ? newSVsv(ERRSV) : NULL;
+    if (!had_error)
+        CLEAR_ERRSV();
     FREETMPS;
     LEAVE;
     POPSTACK;
@@ -208,10 +212,8 @@ static void
 poll_without_waiting(pTHX)
 {
     dMY_CXT;
-    if (MY_CXT.will_poll)
-        return;
-    MY_CXT.will_poll = TRUE;
-    call_quietly("AnyEvent::FDpasser::_poll_without_waiting", NULL, NULL, -1);
+    if (!MY_CXT.will_poll)
+        call_quietly("AnyEvent::FDpasser::_poll_without_waiting", NULL, NULL, -1);
 }
 
 static void

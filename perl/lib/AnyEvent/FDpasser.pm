@@ -293,8 +293,9 @@ sub _start {
     my $idle;
 
     sub _poll_without_waiting {
-        $idle ||= bless [ EV::idle_ns(sub { $_[0]->stop; _has_polled() }) ], 'AnyEvent::FDpasser::Unshared';
+        $idle ||= bless [ EV::idle_ns(sub { $_[0]->stop; _will_poll(0) }) ], 'AnyEvent::FDpasser::Unshared';
         $idle->[0]->start;
+        _will_poll(1);
         return;
     }
     sub AnyEvent::FDpasser::Unshared::CLONE_SKIP { return 1 }
