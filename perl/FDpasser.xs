@@ -67,7 +67,12 @@ PROTOTYPES: DISABLE
 BOOT:
     MY_CXT_INIT;
     MY_CXT.callback_depth = 0;
+    MY_CXT.code_runs = 0;
+    MY_CXT.will_poll = FALSE;
     usual_hook = PL_signalhook;
+    /* These two work on their caller's scope. Under a debugger DB::sub would be the caller. */
+    CvNODEBUG_on(get_cv("AnyEvent::FDpasser::_begin", 0));
+    CvNODEBUG_on(get_cv("AnyEvent::FDpasser::_hold_signals", 0));
     make_layers();
 
 int
@@ -236,6 +241,14 @@ _notify(const char *state, ...)
   OUTPUT:
     RETVAL
 
+# The handle's descriptor number, or -1. It is known here if code of the program runs for that.
+int
+_number_of(SV *handle)
+  CODE:
+    RETVAL = fileno_of(aTHX_ handle);
+  OUTPUT:
+    RETVAL
+
 int
 _retry_ms(int err)
   CODE:
@@ -248,6 +261,7 @@ void
 CLONE(...)
   CODE:
     MY_CXT_CLONE;
+    MY_CXT.will_poll = FALSE;
     PERL_UNUSED_VAR(items);
 
 # Signal handlers wait until the caller's scope is left. $! is then what it is now.
@@ -258,20 +272,28 @@ _hold_signals()
     hold_signals(aTHX);
     ENTER;
 
-# The same, and the direction gets the watcher that it needs when the scope is left. Returns false if there is no passer:
-# a loop that was cloned for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
+# The same, and the direction gets the watcher that it needs when the scope is left. If the loop waits next (see _start) and
+# code of the program has run, the loop is told not to wait. Returns false if there is no passer: a loop that was cloned
+# for a new thread has the closures of the passers, but CLONE_SKIP keeps back the passers.
 bool
-_begin(SV *passer, SV *dir)
+_begin(SV *passer, SV *dir, bool before_wait = FALSE)
   CODE:
     RETVAL = SvROK(passer) && SvTYPE(SvRV(passer)) == SVt_PVHV;
     if (RETVAL) {
         LEAVE;
         hold_signals(aTHX);
-        settle_at_end(aTHX_ passer, direction(aTHX_ dir));
+        settle_at_end(aTHX_ passer, direction(aTHX_ dir), before_wait);
         ENTER;
     }
   OUTPUT:
     RETVAL
+
+# Whether the idle watcher of _poll_without_waiting is active.
+void
+_will_poll(bool will)
+  CODE:
+    dMY_CXT;
+    MY_CXT.will_poll = will;
 
 # Adds an entry to the direction's queue.
 void

@@ -34,7 +34,7 @@ typedef struct {
 static int
 make_handles(pTHX_ SV *passer, const int *fds, int n, SV *data, int status, SV **one)
 {
-    AV *received = n > 1 ? made_queue_in(aTHX_ (HV *)SvRV(passer), "received") : NULL;
+    AV *received = n > 1 ? made_queue_in(aTHX_ (HV *)SvRV(passer), OWN "received") : NULL;
     int i;
 
     for (i = 0; i < n; i++) {
@@ -66,6 +66,8 @@ take(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
     int fds[MOST_AT_ONCE - 1 + FDPASSER_MAX_PER_MESSAGE];
     int n, status, fd = passer_fd(aTHX_ self);
 
+    if (fd < 0)
+        return -EBADF;
     if (enough > MOST_AT_ONCE)
         enough = MOST_AT_ONCE;
     n = (int)fdpasser_try_recv_messages(fd, fds, C_ARRAY_LENGTH(fds), enough, &status);
@@ -79,7 +81,7 @@ take(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
 static SV *
 join_ahead(pTHX_ HV *self, const char *bytes, STRLEN len)
 {
-    SV **slot = member(self, "ahead");
+    SV **slot = member(self, OWN "ahead");
     SV *data = slot ? newSVsv(*slot) : newSVpvs("");
 
     if (SvCUR(data) + len > FDPASSER_MAX_DATA) {
@@ -125,7 +127,7 @@ take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
     if (no_descriptor && is_packet_socket(fd))
         return -EBADMSG;
     if (n == 0)
-        return has(self, "ahead") ? -EBADMSG : 0;
+        return has(self, OWN "ahead") ? -EBADMSG : 0;
     data = join_ahead(aTHX_ self, bytes, len);
     if (!data) {
         for (i = 0; i < n; i++)
@@ -133,11 +135,11 @@ take_message(pTHX_ SV *passer, HV *self, Seen *seen, SV **one)
         return -EMSGSIZE;
     }
     if (no_descriptor) {
-        (void)hv_stores(self, "ahead", data);
+        (void)hv_stores(self, OWN "ahead", data);
         seen->bytes_only++;
         return 1;
     }
-    remove(self, "ahead");
+    remove(self, OWN "ahead");
     seen->total += n;
     sv_2mortal(data);
     return make_handles(aTHX_ passer, fds, n, is_no_data(data) ? NULL : data, 1, one);
@@ -167,7 +169,7 @@ ends_with_eagain(pTHX_ HV *self)
 static int
 take_next(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
 {
-    return has(self, "messages") ? take_message(aTHX_ passer, self, seen, one)
+    return has(self, OWN "messages") ? take_message(aTHX_ passer, self, seen, one)
                                  : take(aTHX_ passer, self, enough, seen, one);
 }
 
@@ -191,15 +193,15 @@ look(pTHX_ SV *passer, HV *self, int enough, Seen *seen, SV **one)
     }
     retry = status < 0 ? fdpasser_retry_ms(-status) : -1;
     if (status == -EAGAIN && seen->total == 1)
-        (void)hv_stores(self, "quiet", newSViv(QUIET_EVENTS));
+        (void)hv_stores(self, OWN "quiet", newSViv(QUIET_EVENTS));
     if (status == -ECONNRESET && !seen->was_reset) {
         /* SOCK_SEQPACKET reports it before the data. */
         seen->was_reset = TRUE;
-        note(aTHX_ self, "failing", status);
+        note(aTHX_ self, OWN "failing", status);
         return 1;
     }
     if (status <= 0 && retry < 0)
-        note(aTHX_ self, "ended", status);
+        note(aTHX_ self, OWN "ended", status);
     /* The callbacks may free slots of a full descriptor table. */
     return retry > 0 && seen->total > before ? 1 : status;
 }
@@ -212,11 +214,11 @@ hand_over(pTHX_ HV *self, SV *callback, SV *received)
     bool wants_data = is_array(callback);
 
     if (wants_data) {
-        SV **messages = member(self, "messages");
+        SV **messages = member(self, OWN "messages");
         if (messages && SvIV(*messages) > 1)
             sv_setiv(*messages, SvIV(*messages) - 1);
         else
-            remove(self, "messages");
+            remove(self, OWN "messages");
         callback = only_part(aTHX_ callback, RECV_CALLBACK);
         arguments[1] = is_array(received) ? newSVsv(part_of(aTHX_ received, RECV_DATA)) : newSV(0);
     }
@@ -230,7 +232,7 @@ hand_over(pTHX_ HV *self, SV *callback, SV *received)
 static bool
 was_closed(pTHX_ HV *self)
 {
-    bool sends_soon = has(self, "send_timer") && length_of(queue_in(aTHX_ self, "send_queue"));
+    bool sends_soon = has(self, OWN "send_timer") && length_of(queue_in(aTHX_ self, OWN "send_queue"));
     if (sends_soon || !has(self, "fh"))
         return FALSE;
     return fcntl(passer_fd(aTHX_ self), F_GETFD) == -1 && errno == EBADF;
@@ -243,9 +245,10 @@ was_closed(pTHX_ HV *self)
 static int
 recv_some(pTHX_ SV *passer, int share)
 {
+    dMY_CXT;
     HV *self = (HV *)SvRV(passer);
-    SV **quiet = member(self, "quiet");
-    bool one_only = quiet && SvIV(*quiet) > 0 && !has(self, "failing");
+    SV **quiet = member(self, OWN "quiet");
+    bool one_only = quiet && SvIV(*quiet) > 0 && !has(self, OWN "failing");
     bool called = FALSE;
     Seen seen = { 0, 0, FALSE };
     int status = 1;
@@ -253,31 +256,40 @@ recv_some(pTHX_ SV *passer, int share)
 
     if (one_only)
         sv_setiv(*quiet, SvIV(*quiet) - 1);
-    while (length_of(queue = queue_in(aTHX_ self, "recv_queue")) && share > 0) {
+    while (length_of(queue = queue_in(aTHX_ self, OWN "recv_queue")) && share > 0) {
         AV *received;
         SV *handle = NULL, **ended;
 
         if (PL_sig_pending) {
             run_signal_handlers(aTHX);
-            queue = queue_in(aTHX_ self, "recv_queue");
+            queue = queue_in(aTHX_ self, OWN "recv_queue");
             if (!length_of(queue))
                 break;
         }
-        received = queue_in(aTHX_ self, "received");
+        received = queue_in(aTHX_ self, OWN "received");
         if (length_of(received))
             handle = av_shift(received);
-        else if ((ended = member(self, "ended")))
+        else if ((ended = member(self, OWN "ended")))
             return (int)SvIV(*ended);
         else if (status != 1 || (one_only && seen.total))
             break;
         else {
+            UV before = MY_CXT.code_runs;
             int enough = (int)length_of(queue) < share ? (int)length_of(queue) : share;
             status = look(aTHX_ passer, self, one_only ? 1 : enough, &seen, &handle);
             share -= seen.bytes_only;
             seen.bytes_only = 0;
+            if (MY_CXT.code_runs != before) {
+                /* The code of a tied handle ran, and may have called `error`. */
+                queue = queue_in(aTHX_ self, OWN "recv_queue");
+                if (!length_of(queue)) {
+                    SvREFCNT_dec(handle);
+                    break;
+                }
+            }
             if (handle && PL_sig_pending) {
                 /* A handler may die, so the handle has to be in the passer. */
-                av_push(made_queue_in(aTHX_ self, "received"), handle);
+                av_push(made_queue_in(aTHX_ self, OWN "received"), handle);
                 continue;
             }
         }
@@ -291,7 +303,7 @@ recv_some(pTHX_ SV *passer, int share)
         return 1;
     if (called && was_closed(aTHX_ self)) {
         status = -EBADF;
-        note(aTHX_ self, "ended", status);
+        note(aTHX_ self, OWN "ended", status);
     }
     return status;
 }

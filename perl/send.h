@@ -60,14 +60,23 @@ send_with_data(pTHX_ int fd, int sent_fd, SV *data)
     return (int)fdpasser_try_send_message(fd, &sent_fd, 1, bytes, len);
 }
 
+/* The program may have changed the option since `new` checked it. */
+static int
+most_per_message(pTHX_ HV *self)
+{
+    SV **limit = member(self, "max_fds_per_message");
+    IV most = limit && SvOK(*limit) && looks_like_number(*limit) ? SvIV(*limit) : 1;
+
+    return most < 1 ? 1 : most > FDPASSER_MAX_PER_MESSAGE ? FDPASSER_MAX_PER_MESSAGE : (int)most;
+}
+
 /* Sends one message. In the same step its entries leave `send_queue`, so that no entry is sent twice. If there
  * is one, it goes to *entry; several go to `sent`. Returns 1, or an errno, negated. */
 static int
 send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
 {
     int fds[FDPASSER_MAX_PER_MESSAGE];
-    SV **limit = member(self, "max_fds_per_message");
-    int per_message = limit ? (int)SvIV(*limit) : 1;
+    int per_message = most_per_message(aTHX_ self);
     int fd, i, n, wanted = entries_of_message(queue, per_message);
     SV *first = AvARRAY(queue)[0];
     AV *sent;
@@ -79,7 +88,7 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
     for (i = 0; i < wanted && i < length_of(queue); i++)
         fds[i] = fileno_of(aTHX_ part_of(aTHX_ AvARRAY(queue)[i], SEND_FH));
     fd = passer_fd(aTHX_ self);
-    changed = queue_in(aTHX_ self, "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
+    changed = queue_in(aTHX_ self, OWN "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
     SvREFCNT_dec(first);
     SvREFCNT_dec((SV *)queue);
     if (changed)
@@ -95,22 +104,47 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
         *entry = av_shift(queue);
         return 1;
     }
-    sent = made_queue_in(aTHX_ self, "sent");
+    sent = made_queue_in(aTHX_ self, OWN "sent");
     for (i = 0; i < n; i++)
         av_push(sent, av_shift(queue));
     several_in_hand(aTHX_ passer, &sending);
     return 1;
 }
 
-/* Drops the handle of an entry, and then calls its callback. */
+/* Whether code of the program may run when the handle is dropped: its DESTROY, or that of something it carries. */
+static bool
+dropping_runs_code(SV *handle)
+{
+    SV *glob = SvROK(handle) ? SvRV(handle) : NULL;
+
+    if (!glob || SvREFCNT(glob) > 1)
+        return FALSE;
+    return SvOBJECT(glob) || SvMAGICAL(glob) || !isGV_with_GP(glob) || GvSV((GV *)glob) || GvAV((GV *)glob)
+           || GvHV((GV *)glob);
+}
+
+/* Drops the handle of an entry, and then calls its callback. An object's `bool` may be overloaded, and die. */
 static void
 tell_sent(pTHX_ SV *entry)
 {
-    SV *callback = only_part(aTHX_ entry, SEND_CALLBACK);
-    if (SvTRUE(callback))
+    SV *callback;
+    bool wanted;
+
+    if (dropping_runs_code(part_of(aTHX_ entry, SEND_FH)))
+        count_code_run(aTHX);
+    callback = only_part(aTHX_ entry, SEND_CALLBACK);
+    if (SvROK(callback))
+        count_code_run(aTHX);
+    ENTER;
+    SAVETMPS;
+    sv_2mortal(callback);
+    wanted = SvTRUE(callback);
+    if (wanted)
+        SvREFCNT_inc_simple_void_NN(callback);
+    FREETMPS;
+    LEAVE;
+    if (wanted)
         call_back(aTHX_ callback, 0, NULL);
-    else
-        SvREFCNT_dec(callback);
 }
 
 /* Sends what the socket takes, and calls at most `share` callbacks. Returns 1 if the queue is empty, 2 if the share is
@@ -127,16 +161,16 @@ send_some(pTHX_ SV *passer, int share)
 
         if (PL_sig_pending)
             run_signal_handlers(aTHX);
-        sent = queue_in(aTHX_ self, "sent");
+        sent = queue_in(aTHX_ self, OWN "sent");
         if (length_of(sent))
             entry = av_shift(sent);
-        else if (!length_of(queue = queue_in(aTHX_ self, "send_queue")))
+        else if (!length_of(queue = queue_in(aTHX_ self, OWN "send_queue")))
             break;
         else if ((status = send_message(aTHX_ passer, self, queue, &seen, &entry)) < 0)
             break;
         else if (entry && PL_sig_pending) {
             /* A handler may die, so the entry has to be in the passer. */
-            av_push(made_queue_in(aTHX_ self, "sent"), entry);
+            av_push(made_queue_in(aTHX_ self, OWN "sent"), entry);
             continue;
         }
         if (entry) {
@@ -144,5 +178,5 @@ send_some(pTHX_ SV *passer, int share)
             tell_sent(aTHX_ entry);
         }
     }
-    return share == 0 && length_of(queue_in(aTHX_ self, "send_queue")) ? 2 : status;
+    return share == 0 && length_of(queue_in(aTHX_ self, OWN "send_queue")) ? 2 : status;
 }

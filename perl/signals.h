@@ -14,6 +14,22 @@ run_no_handler(pTHX)
     PERL_UNUSED_CONTEXT;
 }
 
+/* Each thread of Perl has its own. */
+#define MY_CXT_KEY "AnyEvent::FDpasser::_guts"
+typedef struct {
+    I32 callback_depth; /* the context stack's depth in the callback that runs */
+    UV code_runs;       /* how often code of the program has run inside this module */
+    bool will_poll;     /* the idle watcher of _poll_without_waiting is active */
+} my_cxt_t;
+START_MY_CXT
+
+static void
+count_code_run(pTHX)
+{
+    dMY_CXT;
+    MY_CXT.code_runs++;
+}
+
 /* From here to the end of the scope. $! is then what it is now. */
 static void
 hold_signals(pTHX)
@@ -27,19 +43,13 @@ hold_signals(pTHX)
 static void
 run_signal_handlers(pTHX)
 {
+    count_code_run(aTHX);
     ENTER;
     SAVEVPTR(PL_signalhook);
     PL_signalhook = usual_hook;
     PERL_ASYNC_CHECK();
     LEAVE;
 }
-
-/* Each thread of Perl has its own. */
-#define MY_CXT_KEY "AnyEvent::FDpasser::_guts"
-typedef struct {
-    I32 callback_depth; /* the context stack's depth in the callback that runs */
-} my_cxt_t;
-START_MY_CXT
 
 /* A callback of a few plain statements is done as a whole: no handler runs between the statements of the callback
  * itself. Inside loops, branches, calls and whatever waits, handlers run as usual. */
@@ -59,6 +69,7 @@ call_back(pTHX_ SV *callback, int n, SV **arguments)
     dSP;
     dMY_CXT;
     int i;
+    count_code_run(aTHX);
     ENTER;
     SAVETMPS;
     sv_2mortal(callback);

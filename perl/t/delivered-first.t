@@ -168,7 +168,7 @@ sending_first(sub {
     my ($x, $y) = AnyEvent::FDpasser::fdpasser_socketpair();
     my $passer = logging($x);
     close $y;
-    my $lost = stand_in(recv => sub { my ($real) = @_; return $passer->{failing} ? refuse(ENOTRECOVERABLE) : $real->() });
+    my $lost = stand_in(recv => sub { my ($real) = @_; return $passer->{-failing} ? refuse(ENOTRECOVERABLE) : $real->() });
     gets($passer, 1);
     $passer->push_send_fh(\*STDERR);
     wait_for { @log } 'the end';

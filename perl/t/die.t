@@ -74,7 +74,7 @@ SKIP: {
     is_deeply \@got, [ map { "$_ data $_" } 1 .. 150 ], 'callbacks of push_recv_message die, and each gets its data';
     is_deeply [ sort @Exceptions::died ], [ ("recv\n") x 150, ("send\n") x 150 ], 'the loop got the exceptions';
     @Exceptions::died = ();
-    is $y->{messages}, undef, 'no callback is counted any more';
+    is $y->{-messages}, undef, 'no callback is counted any more';
 }
 SKIP: {
     my $none = can_send_messages();
@@ -127,5 +127,25 @@ SKIP: {
     ok !eval { $x->push_recv_fh(sub { }); 1 }, 'a push dies afterwards';
     like $@, qr/error_state/, 'and says that the passer is in error_state';
     died_is(["on_error\n"], 'on_error');
+}
+{
+    # The callback is an object whose overloaded bool dies.
+    package Undecided;
+    use overload '&{}' => sub { sub { } }, bool => sub { die "undecided\n" }, fallback => 1;
+    our $freed = 0;
+    sub DESTROY { $freed++ }
+}
+{
+    my ($x, $y) = passers();
+    @Exceptions::died = ();
+    my $got;
+    $x->push_send_fh(numbered(1));
+    $x->push_send_fh(numbered(2), bless [], 'Undecided');
+    $y->push_recv_fh(sub { }) for 1 .. 2;
+    $y->push_recv_fh(sub { $got = number_of($_[0]) });
+    $x->push_send_fh(numbered(3));
+    through { $got };
+    is $got, 3, 'a callback whose bool dies does not stop the queue';
+    is $Undecided::freed, 1, '... and is freed';
 }
 done_testing;

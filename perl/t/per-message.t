@@ -99,4 +99,18 @@ for my $full (0, 1) {
     ticks(2);
     is_deeply \@log, [ 1, 2, 3 ], 'after a callback shuts the passer down, the other callbacks of the message do not run';
 }
+{
+    # What is in the passer may have changed since new checked it.
+    for my $limit (0, -1, 'abc', undef, 254, 2000, 4294967297) {
+        my ($x, $y) = connected(2);
+        my $p = passer($y);
+        $x->{max_fds_per_message} = $limit;
+        my ($sent, $got) = (0, 0);
+        my $fh = numbered(1);
+        $x->push_send_fh($fh, sub { $sent++ }) for 1 .. 300;
+        $p->push_recv_fh(sub { $got++ }) for 1 .. 300;
+        wait_for { $sent == 300 && $got == 300 } 'all';
+        pass 'max_fds_per_message is set to ' . ($limit // 'undef') . ', and everything is sent';
+    }
+}
 done_testing;

@@ -52,6 +52,26 @@ is number_of(arrives('*main::NAMED')), 1, 'the text of a glob';
     Helpers::wait_for { $got };
     main::ok main::same_file($got, \*STDERR), 'STDERR means the one in main everywhere';
 }
+{
+    # The methods of the subclass only pass the pushes on.
+    package Logging;
+    our @ISA = 'AnyEvent::FDpasser';
+    my $never = Helpers::numbered(4);
+    open NAMED, '<&', $never or die $!;
+    close NAMED;
+    sub push_send_fh      { my ($self, @arg) = @_; return $self->SUPER::push_send_fh(@arg) }
+    sub push_send_message { my ($self, @arg) = @_; return $self->SUPER::push_send_message(@arg) }
+}
+bless $x, 'Logging';
+is number_of(arrives('NAMED')), 1, 'a name that goes through an overridden push_send_fh means a handle of the caller';
+if (!sysv()) {
+    my $got;
+    $x->push_send_message('NAMED', 'data');
+    $y->push_recv_fh(sub { $got = shift });
+    wait_for { $got };
+    is number_of($got), 1, 'and through push_send_message';
+}
+bless $x, 'AnyEvent::FDpasser';
 close NAMED;
 
 for ([ STDIN => \*STDIN ], [ STDOUT => \*STDOUT ], [ STDERR => \*STDERR ]) {

@@ -36,27 +36,29 @@ use constant FAIR_SHARE => 48;
 # The statuses of a descriptor that the kernel destroyed. (NetBSD has the second one.) No other error passes them over.
 my %LOST = map { my $errno = Errno->can($_); $errno ? (-$errno->() => 1) : () } qw(ENOTRECOVERABLE ENOLINK);
 
-# A passer is a hash. It has only the keys that its state needs:
+# A passer is a hash, in which a subclass may keep what it likes. So the private keys begin with a hyphen (OWN in passer.h),
+# and private functions are not called as methods. A passer has only the keys that its state needs:
 #
 #   fh | fh_pair              our handle, or both handles until one end is chosen
 #   on_error, error_state     see the documentation
 #   max_fds_per_message       only if it is not 1
-#   send_queue                [handle, callback]..., or [handle, callback, data]
-#   sent                      entries of send_queue that were sent but whose callback has not run yet
-#   recv_queue                callback..., or [callback] of push_recv_message
-#   received                  handles that were received but not given to a callback yet, or [handle, data]
-#   messages                  how many callbacks of push_recv_message are in recv_queue, if there are any. Then messages
+#   -send_queue               [handle, callback]..., or [handle, callback, data]
+#   -sent                     entries of -send_queue that were sent but whose callback has not run yet
+#   -recv_queue               callback..., or [callback] of push_recv_message
+#   -received                 handles that were received but not given to a callback yet, or [handle, data]
+#   -messages                 how many callbacks of push_recv_message are in -recv_queue, if there are any. Then messages
 #                             are received with their data.
-#   ahead                     bytes that came without a descriptor. They belong to the data of the next message.
-#   failing                   a status: sending is over; what has already arrived is delivered first
-#   ended                     a status: receiving is over; what has already arrived is delivered first
-#   reported                  `error` was called
-#   pause                     in milliseconds, until the turn ends
-#   quiet                     for how many events no second descriptor is looked for
-#   send_io, recv_io          the watchers. They exist only while there is something to do, and they
-#   send_timer, recv_timer    keep the passer alive.
+#   -ahead                    bytes that came without a descriptor. They belong to the data of the next message.
+#   -failing                  a status: sending is over; what has already arrived is delivered first
+#   -ended                    a status: receiving is over; what has already arrived is delivered first
+#   -reported                 `error` was called
+#   -pause                    in milliseconds, until the turn ends
+#   -quiet                    for how many events no second descriptor is looked for
+#   -send_io, -recv_io        the watchers. They exist only while there is something to do, and they
+#   -send_timer, -recv_timer  keep the passer alive.
 #
-# A status is 0 at orderly shutdown, or an errno, negated. A callback and a handle are no plain arrays themselves.
+# The comments leave the hyphen out. A status is 0 at orderly shutdown, or an errno, negated. A callback and a handle are
+# no plain arrays themselves.
 #
 # The life of a received handle:
 #   1. The event loop calls a watcher of the passer, and the watcher calls _move.
@@ -70,8 +72,8 @@ my %LOST = map { my $errno = Errno->can($_); $errno ? (-$errno->() => 1) : () } 
 
 # What differs between the directions.
 my %DIRECTION = (
-    send => { io => 'send_io', timer => 'send_timer', poll_for_write => 1 },
-    recv => { io => 'recv_io', timer => 'recv_timer', poll_for_write => 0 },
+    send => { io => '-send_io', timer => '-send_timer', poll_for_write => 1 },
+    recv => { io => '-recv_io', timer => '-recv_timer', poll_for_write => 0 },
 );
 
 # What differs between event loops, by the name of AnyEvent's adaptor.
@@ -118,8 +120,8 @@ sub new {
 # A new thread of Perl gets no passers. A clone would share watchers with the original, and end them when it goes.
 sub CLONE_SKIP { return 1 }
 
-sub i_am_parent { $_[0]->_keep_end(0, 'i_am_parent') }
-sub i_am_child  { $_[0]->_keep_end(1, 'i_am_child') }
+sub i_am_parent { _keep_end($_[0], 0, 'i_am_parent') }
+sub i_am_child  { _keep_end($_[0], 1, 'i_am_child') }
 
 sub _keep_end {
     my ($self, $mine, $method) = @_;
@@ -138,16 +140,15 @@ sub peer_cred {
 
 sub push_send_fh {
     my ($self, $fh, $cb) = @_;
-    $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
-    $fh = Symbol::qualify_to_ref($fh, scalar caller)
-      if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    _assert_usable($self) if $self->{error_state} || $self->{fh_pair};
+    $fh = _named_handle($fh) if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     _push($self, 'send', [ $fh, $cb ]);
     return;
 }
 
 sub push_recv_fh {
     my ($self, $cb) = @_;
-    $self->_assert_usable if $self->{error_state} || $self->{fh_pair};
+    _assert_usable($self) if $self->{error_state} || $self->{fh_pair};
     Carp::croak 'push_recv_fh needs a callback' unless $cb;
     _push($self, 'recv', $cb);
     return;
@@ -156,22 +157,30 @@ sub push_recv_fh {
 # The same with data.
 sub push_send_message {
     my ($self, $fh, $data, $cb) = @_;
-    $self->_assert_usable;
+    _assert_usable($self);
     my $bytes = _bytes_of_data($data);
-    $fh = Symbol::qualify_to_ref($fh, scalar caller)
-      if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
+    $fh = _named_handle($fh) if defined $fh && !ref $fh && ref \$fh ne 'GLOB';
     _push($self, 'send', [ $fh, $cb, defined $bytes ? $bytes : () ]);
     return;
 }
 
 sub push_recv_message {
     my ($self, $cb) = @_;
-    $self->_assert_usable;
+    _assert_usable($self);
     Carp::croak 'push_recv_message needs a callback' unless $cb;
     _hold_signals();
-    $self->{messages}++;
     _push($self, 'recv', [$cb]);
+    $self->{-messages}++ if !$self->{error_state};
     return;
+}
+
+# The handle of that name, in the package that pushes. A subclass that passes the push on does not push.
+sub _named_handle {
+    my ($name) = @_;
+    my $level = 1;
+    my $package;
+    do { $package = caller $level++ } while defined $package && $package->isa(__PACKAGE__);
+    return Symbol::qualify_to_ref($name, $package // caller 1);
 }
 
 # The bytes of data, the same whether the string is flagged as UTF-8 or not. Undef if there are none. A single NUL is what
@@ -204,9 +213,12 @@ sub error {
     {
         local $@;            # destructors may run here, for example those of POE's watchers
         no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-        delete @$self{qw(send_io recv_io send_timer recv_timer failing ended quiet)};
-        close $_ for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
-        delete @$self{qw(send_queue sent recv_queue received messages ahead)};
+        delete @$self{qw(-send_io -recv_io -send_timer -recv_timer -failing -ended -quiet)};
+        {
+            local $SIG{__DIE__};    # the caller's code may run: CLOSE of a tied handle, overloading
+            eval { close $_ } for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
+        }
+        delete @$self{qw(-send_queue -sent -recv_queue -received -messages -ahead)};
     }
 
     if ($on_error) {
@@ -224,14 +236,14 @@ sub error {
 
 # Moves descriptors in one direction. All callbacks are called from here, except on_error. A callback's exception
 # leaves this function at once and goes to the event loop. _begin() holds signals, and when the scope is left, also by
-# an exception, the passer gets the watcher that it needs next.
+# an exception, the passer gets the watcher that it needs next. $before_wait: the loop waits next; see _start.
 sub _move {
-    my ($self, $dir) = @_;
+    my ($self, $dir, $before_wait) = @_;
     no warnings 'io';    # about handles that are dropped with unwritten data in their buffers
-    _begin($self, $dir) or return;
+    _begin($self, $dir, $before_wait) or return;
     my $status = $dir eq 'send' ? _send_some($self, FAIR_SHARE) : _recv_some($self, FAIR_SHARE);
-    $self->_stopped($dir, $status)
-      if $status != 1 && $status != -Errno::EAGAIN || defined $self->{failing} || defined $self->{ended};
+    _stopped($self, $dir, $status)
+      if $status != 1 && $status != -Errno::EAGAIN || defined $self->{-failing} || defined $self->{-ended};
     return;
 }
 
@@ -239,22 +251,22 @@ sub _move {
 # has already arrived is delivered first, and then `error` is called.
 sub _stopped {
     my ($self, $dir, $status) = @_;
-    return if $self->{error_state} || $self->{reported};
+    return if $self->{error_state} || $self->{-reported};
 
     # A socket polls writable only while it is nearly empty, but it may take more now. So go on without polling.
-    $self->{pause} = 0 if $status == 2;
+    $self->{-pause} = 0 if $status == 2;
 
     my $ms = $status < 0 ? _retry_ms(-$status) : $status == 0 ? -1 : 0;
-    if    ($ms > 0) { $self->{pause} = $ms }
-    elsif ($ms < 0) { $self->{ $dir eq 'send' ? 'failing' : 'ended' } //= $status }
-    return if !defined $self->{failing} && !defined $self->{ended};
+    if    ($ms > 0) { $self->{-pause} = $ms }
+    elsif ($ms < 0) { $self->{ $dir eq 'send' ? '-failing' : '-ended' } //= $status }
+    return if !defined $self->{-failing} && !defined $self->{-ended};
     return _move($self, 'recv') if $dir eq 'send';
 
-    my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
-    return if !(defined $self->{failing} && $drained) && !(defined $self->{ended} && !_length($self->{received}));
-    my $why    = $LOST{ $self->{ended} // 0 } ? $self->{ended} : $self->{failing} // $self->{ended};
+    my $drained = !_length($self->{-recv_queue}) || $status <= 0 && $ms <= 0;
+    return if !(defined $self->{-failing} && $drained) && !(defined $self->{-ended} && !_length($self->{-received}));
+    my $why    = $LOST{ $self->{-ended} // 0 } ? $self->{-ended} : $self->{-failing} // $self->{-ended};
     my $reason = $why ? _error(-$why) : undef;
-    $self->{reported} = 1;
+    $self->{-reported} = 1;
     _call($self->can('error'), $self, $reason);
     return;
 }
@@ -268,10 +280,25 @@ sub _stopped {
 # timer comes at once.
 sub _start {
     my ($self, $dir) = @_;
-    return $self->_watch($dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
-    my $cb = sub { _move($self, 'send') };
-    $self->{send_timer} = [ EV::prepare($cb), EV::timer(0, 0.01, $cb) ];
+    return _watch($self, $dir) if $dir ne 'send' || !($loop || _loop())->{is_ev};
+    my $cb = sub { _move($self, 'send', 1) };
+    $self->{-send_timer} = [ EV::prepare($cb), EV::timer(0, 0.01, $cb) ];
     return;
+}
+
+# A prepare watcher runs after EV has decided to poll, and before it decides how long it waits. If a condition comes true
+# there, AnyEvent does not see it before the poll is over. So EV must not wait, and it does not while an idle watcher is
+# active. There is one for all passers. A new thread gets none: it must not free EV's references to it.
+{
+    my $idle;
+
+    sub _poll_without_waiting {
+        $idle ||= bless [ EV::idle_ns(sub { $_[0]->stop; _will_poll(0) }) ], 'AnyEvent::FDpasser::Unshared';
+        $idle->[0]->start;
+        _will_poll(1);
+        return;
+    }
+    sub AnyEvent::FDpasser::Unshared::CLONE_SKIP { return 1 }
 }
 
 # Waits for the socket.
@@ -282,14 +309,14 @@ sub _watch {
     if (_loop()->{is_glib}) {
         # The callbacks may run the event loop. So there has to be a new watcher before they are called.
         $cb = sub {
-            { _hold_signals(); $self->_watch($dir) }
+            { _hold_signals(); _watch($self, $dir) }
             _move($self, $dir);
         };
     }
     # Some loops duplicate the handle for each watcher. That fails while the descriptor table is full. Then a
     # timer takes the watcher's place: it tries the transfer too.
-    if   (my $io = $self->_io($is->{poll_for_write}, $cb)) { $self->{ $is->{io} } = $io }
-    else                                                  { $self->_later($dir, _retry_ms(Errno::EMFILE)) }
+    if   (my $io = _io($self, $is->{poll_for_write}, $cb)) { $self->{ $is->{io} } = $io }
+    else                                                  { _later($self, $dir, _retry_ms(Errno::EMFILE)) }
     return;
 }
 
@@ -299,16 +326,16 @@ sub _later {
     my $loop  = _loop();
     my $timer = $DIRECTION{$dir}{timer};
     my $again = $ms || 10;
-    return $self->_later_for_good($dir, $ms, $again) if $loop->{keeps_timer};
+    return _later_for_good($self, $dir, $ms, $again) if $loop->{keeps_timer};
 
     my $cb = sub { _move($self, $dir) };
     if ($loop->{is_glib}) {
         $cb = sub {
-            { _hold_signals(); $self->_later($dir, $again) }
+            { _hold_signals(); _later($self, $dir, $again) }
             _move($self, $dir);
         };
     }
-    my $io = !$ms && $loop->{by_socket} && $self->_soon($cb);
+    my $io = !$ms && $loop->{by_socket} && _soon($self, $cb);
     # A socket is writable as a rule. If it is not, the timer comes.
     my $timed = $loop->{is_glib} ? _on_glib('Timeout', $ms, $cb)
       : _on_its_own(AE::timer(($io ? $again : $ms) / 1000, $again / 1000, $cb));
@@ -327,30 +354,33 @@ sub _later_for_good {
         {
             _hold_signals();
             $self = $weak && $weak->{passer} or return;
-            $self->_later($dir, $again);
+            _later($self, $dir, $again);
         }
         _move($self, $dir);
     };
-    my $io = !$ms && $self->_soon($cb);
+    my $io = !$ms && _soon($self, $cb);
     $slot->{io} = $io if $io;
     my $until_it_fires;
-    $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
-    return;
+    return if eval {
+        $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
+    };
+    delete $self->{ $DIRECTION{$dir}{timer} };
+    die $@;
 }
 
 # Waits until the socket is writable, which it is as a rule.
 sub _soon {
     my ($self, $cb) = @_;
     AE::now_update();
-    return $self->_io(1, $cb);
+    return _io($self, 1, $cb);
 }
 
 sub _io {
     my ($self, $for_write, $cb) = @_;
     local ($@, $SIG{__DIE__});
     my $io = eval {
-        my $fd = fileno $self->{fh};
-        !defined $fd ? undef
+        my $fd = _number_of($self->{fh});
+        $fd < 0 ? undef
           : _loop()->{is_glib} ? _on_glib('IO', $fd, $for_write ? [qw(out hup)] : [qw(in hup)], $cb)
           : AE::io($self->{fh}, $for_write, $cb);
     };
@@ -381,7 +411,10 @@ sub _on_its_own {
 sub _loop {
     return $loop ||= do {
         local $@;
-        $LOOP{ AnyEvent::detect() } || {};
+        my $found = $LOOP{ AnyEvent::detect() || die "AnyEvent cannot load an event loop\n" } || {};
+        # IO::Async loads its timers at the first one. Later the descriptor table may be full.
+        AE::timer(0, 0, sub { }) if $found->{keeps_timer};
+        $found;
     };
 }
 
@@ -609,8 +642,8 @@ macOS it needs no other thread, if the peer puts several descriptors into a mess
 L</Several processes and a table that is nearly full>.
 
 This module is a new implementation of the interface of Doug Hoyte's AnyEvent::FDpasser. It is built on the C
-library libfdpasser. Programs written for the original run unchanged, and the two can talk to each other. See
-L</COMPATIBILITY>.
+library libfdpasser. Programs written for the original run unchanged, with the exceptions that L</COMPATIBILITY> lists.
+The two can talk to each other.
 
 =head1 METHODS
 
@@ -694,7 +727,12 @@ The descriptor number is looked up when the handle's turn comes. If the handle h
 fails with C<EBADF>. A handle that was closed has none, and neither has one that is in memory only.
 
 The queue keeps the handle alive until it is sent, and then drops it. If you keep no other reference, the
-descriptor is then closed in this process. If you keep one, it stays open.
+descriptor is then closed in this process. If you keep one, it stays open. Perl waits for the child when it closes a
+handle of a piped C<open> (C<-|>). So keep a reference to such a handle until the child has ended, or the event loop
+stands still.
+
+The push dies, and queues nothing, if the event loop cannot make a watcher. That happens if something has to be loaded
+for the loop while the descriptor table is full.
 
 The callback runs when the operating system has taken the descriptor. By then the descriptor is closed in this
 process, unless you keep a reference. The peer may not have received it yet.
@@ -793,12 +831,22 @@ The event loop runs all callbacks. A push runs none. A callback may push, drop t
 loop.
 
 If a callback dies, its exception goes to the event loop, as from any watcher. The queue goes on with the next
-entry.
+entry. The event loop L<Event> never frees the code of a watcher that is dropped while it dies. So if a callback dies
+there after the last entry of the queue, the passer and its socket stay until you call C<error>.
 
 A signal handler may die too, for example to end a loop that takes too long. No descriptor is lost or sent twice by
 that, and no callback runs twice. Handlers do not run while the module works. They run while a callback runs, but not
 between the statements of the callback itself. So a callback of a few plain statements runs as a whole. A handler that
-dies inside a loop, a branch or a function call of a callback ends that callback.
+dies inside a loop, a branch or a function call of a callback ends that callback. If a callback sets a time limit for a
+call that waits, put that into an C<eval> block:
+
+    eval {
+        local $SIG{ALRM} = sub { die "timeout\n" };
+        alarm 5;
+        sysread $fh, my $data, 100;
+        alarm 0;
+        1;
+    } or warn $@;
 
 In one round of the loop a passer moves at most 48 descriptors in each direction. So other watchers and timers get their
 turn, also if the peer never stops.
@@ -815,7 +863,8 @@ After a shutdown every push dies with "passer object is in error_state:" and the
 $passer->{error_state} >> is then true.
 
 A subclass may also look at C<fh> (the handle that you gave), C<fh_pair> (both handles, until an end is chosen) and
-C<on_error>.
+C<on_error>. Together with C<max_fds_per_message> these are the public members. The private ones begin with a hyphen. A
+subclass may use all other names for members of its own, and any name that is not documented here for its methods.
 
 =head1 FUNCTIONS
 
@@ -1170,6 +1219,11 @@ descriptors in flight, a callback that dies, and a full table while sending.
 =item *
 
 C<fdpasser_accept> returns C<undef> if it fails. C<fdpasser_server> leaves everything but sockets alone.
+
+=item *
+
+A signal handler that dies between two plain statements of a callback does not end the callback. A time limit by C<alarm>
+needs an C<eval> block there: see L</Callbacks and exceptions>.
 
 =back
 
