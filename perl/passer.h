@@ -8,8 +8,8 @@ typedef struct {
     const char *name, *queue, *in_hand, *io, *timer;
 } Direction;
 
-static const Direction sending = { "send", OWN "send_queue", OWN "sent", OWN "send_io", OWN "send_timer" };
-static const Direction receiving = { "recv", OWN "recv_queue", OWN "received", OWN "recv_io", OWN "recv_timer" };
+static const Direction sending = { "send", "send_queue", OWN "sent", OWN "send_io", OWN "send_timer" };
+static const Direction receiving = { "recv", "recv_queue", OWN "received", OWN "recv_io", OWN "recv_timer" };
 
 static const Direction *
 direction(pTHX_ SV *name)

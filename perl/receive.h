@@ -232,7 +232,7 @@ hand_over(pTHX_ HV *self, SV *callback, SV *received)
 static bool
 was_closed(pTHX_ HV *self)
 {
-    bool sends_soon = has(self, OWN "send_timer") && length_of(queue_in(aTHX_ self, OWN "send_queue"));
+    bool sends_soon = has(self, OWN "send_timer") && length_of(queue_in(aTHX_ self, "send_queue"));
     if (sends_soon || !has(self, "fh"))
         return FALSE;
     return fcntl(passer_fd(aTHX_ self), F_GETFD) == -1 && errno == EBADF;
@@ -256,13 +256,13 @@ recv_some(pTHX_ SV *passer, int share)
 
     if (one_only)
         sv_setiv(*quiet, SvIV(*quiet) - 1);
-    while (length_of(queue = queue_in(aTHX_ self, OWN "recv_queue")) && share > 0) {
+    while (length_of(queue = queue_in(aTHX_ self, "recv_queue")) && share > 0) {
         AV *received;
         SV *handle = NULL, **ended;
 
         if (PL_sig_pending) {
             run_signal_handlers(aTHX);
-            queue = queue_in(aTHX_ self, OWN "recv_queue");
+            queue = queue_in(aTHX_ self, "recv_queue");
             if (!length_of(queue))
                 break;
         }
@@ -281,7 +281,7 @@ recv_some(pTHX_ SV *passer, int share)
             seen.bytes_only = 0;
             if (MY_CXT.code_runs != before) {
                 /* The code of a tied handle ran, and may have called `error`. */
-                queue = queue_in(aTHX_ self, OWN "recv_queue");
+                queue = queue_in(aTHX_ self, "recv_queue");
                 if (!length_of(queue)) {
                     SvREFCNT_dec(handle);
                     break;

@@ -88,7 +88,7 @@ send_message(pTHX_ SV *passer, HV *self, AV *queue, int *seen, SV **entry)
     for (i = 0; i < wanted && i < length_of(queue); i++)
         fds[i] = fileno_of(aTHX_ part_of(aTHX_ AvARRAY(queue)[i], SEND_FH));
     fd = passer_fd(aTHX_ self);
-    changed = queue_in(aTHX_ self, OWN "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
+    changed = queue_in(aTHX_ self, "send_queue") != queue || length_of(queue) < wanted || AvARRAY(queue)[0] != first;
     SvREFCNT_dec(first);
     SvREFCNT_dec((SV *)queue);
     if (changed)
@@ -164,7 +164,7 @@ send_some(pTHX_ SV *passer, int share)
         sent = queue_in(aTHX_ self, OWN "sent");
         if (length_of(sent))
             entry = av_shift(sent);
-        else if (!length_of(queue = queue_in(aTHX_ self, OWN "send_queue")))
+        else if (!length_of(queue = queue_in(aTHX_ self, "send_queue")))
             break;
         else if ((status = send_message(aTHX_ passer, self, queue, &seen, &entry)) < 0)
             break;
@@ -178,5 +178,5 @@ send_some(pTHX_ SV *passer, int share)
             tell_sent(aTHX_ entry);
         }
     }
-    return share == 0 && length_of(queue_in(aTHX_ self, OWN "send_queue")) ? 2 : status;
+    return share == 0 && length_of(queue_in(aTHX_ self, "send_queue")) ? 2 : status;
 }

@@ -45,11 +45,11 @@ sub noting_fh {
         my ($name, $data, $message) = @$_;
         ok !eval { $x->push_send_message($fh, $data); 1 }, "$name: the push dies";
         like $@, $message, '... with the right message';
-        is $x->{-send_queue}, undef, '... and queues nothing';
+        is $x->{send_queue}, undef, '... and queues nothing';
     }
     ok !eval { $x->push_recv_message; 1 }, 'a push without a callback dies';
     like $@, qr/^push_recv_message needs a callback at \Q$0\E/, '... with the right message';
-    is $x->{-recv_queue}, undef, '... and queues nothing';
+    is $x->{recv_queue}, undef, '... and queues nothing';
     is $x->{-messages},   undef, '... and counts nothing';
 
     my $pair = AnyEvent::FDpasser->new;
@@ -149,7 +149,7 @@ for my $max (1, 2, 7, 253) {
     wait_for { @log == $n && @sent == $n };
     is_deeply \@log, \@expected, "data and none, mixed in both queues, with up to $max in a message";
     is_deeply \@sent, [ 1 .. $n ], '... each callback of sending runs once, in order';
-    is $y->{$_}, undef, "... the passer keeps no $_" for qw(-messages -ahead -received -recv_queue);
+    is $y->{$_}, undef, "... the passer keeps no $_" for qw(-messages -ahead -received recv_queue);
 }
 SKIP: {
     skip 'Socket::MsgHdr is not installed', 1 if !eval { require Socket::MsgHdr };

@@ -145,7 +145,7 @@ my @move = (
         send_handle($passer, $handle);
         ok $handle->destroyed, '... the handle is gone';
         $part->($after, $read + $before);
-        wait_for { !$passer->{-send_queue} } 'the move';
+        wait_for { !$passer->{send_queue} } 'the move';
         $part->($later, $read + $before + $after);
 
         my ($first, $others) = split /(?<=\n)/, $rest, 2;
@@ -180,7 +180,7 @@ my @move = (
         }
         ticks(1);
     }
-    wait_for { $moved == $many && !$passer->{-send_queue} };
+    wait_for { $moved == $many && !$passer->{send_queue} };
     my $wrong = 0;
     for (@client) {
         shutdown $_->{fh}, 1;
@@ -198,7 +198,7 @@ sub refused {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
     ok !eval { send_handle($passer, $handle); 1 }, "$what: it is refused";
     like $@, $expected, '... with a clear error';
-    is $passer->{-send_queue}, undef, '... nothing is queued';
+    is $passer->{send_queue}, undef, '... nothing is queued';
 }
 
 {

@@ -44,7 +44,7 @@ my $more; $more = sub {
     }
 };
 $more->();
-wait_for { $n == $total && !$passer->{-send_queue} } 'everything to be sent';
+wait_for { $n == $total && !$passer->{send_queue} } 'everything to be sent';
 undef $more;
 undef $passer;
 close $mine;

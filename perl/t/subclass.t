@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# A subclass may keep members of any name in the passer, and have methods of any name. Only the documented ones mean
-# something.
+# A subclass may keep members of any name in the passer but those that are documented, and have methods of any name.
 use strict;
 use warnings;
 use lib 't/lib';
@@ -9,7 +8,7 @@ use Loops;
 use Test::More;
 use Helpers;
 
-my @NAMES = qw(send_queue sent recv_queue received messages ahead failing ended reported pause quiet
+my @NAMES = qw(sent received messages ahead failing ended reported pause quiet
   send_io recv_io send_timer recv_timer fd queue data);
 my @called;
 

@@ -37,16 +37,17 @@ use constant FAIR_SHARE => 48;
 my %LOST = map { my $errno = Errno->can($_); $errno ? (-$errno->() => 1) : () } qw(ENOTRECOVERABLE ENOLINK);
 
 # A passer is a hash, in which a subclass may keep what it likes. So the private keys begin with a hyphen (OWN in passer.h),
-# and private functions are not called as methods. A passer has only the keys that its state needs:
+# and private functions are not called as methods. The queues have none: there are programs that look at their lengths. A
+# passer has only the keys that its state needs:
 #
 #   fh | fh_pair              our handle, or both handles until one end is chosen
 #   on_error, error_state     see the documentation
 #   max_fds_per_message       only if it is not 1
-#   -send_queue               [handle, callback]..., or [handle, callback, data]
-#   -sent                     entries of -send_queue that were sent but whose callback has not run yet
-#   -recv_queue               callback..., or [callback] of push_recv_message
+#   send_queue                [handle, callback]..., or [handle, callback, data]
+#   -sent                     entries of send_queue that were sent but whose callback has not run yet
+#   recv_queue                callback..., or [callback] of push_recv_message
 #   -received                 handles that were received but not given to a callback yet, or [handle, data]
-#   -messages                 how many callbacks of push_recv_message are in -recv_queue, if there are any. Then messages
+#   -messages                 how many callbacks of push_recv_message are in recv_queue, if there are any. Then messages
 #                             are received with their data.
 #   -ahead                    bytes that came without a descriptor. They belong to the data of the next message.
 #   -failing                  a status: sending is over; what has already arrived is delivered first
@@ -218,7 +219,7 @@ sub error {
             local $SIG{__DIE__};    # the caller's code may run: CLOSE of a tied handle, overloading
             eval { close $_ } for grep { defined } delete $self->{fh}, @{ delete $self->{fh_pair} || [] };
         }
-        delete @$self{qw(-send_queue -sent -recv_queue -received -messages -ahead)};
+        delete @$self{qw(send_queue -sent recv_queue -received -messages -ahead)};
     }
 
     if ($on_error) {
@@ -262,7 +263,7 @@ sub _stopped {
     return if !defined $self->{-failing} && !defined $self->{-ended};
     return _move($self, 'recv') if $dir eq 'send';
 
-    my $drained = !_length($self->{-recv_queue}) || $status <= 0 && $ms <= 0;
+    my $drained = !_length($self->{recv_queue}) || $status <= 0 && $ms <= 0;
     return if !(defined $self->{-failing} && $drained) && !(defined $self->{-ended} && !_length($self->{-received}));
     my $why    = $LOST{ $self->{-ended} // 0 } ? $self->{-ended} : $self->{-failing} // $self->{-ended};
     my $reason = $why ? _error(-$why) : undef;
@@ -863,8 +864,9 @@ After a shutdown every push dies with "passer object is in error_state:" and the
 $passer->{error_state} >> is then true.
 
 A subclass may also look at C<fh> (the handle that you gave), C<fh_pair> (both handles, until an end is chosen) and
-C<on_error>. Together with C<max_fds_per_message> these are the public members. The private ones begin with a hyphen. A
-subclass may use all other names for members of its own, and any name that is not documented here for its methods.
+C<on_error>. Together with C<max_fds_per_message> these are the public members. The private ones are C<send_queue>,
+C<recv_queue>, and those that begin with a hyphen. A subclass may use all other names for members of its own, and any
+name that is not documented here for its methods.
 
 =head1 FUNCTIONS
 
