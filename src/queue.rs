@@ -3,7 +3,7 @@
 //! says so. It makes no system call of its own, calls nobody back, and knows no event loop.
 
 use crate::error::{self, Retry, DESTROYED, NO_DESCRIPTOR, TOO_MANY};
-use crate::sys::{self, table::borrowed, Kind};
+use crate::sys::{self, table::borrowed, wait::SEND_AGAIN_WITHIN, Kind};
 use crate::transfer::{self, data_of, Taken, Wait, MAX_DATA, MAX_PER_MESSAGE};
 use nix::errno::Errno;
 use std::collections::VecDeque;
@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 /// How many descriptors one call moves in each direction, so that one busy passer does not starve
 /// the others of its loop.
 const FAIR_SHARE: usize = 100;
-
-/// How soon a full queue notices a peer that receives no more and stays.
-const NOTICE_WITHIN: Duration = Duration::from_secs(1);
 
 /// One end of a connection with a queue for each direction. [`Passer`](crate::Passer) documents it.
 #[derive(Debug)]
@@ -367,9 +364,8 @@ impl Queue {
                 }
                 Err(error) => {
                     match Turn::after(error) {
-                        // No poll reports that the peer has shut down its receiving side.
                         Some(Turn::WhenReady) => {
-                            self.sending = Turn::WhenReadyOrAt(Instant::now() + NOTICE_WITHIN);
+                            self.sending = Turn::WhenReadyOrAt(Instant::now() + SEND_AGAIN_WITHIN);
                         }
                         Some(turn) => self.sending = turn,
                         None => self.fail(error),
@@ -427,7 +423,7 @@ impl Queue {
             return Ok(1);
         }
         let most = about.max(self.per_message).min(self.to_send.len());
-        // Once around the ring, so that a message is in one piece.
+        // The queue is a ring. Where it ends and begins again, a message would be in two pieces.
         if self.to_send.as_slices().0.len() < most {
             self.to_send.make_contiguous();
         }
@@ -562,8 +558,9 @@ impl Queue {
         Ok(Taken::Enough)
     }
 
-    /// Keeps the first final error, or the loss, which must not be passed over. Receiving is tried at once, and not when the socket is ready: what has reached this
-    /// end is still to be handed out, and the event loop may never report the socket again.
+    /// Keeps the first final error. A loss takes its place, because it must not be passed over. Receiving is tried at once,
+    /// and not when the socket is ready: what has reached this end is still to be handed out, and the event loop may never
+    /// report the socket again.
     fn fail(&mut self, error: Errno) {
         if self.error.is_none() || error == DESTROYED {
             self.error = Some(error);

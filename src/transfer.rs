@@ -117,7 +117,7 @@ pub(crate) fn send(
 }
 
 /// [`send`] over what is known to be a local socket.
-#[inline(always)] // each of its callers knows how it waits, and needs the half of it
+#[inline(always)] // each caller gets only what its way of waiting needs
 pub(crate) fn send_over_local(
     passer: BorrowedFd<'_>,
     fds: &[BorrowedFd<'_>],
@@ -167,7 +167,7 @@ pub(crate) fn refuses_one(error: Errno) -> bool {
 // --- receiving -----------------------------------------------------------------------------------
 
 /// Receives one message of at most `max` descriptors, and drops its data. None at orderly shutdown.
-#[inline(always)]
+#[inline(always)] // likewise
 pub(crate) fn recv(
     passer: BorrowedFd<'_>,
     max: usize,

@@ -84,8 +84,8 @@ impl Kernel {
         }
     }
 
-    /// What EBADF means, which others say only of what is closed. `are_open` asks whether all are open: the descriptors, and
-    /// the passer.
+    /// What EBADF of sendmsg(2) means. It may be about a descriptor that is open, and cannot be sent. `are_open` asks whether
+    /// the passer and all descriptors are open.
     pub(super) fn refused(&self, error: Errno, are_open: impl FnOnce() -> bool) -> Errno {
         match error {
             Errno::EBADF if self.kqueue_is_ebadf && are_open() => Errno::EOPNOTSUPP,

@@ -144,8 +144,8 @@ fn send_again(
                 .unwrap_or(error),
         },
     };
-    let mut all = std::iter::once(&passer).chain(fds);
-    Err(HERE.refused(error, || all.all(|fd| is_number_open(fd.as_raw_fd()))))
+    let is_open = |fd: &BorrowedFd<'_>| is_number_open(fd.as_raw_fd());
+    Err(HERE.refused(error, || is_open(&passer) && fds.iter().all(is_open)))
 }
 
 /// The most descriptors in a message that arrive for certain.

@@ -63,11 +63,11 @@ pub(crate) fn accept(listener: BorrowedFd<'_>, wait: Wait) -> Result<OwnedFd, Er
 }
 
 /// Whether EAGAIN is how this socket ends: it has datagrams, and was shut down here. Any other socket says 0 at its end.
-/// A sandbox may not let us ask for its kind.
+/// Where a sandbox does not let us ask for its kind, it may have datagrams.
 pub(crate) fn ends_with_eagain(passer: BorrowedFd<'_>) -> Result<bool, Errno> {
-    let may_be =
+    let may_have_datagrams =
         || getsockopt(&passer, sockopt::SockType).map_or(true, |kind| kind == SockType::Datagram);
-    Ok(is_shut_down(passer)? && may_be())
+    Ok(is_shut_down(passer)? && may_have_datagrams())
 }
 
 /// Whether somebody has shut a socket down, so that nothing more arrives. (Linux says POLLHUP only if both directions

@@ -26,6 +26,10 @@ impl Wait {
     }
 }
 
+/// While a socket is full, sending is tried again after this time: poll(2) does not report a peer that shuts down its
+/// receiving side and stays. sendmsg(2) does.
+pub(crate) const SEND_AGAIN_WITHIN: Duration = Duration::from_secs(1);
+
 /// The waits of one call. One deadline holds for all of them, however often the call wakes.
 pub(crate) struct Waits {
     wait: Wait,
@@ -69,16 +73,14 @@ impl Waits {
 
     /// Sleeps until `send` may have room. EAGAIN where there is no waiting, or SO_SNDTIMEO is over.
     ///
-    /// poll(2) does not report that the peer has shut down its receiving side, and sendmsg(2) does. So a sleep is short,
-    /// and without a deadline the kernel waits, if it does.
+    /// No sleep is longer than [`SEND_AGAIN_WITHIN`]. Without a deadline `send` itself waits, unless this kernel's does not.
     pub(crate) fn wait_writable(&mut self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        const SHORT: Duration = Duration::from_secs(1);
         let deadline = match self.deadline(fd, super::send_timeout, Deadline::InKernel)? {
             Deadline::At(deadline) => deadline,
             Deadline::InKernel if super::FULL_DESPITE_WAITING => None,
             Deadline::InKernel => return Ok(()),
         };
-        let soon = Instant::now() + SHORT;
+        let soon = Instant::now() + SEND_AGAIN_WITHIN;
         match deadline {
             Some(deadline) if deadline <= soon => {
                 self.sleep(fd, PollFlags::POLLOUT, Some(deadline))
@@ -179,8 +181,7 @@ pub(crate) fn set_blocking(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFL(status)).map(drop)
 }
 
-/// Says whether `fd` is ready within the time. With a soft limit of 0 poll(2) refuses to look at anything,
-/// which is EMFILE here.
+/// Says whether `fd` is ready within the time.
 pub(crate) fn is_ready(
     fd: BorrowedFd<'_>,
     events: PollFlags,
@@ -198,6 +199,7 @@ pub(super) fn found(fd: BorrowedFd<'_>, events: PollFlags) -> Result<PollFlags, 
     Ok(asked[0].revents().unwrap_or(PollFlags::all()))
 }
 
+/// With a soft limit of 0 poll(2) refuses to look at anything, which is EMFILE here.
 fn poll_one(asked: &mut [PollFd<'_>; 1], timeout: PollTimeout) -> Result<bool, Errno> {
     match poll(asked, timeout) {
         Ok(ready) => Ok(ready > 0),

@@ -240,8 +240,8 @@ HELPER long long microseconds(void)
     return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
 }
 
-/* The least that the kernel's own wait takes, of a time in any unit. It counts SO_SNDTIMEO in ticks, and where
- * these come late it ends early: on an emulated processor of a busy machine a plain send(2) took 98.9 ms of 100. */
+/* How soon the kernel may end a wait that is to last for `time`. It counts SO_SNDTIMEO in ticks. Where these come late, the
+ * wait ends early: on an emulated processor of a busy machine a plain send(2) took 98.9 ms of 100. */
 #define BY_TICKS(time) ((time) / 2)
 
 /* --- the descriptor table -------------------------------------------------------------------- */
