@@ -361,12 +361,17 @@ sub _later_for_good {
     };
     my $io = !$ms && _soon($self, $cb);
     $slot->{io} = $io if $io;
-    my $until_it_fires;
-    return if eval {
-        $until_it_fires = AE::timer(($io ? $again : $ms) / 1000, 0, sub { undef $until_it_fires; $cb->() });
-    };
+    return if eval { _once(($io ? $again : $ms) / 1000, $cb) };
     delete $self->{ $DIRECTION{$dir}{timer} };
     die $@;
+}
+
+# A timer that nobody can cancel.
+sub _once {
+    my ($after, $cb) = @_;
+    my $until_it_fires;
+    $until_it_fires = AE::timer($after, 0, sub { undef $until_it_fires; $cb->() });
+    return 1;
 }
 
 # Waits until the socket is writable, which it is as a rule.
@@ -519,15 +524,10 @@ sub fdpasser_connect_cb {
 # The same timer for a loop that never frees a cancelled one. So none is cancelled: the last one finds the attempt over.
 sub _try_until_over {
     my ($attempt, $after, $try) = @_;
-    my $until_it_fires;
-    $until_it_fires = AE::timer(
-        $after, 0,
-        sub {
-            undef $until_it_fires;
-            { _hold_signals(); _try_until_over($attempt, 0.01, $try) if $attempt->{cb} }
-            $try->();
-        }
-    );
+    _once($after, sub {
+        { _hold_signals(); _try_until_over($attempt, 0.01, $try) if $attempt->{cb} }
+        $try->();
+    });
     return;
 }
 
